@@ -1,0 +1,167 @@
+use protocol::action::Receipt;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Action, Decision, Effect, Incident, Judgement, Mode, Proposal, Refusal};
+
+/// Who did something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Actor {
+    /// What sort of being.
+    pub kind: ActorKind,
+    /// Which one.
+    pub id: String,
+}
+
+/// Who can do something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ActorKind {
+    /// The control loop itself.
+    Brain,
+    /// A person, by the name of their token.
+    Person,
+    /// A program acting for people.
+    Pipeline,
+    /// A proxy.
+    Proxy,
+}
+
+/// Everything that happens and is worth proving. Each becomes one audit record, in this order, and
+/// one message on the event stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// The brain started, with this epoch.
+    BrainStarted {
+        /// Above the store's and every proxy's.
+        epoch: u64,
+        /// The build.
+        version: String,
+    },
+    /// Trouble, and a culprit.
+    IncidentOpened {
+        /// The incident, whole.
+        incident: Incident,
+        /// SHA-256 over the windows it was judged from.
+        windows_digest: String,
+    },
+    /// The diagnosis or its confidence changed.
+    IncidentUpdated {
+        /// The incident, whole.
+        incident: Incident,
+    },
+    /// Over.
+    IncidentClosed {
+        /// The incident, whole.
+        incident: Incident,
+        /// Why it is over.
+        why: String,
+    },
+    /// Something should be done.
+    Proposal {
+        /// The proposal, whole.
+        proposal: Proposal,
+    },
+    /// The guard spoke.
+    Verdict {
+        /// Of this proposal.
+        proposal: Proposal,
+        /// Its whole answer.
+        judgement: Judgement,
+    },
+    /// A person answered, or time did.
+    Decision {
+        /// Of this proposal.
+        proposal: Proposal,
+        /// The answer.
+        decision: Decision,
+        /// Who gave it.
+        by: Actor,
+        /// In their words.
+        reason: String,
+    },
+    /// An action is about to be sent. Durable before it is.
+    Intent {
+        /// The action, whole.
+        action: Action,
+        /// To these proxies.
+        proxies: Vec<String>,
+    },
+    /// A proxy took it.
+    Receipt {
+        /// The action's id.
+        action: String,
+        /// Its service.
+        service: String,
+        /// Its incident.
+        incident: Option<String>,
+        /// The proxy.
+        proxy: String,
+        /// What the proxy answered.
+        #[schemars(with = "serde_json::Value")]
+        receipt: Receipt,
+    },
+    /// A proxy refused it, or could not be reached.
+    Refusal {
+        /// The action's id.
+        action: String,
+        /// Its service.
+        service: String,
+        /// Its incident.
+        incident: Option<String>,
+        /// The proxy.
+        proxy: String,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The lease was kept alive; said once a minute at most.
+    Renewed {
+        /// The action, whole.
+        action: Action,
+    },
+    /// What the action did.
+    Effect {
+        /// The action, whole.
+        action: Action,
+        /// The answer.
+        effect: Effect,
+    },
+    /// The action is being removed.
+    Undo {
+        /// The action, whole.
+        action: Action,
+        /// Who wants it gone.
+        by: Actor,
+        /// Why.
+        why: String,
+    },
+    /// Every proxy has let it go.
+    ActionEnded {
+        /// The action, whole.
+        action: Action,
+        /// How it ended.
+        why: String,
+    },
+    /// The upper bound of autonomy changed.
+    Mode {
+        /// To this.
+        mode: Mode,
+        /// For one kind of action only.
+        kind: Option<String>,
+        /// By whom.
+        by: Actor,
+    },
+    /// Nothing may be done until further notice.
+    Frozen {
+        /// By whom.
+        by: Actor,
+        /// Whether every live action was removed too.
+        revert_all: bool,
+    },
+    /// The freeze is over.
+    Unfrozen {
+        /// By whom.
+        by: Actor,
+    },
+}

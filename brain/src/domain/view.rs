@@ -1,0 +1,83 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Action, Incident, Mode, Proposal};
+
+/// What the API shows: a frozen picture of the control loop after a tick.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct View {
+    /// When it was taken.
+    pub at_ms: i64,
+    /// The upper bound of autonomy.
+    pub mode: Mode,
+    /// Whether a person has stopped everything.
+    pub frozen: bool,
+    /// This brain's epoch.
+    pub epoch: u64,
+    /// Services, by name.
+    pub services: Vec<ServiceView>,
+    /// Newest first; closed ones are kept to a bound.
+    pub incidents: Vec<Incident>,
+    /// Newest first, bounded.
+    pub proposals: Vec<Proposal>,
+    /// Newest first, bounded.
+    pub actions: Vec<Action>,
+    /// Proxies seen.
+    pub proxies: Vec<ProxyView>,
+}
+
+/// One service over the last ten seconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ServiceView {
+    /// Its name.
+    pub service: String,
+    /// Requests per second.
+    pub rps: f64,
+    /// Share of failures, 0 to 1.
+    pub failure_share: f64,
+    /// Median, milliseconds.
+    pub p50_ms: f64,
+    /// 99th percentile, milliseconds.
+    pub p99_ms: f64,
+    /// Who calls it.
+    pub callers: Vec<String>,
+    /// Seconds of quiet traffic learned from.
+    pub learned_s: u64,
+    /// Its endpoints.
+    pub endpoints: Vec<EndpointView>,
+}
+
+/// One endpoint over the last ten seconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EndpointView {
+    /// `ADDRESS:PORT`.
+    pub endpoint: String,
+    /// Version label.
+    pub version: String,
+    /// Requests per second.
+    pub rps: f64,
+    /// Share of failures, 0 to 1.
+    pub failure_share: f64,
+    /// 99th percentile, milliseconds.
+    pub p99_ms: f64,
+    /// Weight now, as the proxies tell; absent when no proxy has told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
+    /// Whether a lease takes it out.
+    pub ejected: bool,
+}
+
+/// One proxy as the brain knows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ProxyView {
+    /// Its id.
+    pub proxy: String,
+    /// Its action API.
+    pub admin: String,
+    /// End of its newest window, milliseconds since the epoch.
+    pub last_window_ms: i64,
+    /// Whether its action API answered lately.
+    pub reachable: bool,
+    /// Windows refused: late, repeated, contradictory, not its own.
+    pub windows_refused: u64,
+}

@@ -1,0 +1,218 @@
+//! Validated runtime values: parsed once from the file's shape, then trusted.
+//!
+//! Only this module reads [`crate::config`]; everything else reads these types.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use protocol::id::{EndpointId, ProxyId, ServiceName};
+
+/// Everything the proxy runs by.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The main listener.
+    pub server: Server,
+    /// The admin listener.
+    pub admin: Admin,
+    /// Upstream services, by name.
+    pub services: BTreeMap<ServiceName, Arc<Service>>,
+    /// Routes, most specific first (Gateway API precedence); the first that matches wins.
+    pub routes: Vec<Arc<Route>>,
+    /// What no action may cross.
+    pub floor: Floor,
+    /// The brain, where one is wanted.
+    pub ai: Option<Ai>,
+    /// SHA-256 over the effective configuration, hex.
+    pub hash: String,
+}
+
+/// The main listener.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Where to listen; port 0 takes a free one and says which.
+    pub bind: SocketAddr,
+    /// Worker threads, one current-thread runtime each.
+    pub workers: usize,
+    /// Client connections at once, over all workers; more are closed at once.
+    pub max_connections: usize,
+    /// To reach an endpoint.
+    pub connect_timeout: Duration,
+    /// From the request's head to the response's head.
+    pub request_timeout: Duration,
+    /// A connection without a request.
+    pub idle_timeout: Duration,
+    /// To read a request's head.
+    pub header_timeout: Duration,
+    /// The largest request head that is read.
+    pub max_header_bytes: usize,
+    /// Listeners stay open so long after a drain began.
+    pub drain: Duration,
+    /// The process ends so long after a drain began, whatever is still open.
+    pub drain_timeout: Duration,
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Idle upstream connections kept per endpoint and worker.
+    pub max_idle_per_endpoint: usize,
+}
+
+/// The admin listener.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// Where to listen.
+    pub bind: SocketAddr,
+    /// The file with the bearer token for writes; made (0600) where absent.
+    pub token_path: PathBuf,
+    /// Where epoch and freeze survive a restart.
+    pub state_path: PathBuf,
+}
+
+/// One upstream service.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// Its name.
+    pub name: ServiceName,
+    /// Its endpoints, in the file's order; at least one.
+    pub endpoints: Vec<Arc<Endpoint>>,
+    /// How one is chosen.
+    pub algorithm: Algorithm,
+    /// Breaker settings; absent when switched off.
+    pub breaker: Option<Breaker>,
+    /// Active checks; absent when switched off.
+    pub health_check: Option<HealthCheck>,
+}
+
+/// One endpoint as configured.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// `ADDRESS:PORT`.
+    pub id: EndpointId,
+    /// Host name or address, to be resolved when connecting.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Share of traffic relative to its siblings; 0 means none.
+    pub weight: u32,
+    /// Version label; empty where none is given.
+    pub version: String,
+}
+
+/// How an endpoint is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithm {
+    /// Smooth weighted round robin (nginx's), which is plain round robin where weights are equal.
+    WeightedRoundRobin,
+    /// Fewest requests in flight per weight, of all endpoints.
+    LeastConnections,
+}
+
+/// When an endpoint's breaker opens and closes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Breaker {
+    /// Consecutive failures that open it.
+    pub failure_threshold: u32,
+    /// How long it stays open.
+    pub recovery_timeout: Duration,
+    /// Probes at once while half open.
+    pub half_open_max_calls: u32,
+    /// Consecutive successes that close it.
+    pub success_threshold: u32,
+}
+
+/// Active checks of one service's endpoints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// Path of the GET; 2xx is healthy.
+    pub path: String,
+    /// Between two checks of an endpoint.
+    pub interval: Duration,
+    /// For one check.
+    pub timeout: Duration,
+    /// Consecutive failures that make it unhealthy.
+    pub unhealthy_threshold: u32,
+    /// Consecutive successes that make it healthy again.
+    pub healthy_threshold: u32,
+}
+
+/// One route.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// Its name: a bounded label.
+    pub name: String,
+    /// Hosts, lower case, without port; `*.example.com` matches one or more labels; empty means any.
+    pub hosts: Vec<String>,
+    /// The path.
+    pub path: PathMatch,
+    /// Methods; empty means any.
+    pub methods: Vec<http::Method>,
+    /// Headers that must be present with exactly this value.
+    pub headers: Vec<(http::HeaderName, String)>,
+    /// Query parameters that must be present with exactly this value.
+    pub query: Vec<(String, String)>,
+    /// Where it goes, by weight; 0 means none.
+    pub split: Vec<SplitTarget>,
+}
+
+/// What a route's path must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PathMatch {
+    /// Exactly this.
+    Exact(String),
+    /// This, or this followed by `/…`.
+    Prefix(String),
+}
+
+/// One share of a split.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SplitTarget {
+    /// The service.
+    pub service: ServiceName,
+    /// Only its endpoints of this version.
+    pub version: Option<String>,
+    /// Share relative to the others.
+    pub weight: u32,
+}
+
+/// What no action may cross, over all live leases together.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Floor {
+    /// Share of a service's configured weight that stays servable, 0.5 to 1.
+    pub min_capacity: f64,
+}
+
+/// The brain, and how to reach it.
+#[derive(Debug, Clone)]
+pub struct Ai {
+    /// This proxy's id in telemetry.
+    pub proxy: ProxyId,
+    /// The service beside which this proxy runs; `internet` at the edge.
+    pub caller: String,
+    /// `http://HOST:PORT` of the brain's telemetry listener; absent: one is started beside.
+    pub brain: Option<String>,
+    /// The file with the token shown to the brain.
+    pub token_path: Option<PathBuf>,
+    /// The admin URL announced to the brain; absent: the admin listener's own address.
+    pub admin_url: Option<String>,
+    /// Where a brain started beside keeps its store.
+    pub data_dir: PathBuf,
+    /// How far a brain started beside may go.
+    pub mode: AiMode,
+    /// Length of a telemetry window.
+    pub window: Duration,
+    /// Passed on to a brain started beside: probability below which nothing is done alone.
+    pub decision_threshold: Option<f64>,
+}
+
+/// How far a brain started beside may go on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum AiMode {
+    /// Look and say.
+    Observe,
+    /// Propose and wait.
+    Advisory,
+    /// Act within the guard.
+    Autonomous,
+}

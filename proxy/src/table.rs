@@ -1,0 +1,60 @@
+//! What a worker reads for each request: the live state joined with each endpoint's weather, behind
+//! one atomic pointer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use protocol::id::ServiceName;
+
+use crate::live_state::{LiveEndpoint, LiveService, LiveState};
+use crate::upstream::endpoint_state::{EndpointState, Registry};
+
+/// The live state, ready to be asked.
+#[derive(Debug)]
+pub struct Table {
+    /// The decisions.
+    pub live: Arc<LiveState>,
+    /// Services with their endpoints' weather.
+    pub services: BTreeMap<ServiceName, Arc<ServiceTable>>,
+    /// Counts up with every swap, so that a worker knows when its own derived data is stale.
+    pub generation: u64,
+}
+
+/// One service, ready to be asked.
+#[derive(Debug)]
+pub struct ServiceTable {
+    /// Its decisions.
+    pub live: Arc<LiveService>,
+    /// Its endpoints, in the order of the configuration.
+    pub endpoints: Vec<EndpointHandle>,
+}
+
+/// One endpoint, ready to be asked.
+#[derive(Debug, Clone)]
+pub struct EndpointHandle {
+    /// Its decisions.
+    pub live: LiveEndpoint,
+    /// Its weather.
+    pub state: Arc<EndpointState>,
+}
+
+/// The one pointer that workers load per request and control swaps.
+pub type SharedTable = Arc<ArcSwap<Table>>;
+
+impl Table {
+    /// Joins decisions and weather.
+    #[must_use]
+    pub fn new(live: Arc<LiveState>, registry: &Registry, generation: u64) -> Self {
+        let join = |(name, service): (&ServiceName, &Arc<LiveService>)| {
+            let handle = |endpoint: &LiveEndpoint| EndpointHandle {
+                live: endpoint.clone(),
+                state: registry.get(name, &endpoint.settings.id),
+            };
+            let endpoints = service.endpoints.iter().map(handle).collect();
+            (name.clone(), Arc::new(ServiceTable { live: Arc::clone(service), endpoints }))
+        };
+        let services = live.services.iter().map(join).collect();
+        Self { live, services, generation }
+    }
+}

@@ -1,0 +1,4 @@
+//! Endpoints: which one, whether it may be asked, and the connections to it.
+
+pub mod breaker;
+pub mod endpoint_state;
