@@ -1,0 +1,40 @@
+# Lightsout. `make demo` shows it, `make test` proves it; both install what they need.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench fmt lint setup
+
+# Options for the demo: make demo ARGS="--fault slow-endpoint --once"
+ARGS ?=
+
+help: ## what can be made
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: setup ## a whole mesh on loopback, a fault, and the brain mending it
+	cargo build --release --workspace --bins
+	./target/release/lightsout demo $(ARGS)
+
+test: setup ## every test: units, properties, golden files, real processes end to end
+	cargo build --workspace --bins
+	cargo test --workspace
+
+bench: setup ## what the telemetry recorder costs: CPU time per request, on and off
+	cargo build --release --workspace --bins
+	bash benchmarks/install.sh
+	bash benchmarks/telemetry_cost.sh
+
+fmt: ## format the code
+	cargo fmt --all
+
+lint: setup ## formatting, clippy, licences, banned and doubled crates
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	command -v cargo-deny >/dev/null || cargo install cargo-deny --locked
+	cargo deny --all-features check bans licenses sources
+
+# A C compiler for SQLite and zstd, and the sqlite3 shell with which a test forges the audit log.
+setup:
+	@if ! command -v cc >/dev/null || ! command -v sqlite3 >/dev/null; then \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq build-essential sqlite3; \
+	fi

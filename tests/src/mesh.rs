@@ -1,0 +1,197 @@
+//! A proxy and a brain, configured for a test and asked as an operator would ask them.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use http::StatusCode;
+use protocol::snapshot::{EndpointStatus, ProxyStatus};
+use serde_json::Value;
+
+use crate::origin::Origin;
+use crate::process::{Running, run};
+
+/// The token that everything in a test's folder shares.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn admin_token(dir: &Path) -> Result<String> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let path = dir.join("mesh.token");
+    let token = "test-token-0123456789abcdef0123456789abcdef";
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.create(true).truncate(true).write(true).mode(0o600).open(path)?;
+    std::io::Write::write_all(&mut file, token.as_bytes())?;
+    Ok(token.to_owned())
+}
+
+/// A configuration of one service `cart` over `origins`, on free ports; `more` is appended.
+///
+/// # Errors
+/// When the token cannot be written.
+pub fn proxy_config(dir: &Path, origins: &[Origin], more: &str) -> Result<String> {
+    admin_token(dir)?;
+    let mut text = String::from(
+        "server: { bind_address: 127.0.0.1, port: 0, workers: 2, drain_ms: 300, drain_timeout_ms: 5000 }\n\
+         admin: { bind_address: 127.0.0.1, port: 0, token_path: mesh.token, state_path: proxy.state }\n\
+         upstream:\n  services:\n    cart:\n      endpoints:\n",
+    );
+    for origin in origins {
+        let port = origin.address.port();
+        writeln!(text, "        - {{ address: 127.0.0.1, port: {port}, weight: 100, version: v1 }}")?;
+    }
+    text.push_str(more);
+    Ok(text)
+}
+
+/// A running `sidecar-proxy`.
+pub struct Proxy {
+    /// The process.
+    pub process: Running,
+    /// Where traffic goes.
+    pub url: String,
+    /// Where operators go.
+    pub admin: String,
+    token: String,
+    client: reqwest::Client,
+}
+
+impl Proxy {
+    /// Writes `config` and starts a proxy by it.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start(dir: &Path, config: &str) -> Result<Self> {
+        std::fs::write(dir.join("proxy.yaml"), config)?;
+        let process = Running::start("sidecar-proxy", &["start", "--config", "proxy.yaml"], dir).await?;
+        let url = format!("http://{}", process.address("main"));
+        let admin = format!("http://{}", process.address("admin"));
+        Ok(Self { process, url, admin, token: admin_token(dir)?, client: reqwest::Client::new() })
+    }
+
+    /// `GET /status`.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn status(&self) -> Result<ProxyStatus> {
+        Ok(self.client.get(format!("{}/status", self.admin)).send().await?.json().await?)
+    }
+
+    /// One endpoint of `cart` as `/status` shows it.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub async fn endpoint(&self, origin: &Origin) -> Result<EndpointStatus> {
+        let id = origin.address.to_string();
+        let status = self.status().await?;
+        let mut endpoints = status.services.into_iter().flat_map(|s| s.endpoints);
+        endpoints.find(|e| e.endpoint.as_str() == id).context("no such endpoint")
+    }
+
+    /// A request to the admin listener with the token; the status and the JSON answered.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(StatusCode, Value)> {
+        let method = http::Method::from_bytes(method.as_bytes())?;
+        let mut request =
+            self.client.request(method, format!("{}{path}", self.admin)).bearer_auth(&self.token);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await?;
+        let status = response.status();
+        let text = response.text().await?;
+        Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+    }
+}
+
+/// A running `lightsout brain`.
+pub struct Brain {
+    /// The process.
+    pub process: Running,
+    /// Its API.
+    pub api: String,
+    dir: std::path::PathBuf,
+}
+
+impl Brain {
+    /// Starts a brain in `dir` with the mesh's token.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start(dir: &Path, mode: &str) -> Result<Self> {
+        admin_token(dir)?;
+        let config = format!(
+            "api: {{ bind_address: 127.0.0.1, port: 0 }}\n\
+             telemetry: {{ bind_address: 127.0.0.1, port: 0, token_path: mesh.token }}\n\
+             mesh_token_path: mesh.token\nmode: {mode}\ndata_dir: brain-data\n"
+        );
+        std::fs::write(dir.join("brain.yaml"), config)?;
+        let process = Running::start("lightsout", &["brain", "--config", "brain.yaml"], dir).await?;
+        let api = format!("http://{}", process.address("api"));
+        Ok(Self { process, api, dir: dir.to_owned() })
+    }
+
+    /// The `ai` section of a proxy that reports to this brain.
+    #[must_use]
+    pub fn ai_section(&self) -> String {
+        let telemetry = self.process.address("telemetry");
+        format!(
+            "circuit_breaker: {{ enabled: false }}\n\
+             ai: {{ enabled: true, brain: \"http://{telemetry}\", token_path: mesh.token, proxy_id: p1, caller: web }}\n"
+        )
+    }
+
+    /// Runs an operator's verb against this brain: standard output, which must be a success.
+    ///
+    /// # Errors
+    /// With its standard error, when it fails.
+    pub async fn operator(&self, arguments: &[&str]) -> Result<String> {
+        let mut all = arguments.to_vec();
+        all.extend(["--url", &self.api, "--data-dir", "brain-data"]);
+        let output = run("lightsout", &all, &self.dir).await?;
+        if !output.status.success() {
+            bail!("lightsout {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// The items of a list of the API.
+    ///
+    /// # Errors
+    /// When it does not answer with a list.
+    pub async fn list(&self, path: &str) -> Result<Vec<Value>> {
+        let list: Value = reqwest::get(format!("{}{path}", self.api)).await?.json().await?;
+        Ok(list["items"].as_array().context("no list")?.clone())
+    }
+
+    /// The kinds of all audit records so far, in order.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn story(&self) -> Result<Vec<String>> {
+        let records = self.list("/v1/audit").await?;
+        Ok(records.iter().filter_map(|r| r["kind"].as_str()).map(str::to_owned).collect())
+    }
+}
+
+/// Asks until the answer is yes, for at most `within`; what is asked is real work, so polling is
+/// the only way to see it.
+///
+/// # Errors
+/// Names what never came.
+pub async fn eventually<F>(what: &str, within: Duration, mut ask: impl FnMut() -> F) -> Result<()>
+where
+    F: Future<Output = Result<bool>>,
+{
+    let until = tokio::time::Instant::now() + within;
+    while tokio::time::Instant::now() < until {
+        if ask().await? {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    bail!("within {within:?} it never came that {what}")
+}

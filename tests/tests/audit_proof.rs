@@ -1,0 +1,144 @@
+//! The audit log proves what happened: with the brain up, with it down, and after somebody lied.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tests::{Brain, run};
+
+/// A brain's log with a few records in it; the brain has ended.
+async fn log(dir: &Path) -> Result<()> {
+    let mut brain = Brain::start(dir, "advisory").await?;
+    brain.operator(&["mode", "observe"]).await?;
+    brain.operator(&["freeze"]).await?;
+    brain.operator(&["unfreeze"]).await?;
+    assert!(brain.operator(&["audit", "verify"]).await?.contains("intact"), "verified while the brain runs");
+    brain.process.signal(Signal::SIGTERM)?;
+    assert_eq!(brain.process.ended().await?.code(), Some(0));
+    Ok(())
+}
+
+async fn verify(dir: &Path) -> Result<(Option<i32>, String)> {
+    let output = run("lightsout", &["audit", "verify", "--data-dir", "brain-data"], dir).await?;
+    let text = [output.stdout, output.stderr].concat();
+    Ok((output.status.code(), String::from_utf8_lossy(&text).into_owned()))
+}
+
+/// Changes the file behind the brain's back, as somebody with the disk in hand would.
+async fn tamper(dir: &Path, sql: &str) -> Result<()> {
+    let output = tokio::process::Command::new("sqlite3")
+        .args(["brain-data/lightsout.db", sql])
+        .current_dir(dir)
+        .output()
+        .await
+        .context("sqlite3 is not installed: `make test` installs it")?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exported_log_can_be_verified_by_anybody_with_sha256() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    log(dir.path()).await?;
+    let exported =
+        run("lightsout", &["audit", "export", "log.jsonl", "--data-dir", "brain-data"], dir.path()).await?;
+    assert!(exported.status.success(), "{}", String::from_utf8_lossy(&exported.stderr));
+    let mut previous = "0".repeat(64);
+    let text = std::fs::read_to_string(dir.path().join("log.jsonl"))?;
+    assert!(text.lines().count() >= 4, "{text}");
+    for line in text.lines() {
+        let mut record: Value = serde_json::from_str(line)?;
+        assert_eq!(record["prev_hash"], previous.as_str());
+        let hash = record.as_object_mut().and_then(|r| r.remove("hash")).context("no hash")?;
+        // These records hold no number that RFC 8785 and serde_json would write differently.
+        let canonical = serde_json::to_string(&record)?;
+        let ours: String = Sha256::digest(canonical.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(hash, ours.as_str(), "{canonical}");
+        previous = ours;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tampering_is_found_and_the_first_bad_record_is_named() -> Result<()> {
+    let lies = [
+        ("UPDATE audit SET data = replace(data, 'observe', 'autonomous') WHERE seq = 2", "2"),
+        ("UPDATE audit SET at = '2020-01-01T00:00:00Z' WHERE seq = 3", "3"),
+        ("UPDATE audit SET actor = replace(actor, 'operator', 'somebody') WHERE seq = 2", "2"),
+        ("DELETE FROM audit WHERE seq = 3", "4"),
+    ];
+    for (lie, first_bad) in lies {
+        let dir = tempfile::tempdir()?;
+        log(dir.path()).await?;
+        assert_eq!(verify(dir.path()).await?.0, Some(0));
+        let naive = tokio::process::Command::new("sqlite3")
+            .args(["brain-data/lightsout.db", lie])
+            .current_dir(dir.path())
+            .output()
+            .await?;
+        assert!(!naive.status.success(), "the table itself refuses changes");
+        let triggers = "SELECT group_concat('DROP TRIGGER ' || name || ';', ' ') FROM sqlite_master WHERE type = 'trigger'";
+        let drop = tokio::process::Command::new("sqlite3")
+            .args(["brain-data/lightsout.db", triggers])
+            .current_dir(dir.path())
+            .output()
+            .await?;
+        tamper(dir.path(), &format!("{} {lie}", String::from_utf8_lossy(&drop.stdout))).await?;
+        let (code, answer) = verify(dir.path()).await?;
+        assert_eq!(code, Some(1), "{lie}: {answer}");
+        assert!(answer.contains(&format!("seq {first_bad}")), "{lie}: {answer}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_cannot_be_opened_stops_the_brain_with_one_message() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    std::fs::create_dir(dir.path().join("brain-data"))?;
+    std::fs::write(dir.path().join("brain-data/lightsout.db"), "this is no database, it is a shopping list")?;
+    tests::admin_token(dir.path())?;
+    std::fs::write(
+        dir.path().join("brain.yaml"),
+        "api: { port: 0 }\ntelemetry: { port: 0 }\ndata_dir: brain-data\n",
+    )?;
+    let output = run("lightsout", &["brain", "--config", "brain.yaml"], dir.path()).await?;
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("lightsout.db"), "{errors}");
+    assert!(!errors.contains("panicked"), "{errors}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_brains_do_not_share_a_store() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let _first = Brain::start(dir.path(), "advisory").await?;
+    let second = tokio::time::timeout(
+        Duration::from_secs(30),
+        run("lightsout", &["brain", "--config", "brain.yaml"], dir.path()),
+    )
+    .await??;
+    assert_eq!(second.status.code(), Some(1), "{}", String::from_utf8_lossy(&second.stderr));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_without_the_token_is_refused_and_an_operator_without_a_brain_is_told_so() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let brain = Brain::start(dir.path(), "advisory").await?;
+    let client = reqwest::Client::new();
+    for path in ["/v1/freeze", "/v1/unfreeze", "/v1/mode", "/v1/actions", "/v1/proposals/prop-1/approve"] {
+        let answer = client.post(format!("{}{path}", brain.api)).json(&serde_json::json!({})).send().await?;
+        assert_eq!(answer.status(), 401, "{path}");
+        assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    }
+    let alone = run("lightsout", &["status", "--url", "http://127.0.0.1:9"], dir.path()).await?;
+    assert_eq!(alone.status.code(), Some(1));
+    let message = String::from_utf8_lossy(&alone.stderr).into_owned();
+    assert!(message.contains("http://127.0.0.1:9") && message.lines().count() <= 3, "{message}");
+    Ok(())
+}
