@@ -46,7 +46,9 @@ impl EndpointState {
 /// All endpoints' weather, by service and endpoint. Locked only when a table is built (start,
 /// reload, lease change), never per request.
 #[derive(Debug, Default, Clone)]
-pub struct Registry(Arc<Mutex<HashMap<(ServiceName, EndpointId), Arc<EndpointState>>>>);
+pub struct Registry(Arc<Mutex<States>>);
+
+type States = HashMap<(ServiceName, EndpointId), Arc<EndpointState>>;
 
 impl Registry {
     /// The state of one endpoint, fresh if it was never seen.

@@ -1,4 +1,10 @@
 //! Endpoints: which one, whether it may be asked, and the connections to it.
 
+pub mod admission;
+pub mod balancer;
 pub mod breaker;
 pub mod endpoint_state;
+pub mod group;
+pub mod health_check;
+pub mod pool;
+pub mod upload;
