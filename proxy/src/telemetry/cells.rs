@@ -1,0 +1,256 @@
+//! One worker's cells: what went between this proxy and each endpoint by each route, since the last window.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ahash::AHashMap;
+use protocol::latency::{MAX_INDEX, index_of};
+use protocol::telemetry::MAX_CELLS;
+
+use super::Outcome;
+
+/// An endpoint as telemetry calls it. Two labels are the same cell only if they are the same
+/// allocation: a new table brings new labels, and their windows are added up by name.
+#[derive(Debug, PartialEq, Eq)]
+pub struct EndpointLabel {
+    /// The service.
+    pub service: String,
+    /// The version; empty where none is configured.
+    pub version: String,
+    /// `ADDRESS:PORT`; [`NO_ENDPOINT`] or [`OTHER_ENDPOINT`].
+    pub endpoint: String,
+}
+
+/// Where a request stands to which no endpoint could be given.
+pub const NO_ENDPOINT: &str = "none";
+/// Where requests stand for whose own cell there was no room.
+pub const OTHER_ENDPOINT: &str = "other";
+
+/// What a cell counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Requests that ended.
+    pub requests: u64,
+    /// Responses, 1xx to 5xx.
+    pub classes: [u64; 5],
+    /// No response in time.
+    pub timeouts: u64,
+    /// Broken before a response.
+    pub resets: u64,
+    /// Not reached at all.
+    pub connect_failures: u64,
+    /// Request body bytes.
+    pub bytes_in: u64,
+    /// Response body bytes.
+    pub bytes_out: u64,
+    /// The most in flight at once, of this worker.
+    pub in_flight_max: u64,
+    /// Responses by latency bucket, from bucket 0.
+    pub buckets: Vec<u32>,
+}
+
+impl Counts {
+    fn add(&mut self, ended: &Ended) {
+        self.requests += 1;
+        self.bytes_in += ended.bytes_in;
+        self.bytes_out += ended.bytes_out;
+        match ended.outcome {
+            Outcome::Timeout => self.timeouts += 1,
+            Outcome::Reset => self.resets += 1,
+            Outcome::ConnectFailure => self.connect_failures += 1,
+            Outcome::Status(status) => self.answered(status, ended.took),
+        }
+    }
+
+    fn answered(&mut self, status: u16, took: Duration) {
+        let class = usize::from(status / 100).clamp(1, 5) - 1;
+        self.classes[class] += 1;
+        let index = index_of(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        let bucket = usize::try_from(index.clamp(0, MAX_INDEX)).unwrap_or(0);
+        if self.buckets.len() <= bucket {
+            self.buckets.resize(bucket + 1, 0);
+        }
+        self.buckets[bucket] = self.buckets[bucket].saturating_add(1);
+    }
+}
+
+/// A request that ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// From the request's head to the response's head.
+    pub took: Duration,
+    /// Request body bytes.
+    pub bytes_in: u64,
+    /// Response body bytes.
+    pub bytes_out: u64,
+}
+
+/// A cell of the current table of cells; valid while a request that began in it has not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CellId(usize);
+
+#[derive(Debug)]
+struct Cell {
+    label: Arc<EndpointLabel>,
+    route: Arc<str>,
+    in_flight: u64,
+    counts: Counts,
+}
+
+/// See the module. At most [`MAX_CELLS`]; what would be more goes to one cell for all.
+#[derive(Debug, Default)]
+pub struct Cells {
+    slots: Vec<Option<Cell>>,
+    free: Vec<usize>,
+    /// By the addresses of label and route, which live as long as the cell that holds them.
+    ids: AHashMap<(usize, usize), usize>,
+    overflow: Option<(Arc<EndpointLabel>, Arc<str>)>,
+}
+
+/// One cell of one worker's window.
+#[derive(Debug)]
+pub struct CellPart {
+    /// Which endpoint.
+    pub label: Arc<EndpointLabel>,
+    /// By which route.
+    pub route: Arc<str>,
+    /// What was counted.
+    pub counts: Counts,
+}
+
+fn key_of(label: &Arc<EndpointLabel>, route: &Arc<str>) -> (usize, usize) {
+    (Arc::as_ptr(label).addr(), Arc::as_ptr(route).cast::<u8>().addr())
+}
+
+impl Cells {
+    /// A request to an endpoint begins.
+    pub fn begin(&mut self, label: &Arc<EndpointLabel>, route: &Arc<str>) -> CellId {
+        let id = self.ids.get(&key_of(label, route)).copied();
+        let id = id.unwrap_or_else(|| self.find_room(label, route));
+        if let Some(Some(cell)) = self.slots.get_mut(id) {
+            cell.in_flight += 1;
+            cell.counts.in_flight_max = cell.counts.in_flight_max.max(cell.in_flight);
+        }
+        CellId(id)
+    }
+
+    /// It ended; without an outcome when its client went away before there was one.
+    pub fn end(&mut self, CellId(id): CellId, ended: Option<&Ended>) {
+        if let Some(Some(cell)) = self.slots.get_mut(id) {
+            cell.in_flight = cell.in_flight.saturating_sub(1);
+            if let Some(ended) = ended {
+                cell.counts.add(ended);
+            }
+        }
+    }
+
+    /// Takes the window's counts. Cells without requests and without in-flight are forgotten.
+    pub fn take(&mut self) -> Vec<CellPart> {
+        let mut parts = Vec::with_capacity(self.ids.len());
+        for id in 0..self.slots.len() {
+            let Some(cell) = self.slots[id].as_mut() else { continue };
+            let fresh = Counts { in_flight_max: cell.in_flight, ..Counts::default() };
+            let counts = std::mem::replace(&mut cell.counts, fresh);
+            let idle = counts.requests == 0 && counts.in_flight_max == 0;
+            if !idle {
+                let (label, route) = (Arc::clone(&cell.label), Arc::clone(&cell.route));
+                parts.push(CellPart { label, route, counts });
+            } else if let Some(cell) = self.slots[id].take() {
+                self.ids.remove(&key_of(&cell.label, &cell.route));
+                self.free.push(id);
+            }
+        }
+        parts
+    }
+
+    fn find_room(&mut self, label: &Arc<EndpointLabel>, route: &Arc<str>) -> usize {
+        // The last place is kept for what finds no other.
+        if self.ids.len() + 1 < MAX_CELLS {
+            return self.insert(Arc::clone(label), Arc::clone(route));
+        }
+        let (label, route) = self.overflow.get_or_insert_with(|| {
+            let other = || OTHER_ENDPOINT.to_owned();
+            let label = EndpointLabel { service: other(), version: String::new(), endpoint: other() };
+            (Arc::new(label), Arc::from(OTHER_ENDPOINT))
+        });
+        let (label, route) = (Arc::clone(label), Arc::clone(route));
+        match self.ids.get(&key_of(&label, &route)) {
+            Some(id) => *id,
+            None => self.insert(label, route),
+        }
+    }
+
+    fn insert(&mut self, label: Arc<EndpointLabel>, route: Arc<str>) -> usize {
+        let key = key_of(&label, &route);
+        let cell = Some(Cell { label, route, in_flight: 0, counts: Counts::default() });
+        let id = match self.free.pop() {
+            Some(id) => id,
+            None => {
+                self.slots.push(None);
+                self.slots.len() - 1
+            }
+        };
+        self.slots[id] = cell;
+        self.ids.insert(key, id);
+        id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn label(endpoint: &str) -> Arc<EndpointLabel> {
+        let (service, version) = ("cart".to_owned(), String::new());
+        Arc::new(EndpointLabel { service, version, endpoint: endpoint.to_owned() })
+    }
+
+    fn ended(outcome: Outcome) -> Ended {
+        Ended { outcome, took: Duration::from_micros(900), bytes_in: 1, bytes_out: 2 }
+    }
+
+    #[test]
+    fn every_request_counts_under_exactly_one_outcome_and_responses_are_timed() {
+        let (mut cells, label, route) = (Cells::default(), label("a:1"), Arc::from("r"));
+        let outcomes = [Outcome::Status(200), Outcome::Status(503), Outcome::Timeout, Outcome::Reset];
+        for outcome in outcomes.into_iter().chain([Outcome::ConnectFailure]) {
+            let id = cells.begin(&label, &route);
+            cells.end(id, Some(&ended(outcome)));
+        }
+        let abandoned = cells.begin(&label, &route);
+        cells.end(abandoned, None);
+        let counts = &cells.take()[0].counts;
+        assert_eq!((counts.requests, counts.classes), (5, [0, 1, 0, 0, 1]));
+        assert_eq!((counts.timeouts, counts.resets, counts.connect_failures), (1, 1, 1));
+        assert_eq!(counts.buckets.iter().sum::<u32>(), 2);
+        assert_eq!((counts.bytes_in, counts.bytes_out, counts.in_flight_max), (5, 10, 1));
+    }
+
+    #[test]
+    fn a_request_in_flight_keeps_its_cell_over_windows_and_idle_cells_go() {
+        let (mut cells, label, route) = (Cells::default(), label("a:1"), Arc::from("r"));
+        let id = cells.begin(&label, &route);
+        assert_eq!(cells.take().len(), 1);
+        assert_eq!(cells.take()[0].counts.in_flight_max, 1);
+        cells.end(id, Some(&ended(Outcome::Status(200))));
+        assert_eq!(cells.take()[0].counts.requests, 1);
+        assert!(cells.take().is_empty());
+        assert!(cells.ids.is_empty());
+    }
+
+    #[test]
+    fn beyond_the_bound_requests_are_still_counted_together() {
+        let (mut cells, route) = (Cells::default(), Arc::from("r"));
+        let labels: Vec<_> = (0..MAX_CELLS + 10).map(|n| label(&n.to_string())).collect();
+        for label in &labels {
+            let id = cells.begin(label, &route);
+            cells.end(id, Some(&ended(Outcome::Status(200))));
+        }
+        let parts = cells.take();
+        assert_eq!(parts.len(), MAX_CELLS);
+        assert_eq!(parts.iter().map(|p| p.counts.requests).sum::<u64>(), MAX_CELLS as u64 + 10);
+        assert!(parts.iter().any(|p| p.label.endpoint == OTHER_ENDPOINT));
+    }
+}

@@ -1,0 +1,156 @@
+//! Who asks most, and how many others there are, in fixed space.
+
+use std::net::IpAddr;
+
+use ahash::AHashMap;
+use protocol::telemetry::{Client, ClientsOther, MAX_CLIENTS};
+
+use super::distinct::{Distinct, SmallDistinct, hash_of};
+use super::space_saving::{Slot, SpaceSaving};
+
+/// Clients kept per worker and window, of which the busiest are reported.
+const KEPT_CLIENTS: usize = 512;
+
+/// How a client's request ended, as far as the client is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientOutcome {
+    /// Below 400.
+    Fine,
+    /// 4xx.
+    Refused4xx,
+    /// 5xx, or no response.
+    Failed,
+    /// Refused by this proxy: blocked, limited or shed.
+    Denied,
+}
+
+/// What is kept of one client.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ClientDetail {
+    status_4xx: u64,
+    status_5xx: u64,
+    denied: u64,
+    paths: SmallDistinct,
+}
+
+/// One worker's clients of the current window.
+#[derive(Debug)]
+pub struct Clients {
+    busiest: SpaceSaving<IpAddr, ClientDetail>,
+    requests: u64,
+    distinct: Distinct,
+}
+
+impl Default for Clients {
+    fn default() -> Self {
+        Self { busiest: SpaceSaving::new(KEPT_CLIENTS), requests: 0, distinct: Distinct::default() }
+    }
+}
+
+impl Clients {
+    /// A request of `ip` ended; `path` is the path's hash.
+    pub fn record(&mut self, ip: IpAddr, path: u64, outcome: ClientOutcome) {
+        self.requests += 1;
+        self.distinct.add(hash_of(&ip));
+        let detail = self.busiest.offer(ip);
+        detail.paths.add(path);
+        match outcome {
+            ClientOutcome::Fine => {}
+            ClientOutcome::Refused4xx => detail.status_4xx += 1,
+            ClientOutcome::Failed => detail.status_5xx += 1,
+            ClientOutcome::Denied => detail.denied += 1,
+        }
+    }
+
+    /// Takes the window's clients and begins anew.
+    pub fn take(&mut self) -> ClientsPart {
+        let requests = std::mem::take(&mut self.requests);
+        ClientsPart { busiest: self.busiest.take(), requests, distinct: std::mem::take(&mut self.distinct) }
+    }
+}
+
+/// One worker's clients of one window.
+#[derive(Debug, Default)]
+pub struct ClientsPart {
+    busiest: Vec<Slot<IpAddr, ClientDetail>>,
+    requests: u64,
+    distinct: Distinct,
+}
+
+/// All workers' clients of one window.
+#[derive(Debug, Default)]
+pub struct MergedClients {
+    seen: AHashMap<IpAddr, (u64, ClientDetail)>,
+    requests: u64,
+    distinct: Distinct,
+}
+
+impl MergedClients {
+    /// Adds one worker's part.
+    pub fn add(&mut self, part: ClientsPart) {
+        self.requests += part.requests;
+        self.distinct.merge(&part.distinct);
+        for slot in part.busiest {
+            let (requests, detail) = self.seen.entry(slot.key).or_default();
+            *requests += slot.seen();
+            detail.status_4xx += slot.detail.status_4xx;
+            detail.status_5xx += slot.detail.status_5xx;
+            detail.denied += slot.detail.denied;
+            detail.paths.merge(&slot.detail.paths);
+        }
+    }
+
+    /// The busiest by address (what was surely theirs), and the rest together.
+    #[must_use]
+    pub fn report(self) -> (Vec<Client>, Option<ClientsOther>) {
+        let mut clients: Vec<Client> = self.seen.into_iter().map(client).collect();
+        clients.sort_by(|a, b| b.requests.cmp(&a.requests).then(a.ip.cmp(&b.ip)));
+        clients.truncate(MAX_CLIENTS);
+        let listed: u64 = clients.iter().map(|client| client.requests).sum();
+        let requests = self.requests.saturating_sub(listed);
+        let distinct =
+            self.distinct.estimate().saturating_sub(clients.len() as u64).clamp(1, requests.max(1));
+        (clients, (requests > 0).then_some(ClientsOther { requests, distinct }))
+    }
+}
+
+fn client((ip, (requests, detail)): (IpAddr, (u64, ClientDetail))) -> Client {
+    Client {
+        ip,
+        requests,
+        status_4xx: detail.status_4xx,
+        status_5xx: detail.status_5xx,
+        denied: detail.denied,
+        distinct_paths: detail.paths.estimate().min(requests),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_workers_clients_become_one_list_and_a_rest() {
+        let mut merged = MergedClients::default();
+        for _worker in 0..2 {
+            let mut clients = Clients::default();
+            for n in 0..100u8 {
+                clients.record(IpAddr::from([10, 0, 0, n]), 1, ClientOutcome::Fine);
+            }
+            for path in 0..20u64 {
+                clients.record(IpAddr::from([192, 0, 2, 1]), hash_of(&path), ClientOutcome::Denied);
+                clients.record(IpAddr::from([192, 0, 2, 2]), 9, ClientOutcome::Failed);
+            }
+            merged.add(clients.take());
+        }
+        let (listed, other) = merged.report();
+        assert_eq!(listed.len(), MAX_CLIENTS);
+        assert_eq!((listed[0].requests, listed[0].denied), (40, 40));
+        assert!((18..=22).contains(&listed[0].distinct_paths), "{}", listed[0].distinct_paths);
+        assert_eq!((listed[1].status_5xx, listed[1].distinct_paths), (40, 1));
+        let rest = other.map(|other| other.requests);
+        assert_eq!(rest, Some(2 * 140 - listed.iter().map(|c| c.requests).sum::<u64>()));
+        let distinct = other.map_or(0, |other| other.distinct);
+        assert!((60..=80).contains(&distinct), "{distinct}");
+    }
+}
