@@ -1,6 +1,15 @@
 //! A lean forwarding proxy that takes leased actions and reports what it sees.
 
+pub mod connection;
+pub mod error;
+pub mod listener;
 pub mod live_state;
+pub mod middleware;
+pub mod pipeline;
+pub mod routing;
 pub mod settings;
 pub mod table;
+pub mod telemetry;
 pub mod upstream;
+mod wire;
+pub mod worker;

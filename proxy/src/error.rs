@@ -1,0 +1,126 @@
+//! Answers of the proxy's own: whose fault it was, and which response says so.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode};
+
+use crate::middleware::framing::Fault;
+use crate::telemetry::Outcome;
+use crate::telemetry::clients::ClientOutcome;
+
+/// Why a request got no response of an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The client's: the request is malformed. Its connection is closed.
+    #[error("malformed request: {0}")]
+    BadRequest(&'static str),
+    /// The client's: the framing is ambiguous. Its connection is closed.
+    #[error("malformed request: {0}")]
+    Framing(Fault),
+    /// The client's: a method that is not served here.
+    #[error("this method is not served here")]
+    Method,
+    /// Policy: the client is blocked by a lease.
+    #[error("this client is blocked")]
+    Blocked,
+    /// The client's: no route takes it.
+    #[error("no route takes this request")]
+    NoRoute,
+    /// The configuration's: the route's split is all zeros.
+    #[error("this route leads nowhere at the moment")]
+    NothingToServe,
+    /// Policy: load is shed by a lease. Worth trying again.
+    #[error("too much load")]
+    Shed,
+    /// The endpoints': none may be asked now. Worth trying again.
+    #[error("no endpoint is available")]
+    NoEndpoint,
+    /// The endpoint's: it takes no connection.
+    #[error("the endpoint cannot be reached")]
+    ConnectFailure,
+    /// The endpoint's: the connection broke before a response.
+    #[error("the endpoint broke the connection")]
+    Reset,
+    /// The endpoint's: no response in time.
+    #[error("the endpoint did not answer in time")]
+    Timeout,
+}
+
+impl Refusal {
+    /// The response's status.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::Framing(Fault::HeadTooLarge) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::BadRequest(_) | Self::Framing(_) => StatusCode::BAD_REQUEST,
+            Self::Method => StatusCode::NOT_IMPLEMENTED,
+            Self::Blocked => StatusCode::FORBIDDEN,
+            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::NothingToServe | Self::Shed | Self::NoEndpoint => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ConnectFailure | Self::Reset => StatusCode::BAD_GATEWAY,
+            Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// Whether nothing more may be read from this client's connection.
+    #[must_use]
+    pub fn closes_connection(self) -> bool {
+        matches!(self, Self::BadRequest(_) | Self::Framing(_) | Self::Method)
+    }
+
+    /// The endpoint's outcome, where an endpoint had been chosen.
+    #[must_use]
+    pub fn outcome(self) -> Option<Outcome> {
+        match self {
+            Self::ConnectFailure => Some(Outcome::ConnectFailure),
+            Self::Reset => Some(Outcome::Reset),
+            Self::Timeout => Some(Outcome::Timeout),
+            _ => None,
+        }
+    }
+
+    /// How it counts for the client.
+    #[must_use]
+    pub fn for_client(self) -> ClientOutcome {
+        match self {
+            Self::Blocked | Self::Shed => ClientOutcome::Denied,
+            _ if self.status().is_client_error() => ClientOutcome::Refused4xx,
+            _ => ClientOutcome::Failed,
+        }
+    }
+
+    /// The response: a status and one sentence, nothing of the inside.
+    #[must_use]
+    pub fn response(self) -> Response<Bytes> {
+        let status = self.status();
+        let text = format!("{{\"status\":{},\"title\":\"{self}\"}}\n", status.as_u16());
+        let mut response = Response::new(Bytes::from(text));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(protocol::action::PROBLEM_JSON));
+        if matches!(self, Self::Shed | Self::NoEndpoint) {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_whose_fault_it_was_in_json_and_when_to_come_back() {
+        let response = Refusal::Shed.response();
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()[RETRY_AFTER]),
+            (503, &"1".parse().unwrap_or(HeaderValue::from_static("")))
+        );
+        for refusal in [Refusal::BadRequest("x"), Refusal::Framing(Fault::Chunk), Refusal::Timeout] {
+            let read: Result<serde_json::Value, _> = serde_json::from_slice(refusal.response().body());
+            assert_eq!(read.ok().and_then(|v| v["status"].as_u64()), Some(refusal.status().as_u16().into()));
+        }
+        assert_eq!(Refusal::Blocked.for_client(), ClientOutcome::Denied);
+        assert_eq!(Refusal::Timeout.for_client(), ClientOutcome::Failed);
+    }
+}

@@ -1,0 +1,9 @@
+//! What is done to a message before it is routed, and on its way through.
+
+pub mod block_list;
+pub mod client;
+pub mod framing;
+pub mod headers;
+pub mod request_id;
+pub mod shed;
+pub mod validity;

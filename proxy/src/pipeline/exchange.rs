@@ -1,0 +1,68 @@
+//! One request sent to its endpoint, and the response's head.
+
+use http::{Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::body::Passing;
+use super::flight::Flight;
+use crate::error::Refusal;
+use crate::middleware::headers;
+use crate::settings::Server;
+use crate::telemetry::Outcome;
+use crate::upstream::pool::Lent;
+use crate::upstream::upload::Upload;
+
+/// Sends, within the request timeout, and hands the response on.
+///
+/// # Errors
+/// [`Refusal::ConnectFailure`], [`Refusal::Reset`] or [`Refusal::Timeout`]: no response came.
+pub(super) async fn forward(
+    mut flight: Flight,
+    request: Request<Upload>,
+    server: &Server,
+    started: Instant,
+) -> Result<Response<Passing>, Refusal> {
+    let sent = timeout_at(started + server.request_timeout, send(&flight, request, server)).await;
+    match sent.unwrap_or(Err(Refusal::Timeout)) {
+        Ok((response, connection)) => {
+            flight.decide(Outcome::Status(response.status().as_u16()));
+            let (mut parts, body) = response.into_parts();
+            headers::strip_hop_by_hop(&mut parts.headers);
+            parts.version = Version::HTTP_11;
+            Ok(Response::from_parts(parts, Passing::new(body, flight, connection, server)))
+        }
+        Err(refusal) => {
+            refusal.outcome().into_iter().for_each(|outcome| flight.decide(outcome));
+            Err(refusal)
+        }
+    }
+}
+
+/// Over an idle connection if there is one. If that turns out to have been closed before anything
+/// was sent, once more over a new one; this is no failure and no retry of the request.
+async fn send(
+    flight: &Flight,
+    mut request: Request<Upload>,
+    server: &Server,
+) -> Result<(Response<Incoming>, Lent), Refusal> {
+    let pool = &flight.endpoint.pool;
+    if let Some(mut connection) = pool.take() {
+        match connection.sender.try_send_request(request).await {
+            Ok(response) => return accepted(response, connection),
+            Err(mut failed) => request = failed.take_message().ok_or(Refusal::Reset)?,
+        }
+    }
+    let connected = timeout(server.connect_timeout, pool.connect()).await;
+    let mut connection = connected.ok().and_then(Result::ok).ok_or(Refusal::ConnectFailure)?;
+    let response = connection.sender.try_send_request(request).await.map_err(|_| Refusal::Reset)?;
+    accepted(response, connection)
+}
+
+/// This proxy never asks to switch protocols: an endpoint that does so has lost its place.
+fn accepted(response: Response<Incoming>, connection: Lent) -> Result<(Response<Incoming>, Lent), Refusal> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Refusal::Reset);
+    }
+    Ok((response, connection))
+}

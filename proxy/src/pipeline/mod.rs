@@ -1,0 +1,118 @@
+//! The order in which a request is judged and served.
+
+mod body;
+mod exchange;
+mod flight;
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use http::header::{CONNECTION, EXPECT, HOST, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, Version};
+use http_body::Body;
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+pub use body::ProxyBody;
+use flight::Flight;
+
+use crate::connection::ClientConnection;
+use crate::error::Refusal;
+use crate::middleware::request_id::X_REQUEST_ID;
+use crate::middleware::{client, headers, validity};
+use crate::settings::Server;
+use crate::telemetry::distinct::hash_of;
+use crate::upstream::upload::Upload;
+use crate::worker::Worker;
+
+/// Who asks, as it is counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asker {
+    pub(crate) ip: IpAddr,
+    /// The path's hash; 0 while nothing is recorded.
+    pub(crate) path: u64,
+}
+
+/// Answers one request. Never fails: what goes wrong becomes a response.
+pub(crate) async fn handle(
+    worker: Rc<Worker>,
+    connection: Rc<ClientConnection>,
+    request: Request<Incoming>,
+) -> Result<Response<ProxyBody>, Infallible> {
+    let started = Instant::now();
+    let busy = connection.begin(request.version());
+    let version = request.version();
+    let (parts, body) = request.into_parts();
+    let id = worker.request_ids.keep_or_make(&parts.headers);
+    let answered = answer(&worker, &connection, parts, body, &id, started).await;
+    let (mut response, closes) = match answered {
+        Ok(response) => (response.map(|body| ProxyBody::passing(body, busy)), false),
+        Err(refusal) => {
+            (refusal.response().map(|text| ProxyBody::own(text, busy)), refusal.closes_connection())
+        }
+    };
+    response.headers_mut().insert(X_REQUEST_ID, id);
+    if version < Version::HTTP_2 && (closes || worker.is_draining()) {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
+}
+
+/// THE request order. What an endpoint decides is counted by its [`Flight`], all else here.
+async fn answer(
+    worker: &Rc<Worker>,
+    connection: &ClientConnection,
+    mut parts: Parts,
+    body: Incoming,
+    id: &HeaderValue,
+    started: Instant,
+) -> Result<Response<body::Passing>, Refusal> {
+    let view = worker.view();
+    let server = &view.table.live.settings.server;
+    let ip = client::identify(connection.peer, &parts.headers, &server.trusted_proxies);
+    let path = if worker.recorder.is_on() { hash_of(parts.uri.path()) } else { 0 };
+    let asker = Asker { ip, path };
+    let refuse = |refusal: Refusal| worker.refuse(asker, started, refusal);
+
+    connection.framing_fault().map_or(Ok(()), |fault| Err(refuse(Refusal::Framing(fault))))?;
+    validity::check(&parts).map_err(refuse)?;
+    if view.blocks.contains(asker.ip) {
+        return Err(refuse(Refusal::Blocked));
+    }
+    let route = view.route(&parts).ok_or_else(|| refuse(Refusal::NoRoute))?;
+    let target = route.target().ok_or_else(|| refuse(Refusal::NothingToServe))?;
+    if target.service.sheds() {
+        return Err(refuse(Refusal::Shed));
+    }
+    let Some((endpoint, admission)) = target.group.choose(worker.now_ms(started)) else {
+        worker.note_nowhere(target, &route.name, started);
+        return Err(refuse(Refusal::NoEndpoint));
+    };
+
+    prepare(&mut parts, &body, connection.peer, id, server);
+    let (upload, progress) = Upload::new(body);
+    let request = Request::from_parts(parts, upload);
+    let flight = Flight::begin(worker, &endpoint, admission, &route.name, asker, progress, started);
+    exchange::forward(flight, request, server, started).await
+}
+
+/// Makes the client's request this proxy's own.
+fn prepare(parts: &mut Parts, body: &Incoming, peer: IpAddr, id: &HeaderValue, server: &Server) {
+    if parts.uri.authority().is_some() {
+        if let Ok(host) = HeaderValue::from_str(validity::host_of(parts)) {
+            parts.headers.insert(HOST, host);
+        }
+        parts.uri = validity::origin_form(&parts.uri);
+    }
+    parts.version = Version::HTTP_11;
+    headers::strip_request(&mut parts.headers);
+    // The server side has answered `100-continue` itself when it reads the body.
+    parts.headers.remove(EXPECT);
+    if !body.is_end_stream() && body.size_hint().exact().is_none() {
+        parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    client::announce(peer, &mut parts.headers, &server.trusted_proxies);
+    parts.headers.insert(X_REQUEST_ID, id.clone());
+}

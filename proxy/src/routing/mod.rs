@@ -1,0 +1,5 @@
+//! From a request to a service: which route, and which share of its split.
+
+pub mod router;
+pub mod traffic_split;
+pub mod view;

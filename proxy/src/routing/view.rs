@@ -1,0 +1,185 @@
+//! One worker's own reading of the table: routes joined with groups, pools and counters.
+//!
+//! Rebuilt when the table was swapped, never shared, so that a request looks nothing up by name.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use http::request::Parts;
+use protocol::id::ServiceName;
+
+use super::router;
+use super::traffic_split::TrafficSplit;
+use crate::middleware::block_list::BlockList;
+use crate::middleware::shed::Shedder;
+use crate::settings::{Route, SplitTarget};
+use crate::table::{EndpointHandle, ServiceTable, Table};
+use crate::telemetry::cells::{EndpointLabel, NO_ENDPOINT};
+use crate::telemetry::shard::Shard;
+use crate::upstream::breaker::Rules;
+use crate::upstream::group::{EndpointView, Group};
+use crate::upstream::pool::EndpointPool;
+
+/// See the module.
+#[derive(Debug)]
+pub struct View {
+    /// What it was built from.
+    pub table: Arc<Table>,
+    /// Who is refused.
+    pub blocks: BlockList,
+    routes: Vec<RouteView>,
+    endpoints: Vec<Rc<EndpointView>>,
+}
+
+/// One route.
+#[derive(Debug)]
+pub struct RouteView {
+    route: Arc<Route>,
+    /// Its name in telemetry.
+    pub name: Arc<str>,
+    split: TrafficSplit,
+    targets: Vec<Target>,
+}
+
+/// One share of a route's split.
+#[derive(Debug)]
+pub struct Target {
+    /// The service.
+    pub service: Rc<ServiceView>,
+    /// Who may serve it.
+    pub group: Group,
+}
+
+/// One service.
+#[derive(Debug)]
+pub struct ServiceView {
+    /// Decisions, and endpoints with their weather.
+    pub table: Arc<ServiceTable>,
+    /// Where requests stand in telemetry that found no endpoint.
+    pub nowhere: Arc<EndpointLabel>,
+    shedder: Shedder,
+    endpoints: Vec<Rc<EndpointView>>,
+}
+
+impl View {
+    /// Reads `table` for the worker `worker`; connections of `before` are kept where the endpoint
+    /// is still there.
+    #[must_use]
+    pub fn build(table: Arc<Table>, before: Option<&Self>, shard: &Shard, worker: usize) -> Self {
+        let builder = Builder { before, shard, all: RefCell::default() };
+        let services: BTreeMap<&ServiceName, Rc<ServiceView>> =
+            table.services.iter().map(|(name, service)| (name, builder.service(name, service))).collect();
+        let routes = table.live.settings.routes.iter();
+        let routes = routes.map(|route| route_view(route, &services, worker)).collect();
+        let blocks = BlockList::new(&table.live.blocks);
+        shard.retain_backends(|service, endpoint| {
+            let service = table.services.get(service);
+            service.is_some_and(|s| s.endpoints.iter().any(|e| e.live.settings.id == *endpoint))
+        });
+        drop(services);
+        let endpoints = builder.all.into_inner();
+        Self { table, blocks, routes, endpoints }
+    }
+
+    /// The first route that takes the request.
+    #[must_use]
+    pub fn route(&self, request: &Parts) -> Option<&RouteView> {
+        self.routes.iter().find(|entry| router::takes(&entry.route, request))
+    }
+
+    /// Every endpoint, for upkeep.
+    pub fn endpoints(&self) -> impl Iterator<Item = &EndpointView> {
+        self.endpoints.iter().map(AsRef::as_ref)
+    }
+}
+
+impl RouteView {
+    /// The next share of the split; `None` when all weights are 0.
+    #[must_use]
+    pub fn target(&self) -> Option<&Target> {
+        self.split.pick().and_then(|at| self.targets.get(at))
+    }
+}
+
+impl ServiceView {
+    /// Whether a lease has this request refused.
+    #[must_use]
+    pub fn sheds(&self) -> bool {
+        self.shedder.refuses(&self.table.live.shed, || {
+            let in_flight = |e: &Rc<EndpointView>| e.handle.state.in_flight.load(Ordering::Relaxed);
+            self.endpoints.iter().map(in_flight).fold(0, u32::saturating_add)
+        })
+    }
+}
+
+struct Builder<'a> {
+    before: Option<&'a View>,
+    shard: &'a Shard,
+    all: RefCell<Vec<Rc<EndpointView>>>,
+}
+
+impl Builder<'_> {
+    fn service(&self, name: &ServiceName, service: &Arc<ServiceTable>) -> Rc<ServiceView> {
+        let endpoints: Vec<_> =
+            service.endpoints.iter().map(|handle| self.endpoint(name, service, handle)).collect();
+        self.all.borrow_mut().extend(endpoints.iter().cloned());
+        let nowhere = Arc::new(label(name, "", NO_ENDPOINT));
+        Rc::new(ServiceView { table: Arc::clone(service), nowhere, shedder: Shedder::default(), endpoints })
+    }
+
+    fn endpoint(
+        &self,
+        name: &ServiceName,
+        service: &ServiceTable,
+        handle: &EndpointHandle,
+    ) -> Rc<EndpointView> {
+        let settings = &handle.live.settings;
+        let counters = self.shard.backend(name, &settings.id);
+        let known = |e: &&Rc<EndpointView>| Arc::ptr_eq(&e.handle.state, &handle.state);
+        let kept = self.before.and_then(|view| view.endpoints.iter().find(known));
+        let pool = match kept {
+            Some(endpoint) => Rc::clone(&endpoint.pool),
+            None => EndpointPool::new(Arc::clone(settings), Arc::clone(&counters)),
+        };
+        Rc::new(EndpointView {
+            handle: handle.clone(),
+            rules: Rules { settings: service.live.settings.breaker, held: handle.live.breaker },
+            label: Arc::new(label(name, &settings.version, settings.id.as_str())),
+            counters,
+            pool,
+        })
+    }
+}
+
+fn label(service: &ServiceName, version: &str, endpoint: &str) -> EndpointLabel {
+    EndpointLabel { service: service.to_string(), version: version.to_owned(), endpoint: endpoint.to_owned() }
+}
+
+fn route_view(
+    route: &Arc<Route>,
+    services: &BTreeMap<&ServiceName, Rc<ServiceView>>,
+    worker: usize,
+) -> RouteView {
+    let known = |share: &SplitTarget| {
+        services.get(&share.service).map(|service| (share.weight, target(share, service, worker)))
+    };
+    let (weights, targets) = route.split.iter().filter_map(known).unzip();
+    RouteView {
+        route: Arc::clone(route),
+        name: Arc::from(route.name.as_str()),
+        split: TrafficSplit::new(weights),
+        targets,
+    }
+}
+
+fn target(share: &SplitTarget, service: &Rc<ServiceView>, worker: usize) -> Target {
+    let wanted = |e: &&Rc<EndpointView>| {
+        share.version.as_ref().is_none_or(|version| e.handle.live.settings.version == *version)
+    };
+    let members = service.endpoints.iter().filter(wanted).cloned().collect();
+    let algorithm = service.table.live.settings.algorithm;
+    Target { service: Rc::clone(service), group: Group::new(members, algorithm, worker) }
+}

@@ -1,0 +1,334 @@
+//! One worker: a thread, a runtime, a listening socket, pools and telemetry of its own.
+//!
+//! Workers share the table's pointer, endpoints' weather and one connection count; all of them
+//! atomics. Nothing is locked per request.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::task::Waker;
+use std::thread;
+use std::time::Duration;
+
+use ahash::AHashMap;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::LocalSet;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+use crate::connection;
+use crate::error::Refusal;
+use crate::middleware::request_id::RequestIds;
+use crate::pipeline::Asker;
+use crate::routing::view::{Target, View};
+use crate::table::SharedTable;
+use crate::telemetry::Outcome;
+use crate::telemetry::cells::Ended;
+use crate::telemetry::recorder::{Recorder, Tap};
+use crate::telemetry::shard::Shard;
+use crate::telemetry::stream::{wall_clock_ms, window_end};
+
+/// Between two rounds of upkeep.
+const UPKEEP: Duration = Duration::from_secs(1);
+/// After an accept failed for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Where breakers' time begins, for all workers of the process.
+static BEGINNING: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
+
+/// How the proxy goes down, one step after the other.
+#[derive(Debug, Clone, Default)]
+pub struct Lifecycle {
+    /// Answers say that the connection closes; new ones are still taken.
+    pub drain: CancellationToken,
+    /// No new connections; idle ones are closed.
+    pub stop_accepting: CancellationToken,
+    /// Everything still open is given up.
+    pub abort: CancellationToken,
+}
+
+/// What a worker is given.
+#[derive(Debug)]
+pub struct WorkerArgs {
+    /// Its number, from 0.
+    pub index: usize,
+    /// One of [`crate::listener::bind`]'s sockets.
+    pub listener: std::net::TcpListener,
+    /// What it serves by.
+    pub table: SharedTable,
+    /// Its own counters.
+    pub shard: Arc<Shard>,
+    /// Client connections open now, over all workers.
+    pub connections: Arc<AtomicUsize>,
+    /// How it ends.
+    pub lifecycle: Lifecycle,
+    /// Where its windows go; absent: nothing is recorded.
+    pub windows: Option<Tap>,
+}
+
+/// A running worker.
+#[derive(Debug)]
+pub struct WorkerHandle {
+    thread: thread::JoinHandle<()>,
+    ended: CancellationToken,
+}
+
+impl WorkerHandle {
+    /// Waits until it has ended: its listener closed and its last connection gone, or aborted.
+    pub async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+
+    /// Blocks until its thread is gone.
+    ///
+    /// # Errors
+    /// The thread panicked.
+    pub fn join(self) -> thread::Result<()> {
+        self.thread.join()
+    }
+}
+
+/// Starts a worker.
+///
+/// # Errors
+/// No runtime, no thread, or a listener that cannot be used.
+pub fn spawn(args: WorkerArgs) -> io::Result<WorkerHandle> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    args.listener.set_nonblocking(true)?;
+    let ended = CancellationToken::new();
+    let guard = ended.clone().drop_guard();
+    let named = thread::Builder::new().name(format!("worker-{}", args.index));
+    let thread = named.spawn(move || {
+        run_thread(&runtime, args);
+        drop(guard);
+    })?;
+    Ok(WorkerHandle { thread, ended })
+}
+
+fn run_thread(runtime: &Runtime, args: WorkerArgs) {
+    let _inside = runtime.enter();
+    let listener = match TcpListener::from_std(args.listener) {
+        Ok(listener) => listener,
+        Err(why) => return warn!(worker = args.index, %why, "a worker cannot use its listener"),
+    };
+    let view = Rc::new(View::build(args.table.load_full(), None, &args.shard, args.index));
+    let worker = Rc::new(Worker {
+        index: args.index,
+        table: args.table,
+        view: RefCell::new(view),
+        shard: args.shard,
+        recorder: Recorder::new(args.windows.is_some()),
+        request_ids: RequestIds::default(),
+        signals: Signals::default(),
+        connections: args.connections,
+    });
+    LocalSet::new().block_on(runtime, run(worker, listener, args.lifecycle, args.windows));
+}
+
+async fn run(worker: Rc<Worker>, listener: TcpListener, lifecycle: Lifecycle, tap: Option<Tap>) {
+    tokio::task::spawn_local(follow(Rc::clone(&worker), lifecycle.clone()));
+    tokio::task::spawn_local(keep_up(Rc::clone(&worker)));
+    if let Some(tap) = &tap {
+        tokio::task::spawn_local(report(Rc::clone(&worker), tap.clone()));
+    }
+    let serving = TaskTracker::new();
+    tokio::select! {
+        () = accept(&worker, &listener, &serving) => {}
+        () = lifecycle.stop_accepting.cancelled() => accept_waiting(&worker, &listener, &serving).await,
+        () = lifecycle.abort.cancelled() => {}
+    }
+    drop(listener);
+    serving.close();
+    tokio::select! {
+        () = serving.wait() => {}
+        () = lifecycle.abort.cancelled() => {}
+    }
+    tap.iter().for_each(|tap| worker.hand_in(tap));
+}
+
+async fn accept(worker: &Rc<Worker>, listener: &TcpListener, serving: &TaskTracker) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => worker.take_in(stream, peer, serving),
+            Err(why) => {
+                debug!(%why, "a connection could not be accepted");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Connections that the kernel has already taken would be reset with the listener: they are served.
+async fn accept_waiting(worker: &Rc<Worker>, listener: &TcpListener, serving: &TaskTracker) {
+    let waiting = async {
+        while let Ok((stream, peer)) = listener.accept().await {
+            worker.take_in(stream, peer, serving);
+        }
+    };
+    let _none_left = tokio::time::timeout(Duration::from_millis(1), waiting).await;
+}
+
+async fn follow(worker: Rc<Worker>, lifecycle: Lifecycle) {
+    let steps = [
+        (lifecycle.drain, Phase::Draining),
+        (lifecycle.stop_accepting, Phase::Stopping),
+        (lifecycle.abort, Phase::Aborted),
+    ];
+    let waits = steps.map(|(token, phase)| {
+        let worker = Rc::clone(&worker);
+        async move {
+            token.cancelled().await;
+            worker.signals.advance(phase);
+        }
+    });
+    futures_util::future::join_all(waits).await;
+}
+
+async fn keep_up(worker: Rc<Worker>) {
+    loop {
+        sleep(UPKEEP).await;
+        let now = Instant::now();
+        worker.view().endpoints().for_each(|endpoint| endpoint.pool.evict(now));
+    }
+}
+
+async fn report(worker: Rc<Worker>, tap: Tap) {
+    let window_ms = i64::try_from(tap.window.as_millis()).unwrap_or(1_000).max(1);
+    loop {
+        let (_, remaining) = window_end(wall_clock_ms(), window_ms);
+        sleep(remaining).await;
+        worker.hand_in(&tap);
+    }
+}
+
+/// Where the proxy stands in going down.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    #[default]
+    Serving,
+    Draining,
+    Stopping,
+    Aborted,
+}
+
+/// Tells this worker's connections of the phase, without a lock.
+#[derive(Debug, Default)]
+pub(crate) struct Signals {
+    phase: Cell<Phase>,
+    next: Cell<u64>,
+    listening: Rc<RefCell<AHashMap<u64, Waker>>>,
+}
+
+/// Ends listening when dropped.
+#[derive(Debug)]
+pub(crate) struct Registration(u64, Rc<RefCell<AHashMap<u64, Waker>>>);
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.1.borrow_mut().remove(&self.0);
+    }
+}
+
+impl Signals {
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    pub(crate) fn register(&self, waker: Waker) -> Registration {
+        let id = self.next.replace(self.next.get() + 1);
+        self.listening.borrow_mut().insert(id, waker);
+        Registration(id, Rc::clone(&self.listening))
+    }
+
+    fn advance(&self, phase: Phase) {
+        self.phase.set(self.phase.get().max(phase));
+        self.listening.borrow().values().for_each(Waker::wake_by_ref);
+    }
+}
+
+/// What one worker's tasks share.
+#[derive(Debug)]
+pub struct Worker {
+    index: usize,
+    table: SharedTable,
+    view: RefCell<Rc<View>>,
+    connections: Arc<AtomicUsize>,
+    pub(crate) shard: Arc<Shard>,
+    pub(crate) recorder: Recorder,
+    pub(crate) request_ids: RequestIds,
+    pub(crate) signals: Signals,
+}
+
+impl Worker {
+    /// The table as this worker reads it, read anew if it was swapped.
+    pub(crate) fn view(&self) -> Rc<View> {
+        let table = self.table.load();
+        let mut view = self.view.borrow_mut();
+        if !Arc::ptr_eq(&table, &view.table) {
+            *view = Rc::new(View::build(Arc::clone(&table), Some(&view), &self.shard, self.index));
+        }
+        Rc::clone(&view)
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.signals.phase() >= Phase::Draining
+    }
+
+    /// Breakers' time: milliseconds since the process began to serve.
+    pub(crate) fn now_ms(&self, now: Instant) -> u64 {
+        let since = now.into_std().saturating_duration_since(*BEGINNING);
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Counts a request that was refused here.
+    pub(crate) fn refuse(&self, asker: Asker, started: Instant, refusal: Refusal) -> Refusal {
+        self.shard.request(refusal.status().is_server_error(), started.elapsed());
+        self.recorder.client(asker.ip, asker.path, refusal.for_client());
+        refusal
+    }
+
+    /// A request to a known service found no endpoint: the service's telemetry shows it.
+    pub(crate) fn note_nowhere(&self, target: &Target, route: &Arc<str>, started: Instant) {
+        let cell = self.recorder.begin(&target.service.nowhere, route);
+        let status = Refusal::NoEndpoint.status().as_u16();
+        let outcome = Outcome::Status(status);
+        let ended = Ended { outcome, took: started.elapsed(), bytes_in: 0, bytes_out: 0 };
+        self.recorder.end(cell, Some(&ended));
+    }
+
+    fn take_in(self: &Rc<Self>, stream: TcpStream, peer: std::net::SocketAddr, serving: &TaskTracker) {
+        let most = self.view().table.live.settings.server.max_connections;
+        if self.connections.fetch_add(1, Ordering::Relaxed) >= most {
+            self.connections.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
+        self.shard.connection_opened();
+        let worker = Rc::clone(self);
+        serving.spawn_local(async move {
+            let counted = Counted(Rc::clone(&worker));
+            connection::serve(worker, stream, peer).await;
+            drop(counted);
+        });
+    }
+
+    fn hand_in(&self, tap: &Tap) {
+        if let Some(window) = self.recorder.take() {
+            // A full channel means that control is stuck; requests do not wait for it.
+            let _lost_when_full = tap.sender.try_send(window);
+        }
+    }
+}
+
+/// One open client connection.
+struct Counted(Rc<Worker>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+        self.0.shard.connection_closed();
+    }
+}
