@@ -1,0 +1,10 @@
+//! The data path against real sockets: workers as they run in production, origins that misbehave.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod faults;
+mod mesh;
+mod messages;
+mod origin;
+mod refusals;
+mod reporting;
+mod wire;
