@@ -20,8 +20,9 @@ use tokio::time::{Instant, Sleep, sleep};
 use crate::middleware::framing::{Fault, Framing};
 use crate::pipeline;
 use crate::settings::Server;
+use crate::signals::Phase;
 use crate::wire::Watched;
-use crate::worker::{Phase, Worker};
+use crate::worker::Worker;
 
 /// Header fields in one head, at most; hyper answers 431 beyond.
 const MAX_HEADERS: usize = 128;

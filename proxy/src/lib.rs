@@ -8,6 +8,7 @@ pub mod middleware;
 pub mod pipeline;
 pub mod routing;
 pub mod settings;
+mod signals;
 pub mod table;
 pub mod telemetry;
 pub mod upstream;

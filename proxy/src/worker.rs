@@ -3,16 +3,14 @@
 //! Workers share the table's pointer, endpoints' weather and one connection count; all of them
 //! atomics. Nothing is locked per request.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
-use std::task::Waker;
 use std::thread;
 use std::time::Duration;
 
-use ahash::AHashMap;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
@@ -26,6 +24,7 @@ use crate::error::Refusal;
 use crate::middleware::request_id::RequestIds;
 use crate::pipeline::Asker;
 use crate::routing::view::{Target, View};
+use crate::signals::{Phase, Signals};
 use crate::table::SharedTable;
 use crate::telemetry::Outcome;
 use crate::telemetry::cells::Ended;
@@ -202,51 +201,6 @@ async fn report(worker: Rc<Worker>, tap: Tap) {
         let (_, remaining) = window_end(wall_clock_ms(), window_ms);
         sleep(remaining).await;
         worker.hand_in(&tap);
-    }
-}
-
-/// Where the proxy stands in going down.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Phase {
-    #[default]
-    Serving,
-    Draining,
-    Stopping,
-    Aborted,
-}
-
-/// Tells this worker's connections of the phase, without a lock.
-#[derive(Debug, Default)]
-pub(crate) struct Signals {
-    phase: Cell<Phase>,
-    next: Cell<u64>,
-    listening: Rc<RefCell<AHashMap<u64, Waker>>>,
-}
-
-/// Ends listening when dropped.
-#[derive(Debug)]
-pub(crate) struct Registration(u64, Rc<RefCell<AHashMap<u64, Waker>>>);
-
-impl Drop for Registration {
-    fn drop(&mut self) {
-        self.1.borrow_mut().remove(&self.0);
-    }
-}
-
-impl Signals {
-    pub(crate) fn phase(&self) -> Phase {
-        self.phase.get()
-    }
-
-    pub(crate) fn register(&self, waker: Waker) -> Registration {
-        let id = self.next.replace(self.next.get() + 1);
-        self.listening.borrow_mut().insert(id, waker);
-        Registration(id, Rc::clone(&self.listening))
-    }
-
-    fn advance(&self, phase: Phase) {
-        self.phase.set(self.phase.get().max(phase));
-        self.listening.borrow().values().for_each(Waker::wake_by_ref);
     }
 }
 

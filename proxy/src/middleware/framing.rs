@@ -121,7 +121,7 @@ impl Framing {
     }
 
     fn read_line<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], Fault> {
-        let end = bytes.iter().position(|b| *b == b'\n');
+        let end = memchr::memchr(b'\n', bytes);
         let (part, rest) = bytes.split_at(end.map_or(bytes.len(), |end| end + 1));
         let room = MAX_LINE_BYTES.saturating_sub(self.line.len());
         self.line.extend_from_slice(part.get(..room).unwrap_or(part));

@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use protocol::snapshot::Health;
 use proxy::live_state::HeldBreaker;
-use proxy::settings::Breaker;
+use proxy::settings::{Breaker, HealthCheck};
+use proxy::upstream::health_check;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::mesh::{Mesh, live, with_service, with_settings};
 use super::origin;
@@ -88,12 +93,73 @@ async fn a_breaker_opens_on_failures_and_closes_after_a_good_probe() {
 
 #[tokio::test]
 async fn a_pooled_connection_that_was_closed_is_replaced_unseen() {
-    let origin = origin::start().await;
-    let mesh = Mesh::start(live(&[origin.address]));
-    for _ in 0..20 {
-        assert_eq!(status(&get(mesh.address, "/status/200", "").await), 200);
+    let mesh = Mesh::start(live(&[origin::forgetful().await]));
+    for _ in 0..30 {
+        assert_eq!(status(&get(mesh.address, "/", "").await), 200);
+        sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(mesh.counted().failed, 0);
+}
+
+#[tokio::test]
+async fn active_checks_take_an_endpoint_out_and_follow_the_table() {
+    let (good, gone) = (origin::start().await, origin::nobody().await);
+    let mut live = live(&[good.address, gone]);
+    with_service(&mut live, |service| {
+        let mut settings = (*service.settings).clone();
+        settings.health_check = Some(HealthCheck {
+            path: "/status/200".into(),
+            interval: Duration::from_millis(30),
+            timeout: Duration::from_millis(500),
+            unhealthy_threshold: 2,
+            healthy_threshold: 2,
+        });
+        service.settings = settings.into();
+    });
+    let mut mesh = Mesh::start(live);
+    let shutdown = CancellationToken::new();
+    let checking = tokio::spawn(health_check::run(mesh.table.clone(), shutdown.clone()));
+    sleep(Duration::from_millis(400)).await;
+    for _ in 0..6 {
+        assert_eq!(status(&get(mesh.address, "/status/200", "").await), 200);
+    }
+    let health = |mesh: &Mesh| {
+        let table = mesh.table.load_full();
+        let endpoints = &table.services.values().next().unwrap().endpoints;
+        [endpoints[0].state.health(), endpoints[1].state.health()]
+    };
+    assert_eq!(health(&mesh), [Health::Healthy, Health::Unhealthy]);
+    mesh.change(|live| {
+        with_service(live, |service| {
+            let mut settings = (*service.settings).clone();
+            settings.health_check = None;
+            service.settings = settings.into();
+        });
+    });
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!(health(&mesh), [Health::Unknown, Health::Unknown]);
+    shutdown.cancel();
+    checking.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_drain_says_goodbye_to_http2_at_once_and_finishes_its_requests() {
+    let origin = origin::start().await;
+    let mesh = Mesh::start(live(&[origin.address]));
+    let io = TokioIo::new(TcpStream::connect(mesh.address).await.unwrap());
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = http::Request::get(format!("http://{}/slow", mesh.address));
+    let response = sender.send_request(request.body(Full::<Bytes>::default()).unwrap());
+    let drain = async {
+        sleep(Duration::from_millis(100)).await;
+        mesh.lifecycle.drain.cancel();
+    };
+    let (response, ()) = tokio::join!(response, drain);
+    let body = response.unwrap().into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body.as_ref(), b"/slow\n");
+    assert!(timeout(PATIENCE, connection).await.unwrap().unwrap().is_ok());
 }
 
 #[tokio::test]

@@ -114,6 +114,22 @@ async fn the_request_id_is_kept_or_made_and_shown_to_both_sides() {
 }
 
 #[tokio::test]
+async fn a_client_that_asks_first_is_told_to_continue() {
+    let origin = origin::start().await;
+    let mesh = Mesh::start(live(&[origin.address]));
+    let mut stream = TcpStream::connect(mesh.address).await.unwrap();
+    let head = b"POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n";
+    stream.write_all(head).await.unwrap();
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 100");
+    stream.write_all(b"body").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains("200 OK") && answer.ends_with("body"), "{answer}");
+}
+
+#[tokio::test]
 async fn an_absolute_target_is_asked_for_by_path_and_its_authority_wins() {
     let origin = origin::start().await;
     let mesh = Mesh::start(live(&[origin.address]));

@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 /// Bytes in one piece of `/endless`.
@@ -65,6 +66,20 @@ pub async fn breaking() -> SocketAddr {
         while let Ok((stream, _)) = listener.accept().await {
             stream.readable().await.unwrap();
             drop(stream);
+        }
+    });
+    address
+}
+
+/// Answers each connection's first request and then closes it without having said so.
+pub async fn forgetful() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = [0; 4_096];
+            stream.read(&mut head).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
         }
     });
     address
