@@ -1,6 +1,6 @@
 //! Fields that belong to one connection only, by RFC 9110 section 7.6.1: never passed on.
 
-use http::header::{CONNECTION, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, COOKIE, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
@@ -38,6 +38,20 @@ pub fn strip_request(headers: &mut HeaderMap) {
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
         headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
+}
+
+/// HTTP/2 may send a cookie in crumbs; HTTP/1.1 knows one field only (RFC 9113 section 8.2.3).
+pub fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: SmallVec<[&[u8]; 8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if crumbs.len() < 2 {
+        return;
+    }
+    let joined = crumbs.join(&b"; "[..]);
+    drop(crumbs);
+    // Joining what are values makes a value.
+    if let Ok(cookie) = HeaderValue::from_bytes(&joined) {
+        headers.insert(COOKIE, cookie);
     }
 }
 
@@ -83,6 +97,13 @@ mod tests {
             map,
             headers(&[("trailer", "x-sum"), ("accept", "*/*"), ("te", "trailers"), ("connection", "te")])
         );
+    }
+
+    #[test]
+    fn the_crumbs_of_a_cookie_become_one_field() {
+        let mut map = headers(&[("cookie", "a=1"), ("cookie", "b=2"), ("accept", "*/*")]);
+        join_cookies(&mut map);
+        assert_eq!(map, headers(&[("accept", "*/*"), ("cookie", "a=1; b=2")]));
     }
 
     #[test]

@@ -106,6 +106,9 @@ fn prepare(parts: &mut Parts, body: &Incoming, peer: IpAddr, id: &HeaderValue, s
         }
         parts.uri = validity::origin_form(&parts.uri);
     }
+    if parts.version == Version::HTTP_2 {
+        headers::join_cookies(&mut parts.headers);
+    }
     parts.version = Version::HTTP_11;
     headers::strip_request(&mut parts.headers);
     // The server side has answered `100-continue` itself when it reads the body.

@@ -261,6 +261,8 @@ mod tests {
         breaker.release(late);
         assert_eq!(breaker.state(HeldBreaker::Free), BreakerState::HalfOpen);
         assert_ne!(probe, late);
+        assert!(breaker.admit(&RULES, 2_102).is_some());
+        assert!(breaker.admit(&RULES, 2_102).is_none());
     }
 
     #[test]

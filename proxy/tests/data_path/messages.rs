@@ -93,6 +93,19 @@ async fn what_belongs_to_one_hop_is_not_passed_on_either_way() {
 }
 
 #[tokio::test]
+async fn an_http2_request_reaches_the_origin_as_http_1_1_with_its_host() {
+    let origin = origin::start().await;
+    let mesh = Mesh::start(live(&[origin.address]));
+    let request = Request::get(format!("http://{}/headers", mesh.address));
+    let request = request.header("cookie", "a=1").header("cookie", "b=2");
+    let (_, body) = over_http2(mesh.address, request.body(Full::default()).unwrap()).await;
+    let seen = String::from_utf8_lossy(&body);
+    let host = format!("host: {}", mesh.address);
+    assert!(seen.starts_with("GET /headers HTTP/1.1\n") && seen.contains(&host), "{seen}");
+    assert!(seen.contains("cookie: a=1; b=2\n"), "{seen}");
+}
+
+#[tokio::test]
 async fn a_trusted_peer_names_the_client() {
     let origin = origin::start().await;
     let mut live = live(&[origin.address]);
