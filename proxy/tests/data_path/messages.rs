@@ -93,6 +93,31 @@ async fn what_belongs_to_one_hop_is_not_passed_on_either_way() {
 }
 
 #[tokio::test]
+async fn many_clients_at_once_are_all_served_and_all_counted_while_tables_are_swapped() {
+    let origins = [origin::start().await, origin::start().await];
+    let mut mesh = Mesh::start(live(&origins.each_ref().map(|o| o.address)));
+    let address = mesh.address;
+    let client = move || async move {
+        let many = "GET /status/200 HTTP/1.1\r\nHost: a\r\n\r\n".repeat(39);
+        let last = "GET /status/200 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        until_closed(address, many + last).await.matches("200 OK").count()
+    };
+    let clients: Vec<_> = (0..50).map(|_| tokio::spawn(client())).collect();
+    for _ in 0..20 {
+        mesh.change(|live| live.hash.push('x'));
+        sleep(Duration::from_millis(10)).await;
+    }
+    for client in clients {
+        assert_eq!(client.await.unwrap(), 40);
+    }
+    sleep(Duration::from_millis(50)).await;
+    let counted = mesh.counted();
+    assert_eq!((counted.requests, counted.failed, counted.active_connections), (2_000, 0, 0));
+    assert_eq!(counted.backends.values().map(|backend| backend.requests).sum::<u64>(), 2_000);
+    assert_eq!(mesh.in_flight(), 0);
+}
+
+#[tokio::test]
 async fn an_http2_request_reaches_the_origin_as_http_1_1_with_its_host() {
     let origin = origin::start().await;
     let mesh = Mesh::start(live(&[origin.address]));
