@@ -1,0 +1,3 @@
+//! Carrying out: the HTTP client of the proxies' action API.
+
+pub mod client;

@@ -1,0 +1,197 @@
+//! `GET /openapi.json`: the API described for programs, from the same types that serve it.
+
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
+use protocol::action::{Items, Problem};
+use schemars::generate::{SchemaGenerator, SchemaSettings};
+use schemars::{JsonSchema, Schema};
+use serde_json::{Map, Value, json};
+
+use super::actions::{ProposeBody, UndoBody};
+use super::mode::{FreezeBody, ModeBody};
+use super::proposals::{ApproveBody, RejectBody};
+use super::server::Api;
+use super::services::Topology;
+use super::status::Status;
+use crate::audit::{Proof, Record};
+use crate::domain::{Action, Incident, Proposal, ProxyView, ServiceView};
+
+/// How a type describes itself.
+type Describe = fn(&mut SchemaGenerator) -> Schema;
+
+/// What a path takes and gives.
+struct Operation {
+    method: &'static str,
+    path: &'static str,
+    summary: &'static str,
+    query: &'static [&'static str],
+    body: Option<Describe>,
+    answer: Answer,
+}
+
+enum Answer {
+    Json(Describe),
+    AnyJson,
+    Text(&'static str),
+}
+
+pub(super) fn routes() -> Router<Api> {
+    Router::new().route("/openapi.json", get(serve))
+}
+
+async fn serve(State(api): State<Api>) -> Json<Value> {
+    Json(Value::clone(&api.document))
+}
+
+fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+const fn read(path: &'static str, summary: &'static str, answer: Answer) -> Operation {
+    Operation { method: "get", path, summary, query: &[], body: None, answer }
+}
+
+const fn write(path: &'static str, summary: &'static str, body: Option<Describe>) -> Operation {
+    Operation { method: "post", path, summary, query: &[], body, answer: Answer::AnyJson }
+}
+
+const AUDIT_QUERY: &[&str] =
+    &["since", "until", "kind", "actor", "service", "incident", "cursor", "limit"];
+
+/// Every path of the API; a test holds this list against the router's.
+fn operations() -> Vec<Operation> {
+    let json = Answer::Json;
+    vec![
+        read("/", "The console", Answer::Text("text/html")),
+        read("/health", "200 while alive", Answer::Text("text/plain")),
+        read("/ready", "200 while it can act", Answer::Text("text/plain")),
+        read("/metrics", "Prometheus metrics", Answer::Text("text/plain")),
+        read("/openapi.json", "This document", Answer::AnyJson),
+        read("/v1/status", "The brain", json(of::<Status>)),
+        read("/v1/proxies", "Who reports", json(of::<Items<ProxyView>>)),
+        read("/v1/services", "What the mesh does", json(of::<Items<ServiceView>>)),
+        read("/v1/topology", "Who calls whom", json(of::<Topology>)),
+        read("/v1/incidents", "Incidents, newest first", json(of::<Items<Incident>>)),
+        read("/v1/incidents/{id}", "One incident", json(of::<Incident>)),
+        read("/v1/proposals", "Proposals, newest first", json(of::<Items<Proposal>>)),
+        read("/v1/proposals/{id}", "One proposal", json(of::<Proposal>)),
+        write("/v1/proposals/{id}/approve", "Agree to exactly what was read", Some(of::<ApproveBody>)),
+        write("/v1/proposals/{id}/reject", "Refuse", Some(of::<RejectBody>)),
+        read("/v1/actions", "Actions, newest first", json(of::<Items<Action>>)),
+        write("/v1/actions", "Propose an action; the guard judges", Some(of::<ProposeBody>)),
+        write("/v1/actions/{id}/undo", "Remove a live action", Some(of::<UndoBody>)),
+        write("/v1/mode", "Set the upper bound of autonomy", Some(of::<ModeBody>)),
+        write("/v1/freeze", "Stop acting", Some(of::<FreezeBody>)),
+        write("/v1/unfreeze", "Go on", None),
+        Operation {
+            query: AUDIT_QUERY,
+            ..read("/v1/audit", "Audit records, oldest first", json(of::<Items<Record>>))
+        },
+        read("/v1/audit/verify", "Walk the hash chain", json(of::<Proof>)),
+        read("/v1/events", "Every record as it happens", Answer::Text("text/event-stream")),
+    ]
+}
+
+/// The OpenAPI 3.1 document.
+#[must_use]
+pub fn document() -> Value {
+    let mut settings = SchemaSettings::draft2020_12();
+    settings.definitions_path = "/components/schemas".into();
+    let mut generator = settings.into_generator();
+    let mut paths = Map::new();
+    for operation in operations() {
+        let described = describe(&operation, &mut generator);
+        if let Value::Object(methods) = paths.entry(operation.path).or_insert_with(|| json!({})) {
+            methods.insert(operation.method.to_owned(), described);
+        }
+    }
+    let problem = generator.subschema_for::<Problem>();
+    json!({
+        "openapi": "3.1.0",
+        "info": { "title": "Lightsout", "version": env!("CARGO_PKG_VERSION"), "license": { "name": "MIT" } },
+        "paths": paths,
+        "components": {
+            "schemas": generator.take_definitions(true),
+            "responses": { "Problem": {
+                "description": "Why it was not done (RFC 9457)",
+                "content": { "application/problem+json": { "schema": problem } },
+            } },
+            "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
+        },
+    })
+}
+
+fn describe(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
+    let content = match operation.answer {
+        Answer::Json(schema) => json!({ "application/json": { "schema": schema(generator) } }),
+        Answer::AnyJson => json!({ "application/json": {} }),
+        Answer::Text(media) => json!({ media: {} }),
+    };
+    let in_path = operation.path.contains("{id}").then(|| {
+        json!({ "name": "id", "in": "path", "required": true, "schema": { "type": "string" } })
+    });
+    let in_query =
+        operation.query.iter().map(|name| json!({ "name": name, "in": "query", "schema": { "type": "string" } }));
+    let mut described = json!({
+        "summary": operation.summary,
+        "parameters": in_path.into_iter().chain(in_query).collect::<Vec<_>>(),
+        "responses": {
+            "200": { "description": "Done", "content": content },
+            "default": { "$ref": "#/components/responses/Problem" },
+        },
+    });
+    if operation.method == "post" {
+        described["security"] = json!([{ "token": [] }]);
+    }
+    if let Some(schema) = operation.body {
+        described["requestBody"] =
+            json!({ "content": { "application/json": { "schema": schema(generator) } } });
+    }
+    described
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// Every `.route("PATH", …)` in the resources' sources.
+    fn routed() -> BTreeSet<String> {
+        let sources = [
+            include_str!("actions.rs"),
+            include_str!("audit.rs"),
+            include_str!("events.rs"),
+            include_str!("health.rs"),
+            include_str!("incidents.rs"),
+            include_str!("mode.rs"),
+            include_str!("openapi.rs"),
+            include_str!("proposals.rs"),
+            include_str!("services.rs"),
+            include_str!("status.rs"),
+            include_str!("../console.rs"),
+        ];
+        let marker = concat!(".route", "(\"");
+        let paths = sources.iter().flat_map(|text| text.split(marker).skip(1));
+        paths.filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_route_is_described_and_nothing_else() {
+        let document = document();
+        let described: BTreeSet<String> =
+            document["paths"].as_object().unwrap().keys().cloned().collect();
+        assert_eq!(described, routed());
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let document = document();
+        let text = document.to_string();
+        for reference in text.split("\"$ref\":\"#").skip(1) {
+            let pointer = reference.split('"').next().unwrap();
+            assert!(document.pointer(pointer).is_some(), "{pointer}");
+        }
+    }
+}

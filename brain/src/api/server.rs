@@ -1,0 +1,103 @@
+//! The router: every path once, and what lies around all of them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::Uri;
+use axum::middleware::from_fn;
+use axum::response::Response;
+use tokio::sync::{Semaphore, broadcast, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::problem::{Refusal, as_problems};
+use super::{actions, audit, events, health, incidents, mode, openapi, proposals, services, status};
+use crate::audit::{AuditReader, Record};
+use crate::console;
+use crate::metrics::Metrics;
+use crate::runtime::{Ask, Live};
+use crate::token::Token;
+
+/// The largest request body.
+const MAX_BODY_BYTES: usize = 64 << 10;
+/// Event streams open at once.
+const MAX_STREAMS: usize = 64;
+
+/// What the handlers hold; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Api {
+    /// The picture after the last turn.
+    pub live: Arc<ArcSwap<Live>>,
+    /// Where people's requests go.
+    pub asks: mpsc::Sender<Ask>,
+    /// Each audit record once it is durable.
+    pub events: broadcast::Sender<Arc<Record>>,
+    /// The log.
+    pub audit: AuditReader,
+    /// What writes must show.
+    pub token: Token,
+    /// For `/metrics`.
+    pub metrics: Metrics,
+    /// When the brain started.
+    pub started: Instant,
+    /// Open event streams, bounded.
+    pub streams: Arc<Semaphore>,
+    /// The OpenAPI document.
+    pub document: Arc<serde_json::Value>,
+    /// Ends event streams.
+    pub stop: CancellationToken,
+}
+
+impl Api {
+    /// Everything a handler needs.
+    #[must_use]
+    pub fn new(
+        live: Arc<ArcSwap<Live>>,
+        asks: mpsc::Sender<Ask>,
+        events: broadcast::Sender<Arc<Record>>,
+        audit: AuditReader,
+        token: Token,
+        metrics: Metrics,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            live,
+            asks,
+            events,
+            audit,
+            token,
+            metrics,
+            started: Instant::now(),
+            streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+            document: Arc::new(openapi::document()),
+            stop,
+        }
+    }
+}
+
+/// All routes.
+pub fn router(api: Api) -> Router {
+    Router::new()
+        .merge(console::routes())
+        .merge(health::routes())
+        .merge(status::routes())
+        .merge(services::routes())
+        .merge(incidents::routes())
+        .merge(proposals::routes())
+        .merge(actions::routes())
+        .merge(mode::routes())
+        .merge(audit::routes())
+        .merge(events::routes())
+        .merge(openapi::routes())
+        .fallback(unknown)
+        .layer(from_fn(as_problems))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .with_state(api)
+}
+
+async fn unknown(uri: Uri) -> Response {
+    let path: String = uri.path().chars().take(200).collect();
+    Refusal::not_found(format!("there is nothing at {path}; /openapi.json lists what there is")).into()
+}

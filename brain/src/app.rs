@@ -1,0 +1,311 @@
+//! The daemon: built once, in an order in which nothing is half-started, and taken down in order.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio::sync::{broadcast, mpsc};
+use tokio::task::{JoinError, JoinSet};
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::action::client::ActionClient;
+use crate::api::{Api, router};
+use crate::audit::{AuditReader, AuditStore, StoreError};
+use crate::control_loop::{ControlLoop, FirstIds, LoopOptions};
+use crate::domain::{Actor, ActorKind, Event, PersonRequest, TickOutput, View};
+use crate::fleet::Fleet;
+use crate::ingest::{Ingest, ProxyTable, Target};
+use crate::metrics::Metrics;
+use crate::policies::Policies;
+use crate::policy_files::{self, PolicyError};
+use crate::runtime::{Inbox, Live, Runtime, Shared, Turn, wall_clock_ms};
+use crate::settings::Settings;
+use crate::token::{Token, TokenError};
+
+/// The name under which the control loop acts.
+pub const BRAIN_ID: &str = "lightsout";
+/// How long connections may take to end once the brain stops.
+const DRAIN: Duration = Duration::from_secs(3);
+/// Bounds of the channels between tasks.
+const MAX_WINDOWS: usize = 8_192;
+const MAX_REPLIES: usize = 4_096;
+const MAX_ASKS: usize = 256;
+const MAX_EVENTS: usize = 1_024;
+
+/// Why the brain does not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// A token cannot be read or made.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The policies do not load.
+    #[error("{0}")]
+    Policies(#[from] PolicyError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} ({key}): {why}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// The section of brain.yaml.
+        key: &'static str,
+        /// The system's words.
+        why: std::io::Error,
+    },
+    /// A part cannot be built.
+    #[error("cannot build {0}: {1}")]
+    Part(&'static str, String),
+    /// A task died. Nothing renews a lease any more: all expire.
+    #[error("the {0} stopped ({1}); the brain exits, and its leases expire")]
+    Died(&'static str, String),
+}
+
+/// A brain that listens but does not turn yet.
+#[derive(Debug)]
+pub struct App {
+    api: TcpListener,
+    telemetry: TcpListener,
+    service: Ingest,
+    routes: axum::Router,
+    control: ControlLoop,
+    store: AuditStore,
+    inbox: Inbox,
+    client: ActionClient,
+    shared: Shared,
+    policies: mpsc::Sender<Policies>,
+    policies_dir: std::path::PathBuf,
+    reader: AuditReader,
+    stop: CancellationToken,
+}
+
+impl App {
+    /// Builds all parts: policies, tokens, store, listeners, in this order; the first that fails ends it.
+    ///
+    /// # Errors
+    /// [`AppError`], with nothing left running.
+    pub async fn build(settings: Settings) -> Result<Self, AppError> {
+        let part = |name| move |why: String| AppError::Part(name, why);
+        let policies = policy_files::load_or_shipped(&settings.policies_dir)?;
+        let (targets, mesh_token) = read_tokens(&settings)?;
+        let api_token = own_token(&settings.api.token_path, "API")?;
+        let telemetry_token = own_token(&settings.telemetry.token_path, "telemetry")?;
+        let api = listen(settings.api.address, "api").await?;
+        let telemetry = listen(settings.telemetry.address, "telemetry").await?;
+        let mut store = AuditStore::open(&settings.data_dir).await?;
+        let reader = AuditReader::open(&settings.data_dir).await?;
+        let epoch = store.epoch();
+        let started = Event::BrainStarted { epoch, version: env!("CARGO_PKG_VERSION").to_owned() };
+        let options = LoopOptions {
+            epoch,
+            brain_id: BRAIN_ID.to_owned(),
+            open_loop: false,
+            budgets: true,
+            first_ids: first_ids(&reader).await?,
+        };
+        let was_frozen = reader.last_of("frozen", "unfrozen").await?.is_some_and(|r| r.kind == "frozen");
+        store.append(wall_clock_ms(), &[(brain(), started)]).await?;
+
+        let metrics = Metrics::new().map_err(|why| part("metrics")(why.to_string()))?;
+        let control = ControlLoop::new(policies, settings.mode, options);
+        let (windows_in, windows) = mpsc::channel(MAX_WINDOWS);
+        let (replies_in, replies) = mpsc::channel(MAX_REPLIES);
+        let (asks_in, asks) = mpsc::channel(MAX_ASKS);
+        let (policies_in, policies) = mpsc::channel(1);
+        let proxies = ProxyTable::new(targets, mesh_token);
+        let client = ActionClient::new(proxies.clone(), replies_in, metrics.clone())
+            .map_err(|why| part("HTTP client")(why.to_string()))?;
+        let stop = CancellationToken::new();
+        let live = Live { view: control.view(), audit_ok: true, audit_seq: store.seq() };
+        let shared = Shared {
+            fleet: Fleet::default(),
+            proxies: proxies.clone(),
+            live: Arc::new(ArcSwap::from_pointee(live)),
+            events: broadcast::channel(MAX_EVENTS).0,
+            metrics: metrics.clone(),
+        };
+        let state = Api::new(
+            Arc::clone(&shared.live),
+            asks_in,
+            shared.events.clone(),
+            reader.clone(),
+            api_token,
+            metrics.clone(),
+            stop.clone(),
+        );
+        let mut inbox = Inbox::new(windows, replies, asks, policies);
+        if was_frozen {
+            tracing::warn!("a person froze this brain before it was restarted; it stays frozen: lightsout unfreeze");
+            inbox.put_request(brain(), PersonRequest::Freeze { revert_all: false });
+        }
+        Ok(Self {
+            api,
+            telemetry,
+            service: Ingest::new(telemetry_token, proxies, windows_in, metrics, stop.clone()),
+            routes: router(state),
+            control,
+            store,
+            inbox,
+            client,
+            shared,
+            policies: policies_in,
+            policies_dir: settings.policies_dir,
+            reader,
+            stop,
+        })
+    }
+
+    /// Where the API and the telemetry listener are, with their real ports.
+    ///
+    /// # Errors
+    /// The system does not know its own sockets.
+    pub fn addresses(&self) -> std::io::Result<(SocketAddr, SocketAddr)> {
+        Ok((self.api.local_addr()?, self.telemetry.local_addr()?))
+    }
+
+    /// Runs until `signal` resolves or a task dies. Then, in order: nothing more is taken in, the turn
+    /// under way is finished, the store is closed. Live leases are left to expire by themselves.
+    ///
+    /// # Errors
+    /// A task died.
+    pub async fn run(self, signal: impl Future<Output = ()>) -> Result<(), AppError> {
+        let stop = self.stop.clone();
+        // The loop stops after its sources: what they took is still judged and recorded.
+        let stop_loop = CancellationToken::new();
+        let Shared { fleet, proxies, metrics, .. } = self.shared.clone();
+        let runtime = Runtime::new(turns(self.control), self.store, self.inbox, self.client, self.shared);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(named("API", serve_api(self.api, self.routes, stop.clone())));
+        tasks.spawn(named("telemetry listener", serve_telemetry(self.telemetry, self.service, stop.clone())));
+        let watch = fleet.watch(proxies, stop.clone());
+        tasks.spawn(named("fleet watch", async { watch.await.map_err(|why| why.to_string()) }));
+        let watch = policy_files::watch(self.policies_dir, self.policies, metrics, stop.clone());
+        tasks.spawn(named("policy watch", async {
+            watch.await;
+            Ok(())
+        }));
+        let mut turning = tokio::spawn(runtime.run(stop_loop.clone()));
+
+        let died = tokio::select! {
+            () = signal => None,
+            ended = tasks.join_next() => Some(how_it_died(ended)),
+            ended = &mut turning => Some(AppError::Died("control loop", panic_words(ended.err()))),
+        };
+        tracing::info!("stopping: live leases expire by themselves");
+        stop.cancel();
+        let drained = async { while tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+            tracing::warn!("some connections did not end in time; they are cut");
+            tasks.abort_all();
+        }
+        stop_loop.cancel();
+        if !turning.is_finished() && tokio::time::timeout(DRAIN, turning).await.is_err() {
+            tracing::warn!("the control loop did not finish its turn in time");
+        }
+        self.reader.close().await;
+        died.map_or(Ok(()), Err)
+    }
+}
+
+/// The control loop as the runtime calls it.
+fn turns(mut control: ControlLoop) -> impl FnMut(Turn) -> (TickOutput, View) + Send {
+    move |turn| {
+        if let Some(policies) = turn.policies {
+            control.set_policies(policies);
+        }
+        if let Some(epoch) = turn.epoch {
+            control.set_epoch(epoch);
+        }
+        let output = control.tick(turn.input);
+        (output, control.view())
+    }
+}
+
+fn brain() -> Actor {
+    Actor { kind: ActorKind::Brain, id: BRAIN_ID.to_owned() }
+}
+
+/// The last ids of the log: names are not used twice within one store.
+async fn first_ids(reader: &AuditReader) -> Result<FirstIds, StoreError> {
+    Ok(FirstIds {
+        incident: reader.highest_id("incident_opened", "$.incident.id", "inc-").await? + 1,
+        proposal: reader.highest_id("proposal", "$.proposal.id", "prop-").await? + 1,
+        action: reader.highest_id("intent", "$.action.id", "act-").await? + 1,
+    })
+}
+
+type Tokens = (BTreeMap<String, Target>, Option<Token>);
+
+/// The tokens of action APIs: they must exist, for only their proxies can make them.
+fn read_tokens(settings: &Settings) -> Result<Tokens, TokenError> {
+    let mesh = settings.mesh_token_path.as_deref().map(Token::read).transpose()?;
+    if mesh.is_none() {
+        tracing::warn!("no mesh_token_path: proxies without a token_path of their own will refuse actions");
+    }
+    let mut targets = BTreeMap::new();
+    for (id, proxy) in &settings.proxies {
+        let own = proxy.token_path.as_deref().map(Token::read).transpose()?;
+        let target = Target { admin: proxy.admin.clone(), token: own.or_else(|| mesh.clone()) };
+        targets.insert(id.clone(), target);
+    }
+    Ok((targets, mesh))
+}
+
+fn own_token(path: &std::path::Path, name: &str) -> Result<Token, TokenError> {
+    let (token, made) = Token::read_or_make(path)?;
+    if made {
+        tracing::info!(path = %path.display(), "made the {name} token");
+    }
+    Ok(token)
+}
+
+async fn listen(address: SocketAddr, key: &'static str) -> Result<TcpListener, AppError> {
+    TcpListener::bind(address).await.map_err(|why| AppError::Listen { address, key, why })
+}
+
+async fn serve_api(listener: TcpListener, routes: axum::Router, stop: CancellationToken) -> Result<(), String> {
+    let served = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned());
+    served.await.map_err(|why| why.to_string())
+}
+
+async fn serve_telemetry(
+    listener: TcpListener,
+    service: Ingest,
+    stop: CancellationToken,
+) -> Result<(), String> {
+    tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(Duration::from_secs(10)))
+        .max_concurrent_streams(Some(16))
+        .add_service(service.service())
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned())
+        .await
+        .map_err(|why| why.to_string())
+}
+
+type Ended = (&'static str, Result<(), String>);
+
+async fn named(name: &'static str, task: impl Future<Output = Result<(), String>>) -> Ended {
+    (name, task.await)
+}
+
+fn how_it_died(ended: Option<Result<Ended, JoinError>>) -> AppError {
+    match ended {
+        Some(Ok((name, Err(why)))) => AppError::Died(name, why),
+        Some(Ok((name, Ok(())))) => AppError::Died(name, "it ended by itself".to_owned()),
+        Some(Err(why)) => AppError::Died("a task", panic_words(Some(why))),
+        None => AppError::Died("a task", "there are none".to_owned()),
+    }
+}
+
+fn panic_words(why: Option<JoinError>) -> String {
+    why.map_or_else(|| "it ended by itself".to_owned(), |why| why.to_string())
+}
+
+#[cfg(test)]
+#[path = "app_tests.rs"]
+mod tests;

@@ -1,0 +1,15 @@
+//! The proof: an append-only, hash-chained log of all that the brain saw, decided and did.
+//!
+//! Intent is durable here before an action is sent, its outcome after: no audit, no action. Only this
+//! folder knows SQL. Absent: judgement of any kind; records are written as the control loop states them.
+
+pub mod canonical;
+mod chain;
+mod query;
+mod record;
+mod store;
+
+pub use chain::{Chain, Flaw, Proof};
+pub use query::{AuditFilter, AuditReader, MAX_PAGE};
+pub use record::{FIRST_PREV_HASH, Record};
+pub use store::{AuditStore, StoreError};

@@ -1,0 +1,54 @@
+//! `lightsout brain`: the daemon, from configuration to signal.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use super::client::Failure;
+use super::output::print;
+use crate::app::{App, AppError};
+use crate::settings::Settings;
+
+/// `lightsout brain`.
+#[derive(Debug, Args)]
+pub struct BrainArgs {
+    /// The configuration; the defaults where absent
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+pub(super) async fn run(args: BrainArgs) -> Result<ExitCode, Failure> {
+    log_to_stderr();
+    let settings =
+        Settings::load(args.config.as_deref()).map_err(|why| Failure::Invalid(why.to_string()))?;
+    // Listened for before anything is started: no moment in which a signal does harm.
+    let mut term = signal(SignalKind::terminate()).map_err(Failure::failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
+    let app = App::build(settings).await.map_err(failure)?;
+    let (api, telemetry) = app.addresses().map_err(Failure::failed)?;
+    print(&format!("lightsout ready: api={api} telemetry={telemetry}\n"))?;
+    let stop = async {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    app.run(stop).await.map_err(failure)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn failure(why: AppError) -> Failure {
+    match why {
+        AppError::Policies(why) => Failure::Invalid(why.to_string()),
+        other => Failure::Failed(other.to_string()),
+    }
+}
+
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // A second subscriber, in a test, is no reason not to start.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}

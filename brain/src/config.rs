@@ -1,0 +1,87 @@
+//! The shape of `brain.yaml`: what may be written, nothing about whether it can work.
+//!
+//! Only [`crate::settings`] reads these types.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::domain::Mode;
+
+/// The whole file. Every key may be left out.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where people, scripts and the console are served.
+    pub api: Listener,
+    /// Where proxies report.
+    pub telemetry: Listener,
+    /// The upper bound of autonomy at start; `advisory` when absent.
+    pub mode: Option<Mode>,
+    /// Holds `lightsout.db` and the tokens made at first start.
+    pub data_dir: Option<PathBuf>,
+    /// Rules and guard; the shipped ones stand in where it does not exist.
+    pub policies_dir: Option<PathBuf>,
+    /// Proxies whose announced action API is overridden.
+    pub proxies: Vec<ProxyEntry>,
+    /// The token shown to the action API of every proxy that is not listed.
+    pub mesh_token_path: Option<PathBuf>,
+    /// The language model that may advise.
+    pub advisor: Advisor,
+}
+
+/// One listening socket.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Listener {
+    /// An IP address.
+    pub bind_address: Option<String>,
+    /// 0 takes a free one.
+    pub port: Option<u16>,
+    /// A file with one bare token.
+    pub token_path: Option<PathBuf>,
+}
+
+/// One proxy, as the operator knows it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyEntry {
+    /// Its id, as it announces itself.
+    pub id: String,
+    /// The URL of its action API.
+    pub admin: String,
+    /// The token its action API wants; the mesh's where absent.
+    #[serde(default)]
+    pub token_path: Option<PathBuf>,
+}
+
+/// Who may be asked for advice.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Advisor {
+    /// `none` where absent.
+    pub provider: Option<Provider>,
+    /// The model's name at the provider.
+    pub model: Option<String>,
+    /// Another server that speaks the provider's API.
+    pub base_url: Option<String>,
+    /// A file with the key.
+    pub api_key_path: Option<PathBuf>,
+    /// The least confidence an action may have.
+    pub decision_threshold: Option<f64>,
+}
+
+/// The closed set of providers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Provider {
+    /// `OpenAI`, or a server that speaks its API.
+    Openai,
+    /// Azure `OpenAI`.
+    Azure,
+    /// Anthropic.
+    Anthropic,
+    /// Nobody is asked.
+    None,
+}

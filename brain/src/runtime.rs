@@ -1,0 +1,261 @@
+//! Drives the control loop: the only place that knows both its clock and its I/O.
+//!
+//! One turn every [`TICK`]: gather what is known, let the loop think, make its events durable, only then
+//! send its commands, answer people, and show the new picture. When the events cannot be made durable,
+//! nothing is asked of a proxy except to let go, and the writing is tried again at the next turn.
+
+mod inbox;
+mod unwritten;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+use crate::action::client::ActionClient;
+use crate::audit::{AuditStore, Record};
+use crate::domain::{
+    ActionPhase, Command, IncidentState, Outcome, PersonAnswer, Refusal, Reply, TickInput, TickOutput, Verb,
+    View,
+};
+use crate::fleet::Fleet;
+use crate::ingest::ProxyTable;
+use crate::metrics::Metrics;
+use crate::policies::Policies;
+pub use inbox::{Ask, Inbox, Told};
+use unwritten::Unwritten;
+
+/// From one turn to the next.
+pub const TICK: Duration = Duration::from_millis(250);
+/// Between two raises of the epoch: two brains that quarrel do so slowly, and in the log.
+const RAISE_PAUSE: Duration = Duration::from_secs(10);
+/// An epoch beyond this is not one a brain ever took.
+const MAX_EPOCH: u64 = 1 << 53;
+
+/// What the control loop is given for one turn.
+#[derive(Debug)]
+pub struct Turn {
+    /// New policies, from this turn on.
+    pub policies: Option<Policies>,
+    /// A new epoch, from this turn on.
+    pub epoch: Option<u64>,
+    /// Everything else.
+    pub input: TickInput,
+}
+
+/// What the API shows.
+#[derive(Debug, Clone)]
+pub struct Live {
+    /// The picture after the last turn.
+    pub view: View,
+    /// Whether the audit log could be written at the last turn.
+    pub audit_ok: bool,
+    /// Its last record.
+    pub audit_seq: u64,
+}
+
+/// All that a turn needs; `T` is the control loop as one function.
+pub struct Runtime<T> {
+    /// Thinks: one turn in, what is to be done and the picture after it out.
+    pub turn: T,
+    /// The only writer of the audit log.
+    pub store: AuditStore,
+    /// What arrives between turns.
+    pub inbox: Inbox,
+    /// The proxies' latest statuses.
+    pub fleet: Fleet,
+    /// Who reports.
+    pub proxies: ProxyTable,
+    /// Sends commands.
+    pub client: ActionClient,
+    /// Shown by the API.
+    pub live: Arc<ArcSwap<Live>>,
+    /// Each record once it is durable.
+    pub events: broadcast::Sender<Arc<Record>>,
+    /// Counted.
+    pub metrics: Metrics,
+    /// Not yet durable.
+    pub(crate) unwritten: Unwritten,
+    /// When the epoch was last raised.
+    pub(crate) raised_at: Option<Instant>,
+    /// The instant of the last turn.
+    pub(crate) now_ms: i64,
+}
+
+/// The parts of a [`Runtime`] that others also hold.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    /// The proxies' latest statuses.
+    pub fleet: Fleet,
+    /// Who reports.
+    pub proxies: ProxyTable,
+    /// Shown by the API.
+    pub live: Arc<ArcSwap<Live>>,
+    /// Each record once it is durable.
+    pub events: broadcast::Sender<Arc<Record>>,
+    /// Counted.
+    pub metrics: Metrics,
+}
+
+impl<T> Runtime<T>
+where
+    T: FnMut(Turn) -> (TickOutput, View) + Send,
+{
+    /// A runtime before its first turn.
+    pub fn new(turn: T, store: AuditStore, inbox: Inbox, client: ActionClient, shared: Shared) -> Self {
+        let Shared { fleet, proxies, live, events, metrics } = shared;
+        Self {
+            turn,
+            store,
+            inbox,
+            fleet,
+            proxies,
+            client,
+            live,
+            events,
+            metrics,
+            unwritten: Unwritten::default(),
+            raised_at: None,
+            now_ms: 0,
+        }
+    }
+
+    /// Turns until `stop` is cancelled, then closes the store. Live leases are left to expire: a brain
+    /// that stops lets go.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut interval = tokio::time::interval(TICK);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                _ = interval.tick() => self.step(wall_clock_ms()).await,
+            }
+        }
+        self.inbox.close();
+        self.store.close().await;
+    }
+
+    /// One turn at `now_ms`.
+    pub(crate) async fn step(&mut self, now_ms: i64) {
+        self.now_ms = self.now_ms.max(now_ms);
+        let now_ms = self.now_ms;
+        let epoch = self.follow_epochs().await;
+        let windows = self.inbox.windows(now_ms, &self.proxies, &self.metrics);
+        let audit_ok = self.unwritten.is_empty();
+        let input = TickInput {
+            now_ms,
+            windows,
+            fleet: self.fleet.fresh(now_ms),
+            replies: self.inbox.replies(),
+            requests: self.inbox.requests(audit_ok),
+            audit_ok,
+        };
+        let started = Instant::now();
+        let (output, view) = (self.turn)(Turn { policies: self.inbox.policies(), epoch, input });
+        self.metrics.tick_seconds.observe(started.elapsed().as_secs_f64());
+        self.unwritten.push(now_ms, output.events);
+        let durable = self.write().await;
+        self.send(output.commands, durable);
+        self.inbox.tell(output.answers, durable);
+        self.show(view);
+    }
+
+    /// Makes events durable and publishes them; whether all are.
+    async fn write(&mut self) -> bool {
+        while let Some((at_ms, events)) = self.unwritten.first() {
+            match self.store.append(at_ms, events).await {
+                Ok(records) => {
+                    for record in records {
+                        // Nobody listening is no error.
+                        let _ = self.events.send(Arc::new(record));
+                    }
+                    self.unwritten.written();
+                }
+                Err(why) => {
+                    self.unwritten.failed(&why);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Sends what may be sent: everything when its intent is durable, else only what lets go.
+    fn send(&mut self, commands: Vec<Command>, durable: bool) {
+        for command in commands {
+            let letting_go = matches!(command.verb, Verb::Remove { .. });
+            let unsent = if durable || letting_go {
+                self.client.send(command)
+            } else {
+                Err((command, "not sent: the audit log cannot be written".to_owned()))
+            };
+            if let Err((command, detail)) = unsent {
+                let outcome = Outcome::Refused(Refusal { status: 0, detail });
+                self.inbox.put_reply(Reply { command, at_ms: self.now_ms, outcome });
+            }
+        }
+    }
+
+    fn show(&mut self, mut view: View) {
+        view.proxies = self.fleet.views(&self.proxies, self.now_ms);
+        let audit_ok = self.unwritten.is_empty();
+        let gauge = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let open = view.incidents.iter().filter(|i| i.state == IncidentState::Open).count();
+        let ended = [ActionPhase::Ended, ActionPhase::Failed];
+        let live = view.actions.iter().filter(|a| !ended.contains(&a.phase)).count();
+        self.metrics.incidents_open.set(gauge(open));
+        self.metrics.actions_live.set(gauge(live));
+        self.metrics.audit_seq.set(i64::try_from(self.store.seq()).unwrap_or(i64::MAX));
+        self.metrics.audit_ok.set(i64::from(audit_ok));
+        self.live.store(Arc::new(Live { view, audit_ok, audit_seq: self.store.seq() }));
+    }
+
+    /// Takes a higher epoch, durably, when a proxy has seen one: ours would be refused.
+    async fn follow_epochs(&mut self) -> Option<u64> {
+        let seen = self.fleet.highest_epoch(self.now_ms).filter(|seen| *seen > self.store.epoch())?;
+        if self.raised_at.is_some_and(|at| at.elapsed() < RAISE_PAUSE) {
+            return None;
+        }
+        self.raised_at = Some(Instant::now());
+        if seen > MAX_EPOCH {
+            tracing::error!(seen, "a proxy names an epoch that no brain ever took; it is ignored");
+            return None;
+        }
+        match self.store.raise_epoch(seen).await {
+            Ok(epoch) => {
+                tracing::warn!(seen, epoch, "a proxy obeyed a higher epoch; this brain takes over");
+                Some(epoch)
+            }
+            Err(why) => {
+                tracing::error!(%why, "the epoch could not be raised");
+                None
+            }
+        }
+    }
+}
+
+/// The answer to a person whose request was carried out while the log could not be written.
+fn unproven(answer: PersonAnswer, durable: bool) -> Told {
+    match answer {
+        PersonAnswer::Done(_) if !durable => Told::Unavailable(
+            "the audit log cannot be written: what you asked will be recorded when it can, and nothing new is \
+             asked of a proxy until then"
+                .to_owned(),
+        ),
+        answer => Told::Answered(answer),
+    }
+}
+
+/// The wall clock, milliseconds since the epoch.
+#[must_use]
+pub fn wall_clock_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+#[path = "runtime/tests.rs"]
+mod tests;

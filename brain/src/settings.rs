@@ -1,0 +1,252 @@
+//! Validated settings: parsed once, trusted from then on.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use protocol::document::{Document, Report};
+use reqwest::Url;
+
+use crate::config::{Advisor, Config, Listener, Provider};
+use crate::domain::Mode;
+
+/// The most proxies one brain watches.
+pub const MAX_PROXIES: usize = 1_024;
+/// The longest admin URL that is taken.
+const MAX_URL_BYTES: usize = 512;
+
+/// Everything the brain runs with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where people are served.
+    pub api: ListenerSettings,
+    /// Where proxies report.
+    pub telemetry: ListenerSettings,
+    /// The upper bound of autonomy at start. A person's change through the API lives until a restart.
+    pub mode: Mode,
+    /// Holds the store and the tokens.
+    pub data_dir: PathBuf,
+    /// Rules and guard.
+    pub policies_dir: PathBuf,
+    /// Overrides by proxy id.
+    pub proxies: BTreeMap<String, ProxySettings>,
+    /// The token for every other proxy.
+    pub mesh_token_path: Option<PathBuf>,
+}
+
+/// One listening socket and its token.
+#[derive(Debug, Clone)]
+pub struct ListenerSettings {
+    /// Where to listen.
+    pub address: SocketAddr,
+    /// The token's file, made where absent.
+    pub token_path: PathBuf,
+}
+
+/// What the operator says of one proxy.
+#[derive(Debug, Clone)]
+pub struct ProxySettings {
+    /// Its action API.
+    pub admin: Url,
+    /// Its token's file; the mesh's where absent.
+    pub token_path: Option<PathBuf>,
+}
+
+/// Why there are no settings.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {why}")]
+    Unreadable {
+        /// Which.
+        path: String,
+        /// The system's words.
+        why: std::io::Error,
+    },
+    /// The file is not a configuration; every mistake with its place.
+    #[error("{0}")]
+    Invalid(#[from] Report),
+}
+
+impl Settings {
+    /// Reads and validates the file at `path`; the defaults where there is none.
+    ///
+    /// # Errors
+    /// [`SettingsError`], naming the file.
+    pub fn load(path: Option<&Path>) -> Result<Self, SettingsError> {
+        let Some(path) = path else { return Ok(Self::from_text("brain.yaml", "")?) };
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|why| SettingsError::Unreadable { path: name.clone(), why })?;
+        Ok(Self::from_text(&name, &text)?)
+    }
+
+    /// Validates `text`, which reports call `name`.
+    ///
+    /// # Errors
+    /// Every mistake with its line and column.
+    pub fn from_text(name: &str, text: &str) -> Result<Self, Report> {
+        let document = Document::parse(name, text)?;
+        let config: Config = document.read()?;
+        let mut findings = Vec::new();
+        check_advisor(&config.advisor, &mut findings);
+        let data_dir = config.data_dir.unwrap_or_else(|| "./lightsout-data".into());
+        let settings = Self {
+            api: listener("api", &config.api, 7070, &data_dir, &mut findings),
+            telemetry: listener("telemetry", &config.telemetry, 7071, &data_dir, &mut findings),
+            mode: config.mode.unwrap_or(Mode::Advisory),
+            policies_dir: config.policies_dir.unwrap_or_else(|| "./policies".into()),
+            proxies: overrides(config.proxies, &mut findings),
+            mesh_token_path: config.mesh_token_path,
+            data_dir,
+        };
+        let (api, telemetry) = (settings.api.address, settings.telemetry.address);
+        if api == telemetry && api.port() != 0 {
+            findings.push(("/telemetry/port".to_owned(), format!("{api} is the API's address already")));
+        }
+        if findings.is_empty() { Ok(settings) } else { Err(document.report(findings)) }
+    }
+}
+
+type Findings = Vec<(String, String)>;
+
+fn listener(
+    key: &str,
+    given: &Listener,
+    port: u16,
+    data_dir: &Path,
+    findings: &mut Findings,
+) -> ListenerSettings {
+    let mut ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    if let Some(text) = &given.bind_address {
+        match text.parse() {
+            Ok(parsed) => ip = parsed,
+            Err(_) => findings.push((
+                format!("/{key}/bind_address"),
+                format!("{text:?} is not an IP address; 127.0.0.1 listens on this machine only"),
+            )),
+        }
+    }
+    let token_path = given.token_path.clone().unwrap_or_else(|| data_dir.join(format!("{key}.token")));
+    ListenerSettings { address: SocketAddr::new(ip, given.port.unwrap_or(port)), token_path }
+}
+
+fn overrides(
+    entries: Vec<crate::config::ProxyEntry>,
+    findings: &mut Findings,
+) -> BTreeMap<String, ProxySettings> {
+    let mut proxies = BTreeMap::new();
+    if entries.len() > MAX_PROXIES {
+        findings.push(("/proxies".to_owned(), format!("at most {MAX_PROXIES} proxies can be listed")));
+    }
+    for (index, entry) in entries.into_iter().enumerate() {
+        if let Err(why) = protocol::id::check_name(&entry.id) {
+            findings.push((format!("/proxies/{index}/id"), why.to_string()));
+        }
+        match admin_url(&entry.admin) {
+            Ok(admin) => {
+                let settings = ProxySettings { admin, token_path: entry.token_path };
+                if proxies.insert(entry.id.clone(), settings).is_some() {
+                    findings
+                        .push((format!("/proxies/{index}/id"), format!("{:?} is listed twice", entry.id)));
+                }
+            }
+            Err(why) => findings.push((format!("/proxies/{index}/admin"), why)),
+        }
+    }
+    proxies
+}
+
+/// A keyed mistake is better than a key that does nothing: what this build does not carry out is refused.
+fn check_advisor(advisor: &Advisor, findings: &mut Findings) {
+    if advisor.provider.is_some_and(|p| p != Provider::None) {
+        findings.push((
+            "/advisor/provider".to_owned(),
+            "the advisor is not carried out by this build; set provider: none".to_owned(),
+        ));
+    }
+    if let Some(threshold) = advisor.decision_threshold {
+        let message = if (0.0..=1.0).contains(&threshold) {
+            "without an advisor this does nothing: set the threshold of each action kind in guard.yaml".into()
+        } else {
+            format!("a threshold is a probability from 0 to 1, not {threshold}")
+        };
+        findings.push(("/advisor/decision_threshold".to_owned(), message));
+    }
+}
+
+/// An action API's URL, announced or configured: plain HTTP to a host and a port, nothing else that a
+/// client could be talked into.
+///
+/// # Errors
+/// What is wrong with it, for a person.
+pub fn admin_url(text: &str) -> Result<Url, String> {
+    if text.len() > MAX_URL_BYTES {
+        return Err(format!("a URL has at most {MAX_URL_BYTES} bytes, this one has {}", text.len()));
+    }
+    let url = Url::parse(text).map_err(|why| format!("{text:?} is not a URL: {why}"))?;
+    if url.scheme() != "http" {
+        return Err(format!("this build speaks http:// to action APIs, not {}://", url.scheme()));
+    }
+    let plain = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.path() == "/";
+    if !plain || url.host_str().is_none() {
+        return Err(format!("{text:?}: an admin URL is http://HOST:PORT, without path, query or user"));
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_is_the_defaults() {
+        let settings = Settings::from_text("brain.yaml", "").unwrap();
+        assert_eq!(settings.api.address.to_string(), "127.0.0.1:7070");
+        assert_eq!(settings.telemetry.address.to_string(), "127.0.0.1:7071");
+        assert_eq!(settings.mode, Mode::Advisory);
+        assert_eq!(settings.telemetry.token_path, Path::new("./lightsout-data/telemetry.token"));
+    }
+
+    #[test]
+    fn the_contract_sample_loads() {
+        let text = r#"
+api: { bind_address: 127.0.0.1, port: 7070, token_path: /run/a }
+telemetry: { bind_address: 127.0.0.1, port: 7071, token_path: /run/t }
+mode: advisory
+data_dir: ./lightsout-data
+policies_dir: ./policies
+proxies: [ { id: p1, admin: "http://127.0.0.1:9901", token_path: /run/p } ]
+mesh_token_path: /run/m
+advisor: { provider: none, model: m, base_url: "http://x", api_key_path: /run/k }
+"#;
+        let settings = Settings::from_text("brain.yaml", text).unwrap();
+        assert_eq!(settings.proxies["p1"].admin.as_str(), "http://127.0.0.1:9901/");
+    }
+
+    #[test]
+    fn several_mistakes_of_shape_are_reported_together() {
+        let text = "api:\n  prot: 7070\nmode: autonomus\ntelemetry: { port: 70700 }\n";
+        let report = Settings::from_text("brain.yaml", text).unwrap_err();
+        insta::assert_snapshot!(report.to_string());
+    }
+
+    #[test]
+    fn several_impossible_values_are_reported_together() {
+        let text = "api: { bind_address: localhost, port: 9 }\nproxies:\n  - { id: p1, admin: \"ftp://x\" }\n  \
+                    - { id: \"a b\", admin: \"http://u:p@h/\" }\nadvisor:\n  provider: openai\n  decision_threshold: 0.8\n";
+        let report = Settings::from_text("brain.yaml", text).unwrap_err();
+        insta::assert_snapshot!(report.to_string());
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = Settings::load(Some(Path::new("/nowhere/brain.yaml"))).unwrap_err();
+        assert!(error.to_string().contains("/nowhere/brain.yaml"), "{error}");
+    }
+}
