@@ -1,6 +1,8 @@
 //! The daemon: built once, in an order in which nothing is half-started, and taken down in order.
 
-use std::collections::BTreeMap;
+mod parts;
+mod tasks;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,23 +10,25 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc};
-use tokio::task::{JoinError, JoinSet};
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+use parts::{Past, listen, own_token, read_tokens, recall};
+use tasks::{how_it_died, named, panic_words, serve_api, serve_telemetry};
 
 use crate::action::client::ActionClient;
 use crate::api::{Api, router};
 use crate::audit::{AuditReader, AuditStore, StoreError};
-use crate::control_loop::{ControlLoop, FirstIds, LoopOptions};
-use crate::domain::{Actor, ActorKind, Event, PersonRequest, TickOutput, View};
+use crate::control_loop::ControlLoop;
+use crate::domain::{Actor, ActorKind, PersonRequest, TickOutput, View};
 use crate::fleet::Fleet;
-use crate::ingest::{Ingest, ProxyTable, Target};
+use crate::ingest::{Ingest, ProxyTable};
 use crate::metrics::Metrics;
 use crate::policies::Policies;
 use crate::policy_files::{self, PolicyError};
-use crate::runtime::{Inbox, Live, Runtime, Shared, Turn, wall_clock_ms};
+use crate::runtime::{Inbox, Live, Runtime, Shared, Turn};
 use crate::settings::Settings;
-use crate::token::{Token, TokenError};
+use crate::token::TokenError;
 
 /// The name under which the control loop acts.
 pub const BRAIN_ID: &str = "lightsout";
@@ -90,28 +94,14 @@ impl App {
     /// # Errors
     /// [`AppError`], with nothing left running.
     pub async fn build(settings: Settings) -> Result<Self, AppError> {
-        let part = |name| move |why: String| AppError::Part(name, why);
         let policies = policy_files::load_or_shipped(&settings.policies_dir)?;
         let (targets, mesh_token) = read_tokens(&settings)?;
         let api_token = own_token(&settings.api.token_path, "API")?;
         let telemetry_token = own_token(&settings.telemetry.token_path, "telemetry")?;
         let api = listen(settings.api.address, "api").await?;
         let telemetry = listen(settings.telemetry.address, "telemetry").await?;
-        let mut store = AuditStore::open(&settings.data_dir).await?;
-        let reader = AuditReader::open(&settings.data_dir).await?;
-        let epoch = store.epoch();
-        let started = Event::BrainStarted { epoch, version: env!("CARGO_PKG_VERSION").to_owned() };
-        let options = LoopOptions {
-            epoch,
-            brain_id: BRAIN_ID.to_owned(),
-            open_loop: false,
-            budgets: true,
-            first_ids: first_ids(&reader).await?,
-        };
-        let was_frozen = reader.last_of("frozen", "unfrozen").await?.is_some_and(|r| r.kind == "frozen");
-        store.append(wall_clock_ms(), &[(brain(), started)]).await?;
-
-        let metrics = Metrics::new().map_err(|why| part("metrics")(why.to_string()))?;
+        let Past { store, reader, options, was_frozen } = recall(&settings.data_dir).await?;
+        let metrics = Metrics::new().map_err(|why| AppError::Part("metrics", why.to_string()))?;
         let control = ControlLoop::new(policies, settings.mode, options);
         let (windows_in, windows) = mpsc::channel(MAX_WINDOWS);
         let (replies_in, replies) = mpsc::channel(MAX_REPLIES);
@@ -119,7 +109,7 @@ impl App {
         let (policies_in, policies) = mpsc::channel(1);
         let proxies = ProxyTable::new(targets, mesh_token);
         let client = ActionClient::new(proxies.clone(), replies_in, metrics.clone())
-            .map_err(|why| part("HTTP client")(why.to_string()))?;
+            .map_err(|why| AppError::Part("HTTP client", why.to_string()))?;
         let stop = CancellationToken::new();
         let live = Live { view: control.view(), audit_ok: true, audit_seq: store.seq() };
         let shared = Shared {
@@ -140,7 +130,7 @@ impl App {
         );
         let mut inbox = Inbox::new(windows, replies, asks, policies);
         if was_frozen {
-            tracing::warn!("a person froze this brain before it was restarted; it stays frozen: lightsout unfreeze");
+            tracing::warn!("a person froze this brain before its restart; it stays frozen until unfrozen");
             inbox.put_request(brain(), PersonRequest::Freeze { revert_all: false });
         }
         Ok(Self {
@@ -228,82 +218,6 @@ fn turns(mut control: ControlLoop) -> impl FnMut(Turn) -> (TickOutput, View) + S
 
 fn brain() -> Actor {
     Actor { kind: ActorKind::Brain, id: BRAIN_ID.to_owned() }
-}
-
-/// The last ids of the log: names are not used twice within one store.
-async fn first_ids(reader: &AuditReader) -> Result<FirstIds, StoreError> {
-    Ok(FirstIds {
-        incident: reader.highest_id("incident_opened", "$.incident.id", "inc-").await? + 1,
-        proposal: reader.highest_id("proposal", "$.proposal.id", "prop-").await? + 1,
-        action: reader.highest_id("intent", "$.action.id", "act-").await? + 1,
-    })
-}
-
-type Tokens = (BTreeMap<String, Target>, Option<Token>);
-
-/// The tokens of action APIs: they must exist, for only their proxies can make them.
-fn read_tokens(settings: &Settings) -> Result<Tokens, TokenError> {
-    let mesh = settings.mesh_token_path.as_deref().map(Token::read).transpose()?;
-    if mesh.is_none() {
-        tracing::warn!("no mesh_token_path: proxies without a token_path of their own will refuse actions");
-    }
-    let mut targets = BTreeMap::new();
-    for (id, proxy) in &settings.proxies {
-        let own = proxy.token_path.as_deref().map(Token::read).transpose()?;
-        let target = Target { admin: proxy.admin.clone(), token: own.or_else(|| mesh.clone()) };
-        targets.insert(id.clone(), target);
-    }
-    Ok((targets, mesh))
-}
-
-fn own_token(path: &std::path::Path, name: &str) -> Result<Token, TokenError> {
-    let (token, made) = Token::read_or_make(path)?;
-    if made {
-        tracing::info!(path = %path.display(), "made the {name} token");
-    }
-    Ok(token)
-}
-
-async fn listen(address: SocketAddr, key: &'static str) -> Result<TcpListener, AppError> {
-    TcpListener::bind(address).await.map_err(|why| AppError::Listen { address, key, why })
-}
-
-async fn serve_api(listener: TcpListener, routes: axum::Router, stop: CancellationToken) -> Result<(), String> {
-    let served = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned());
-    served.await.map_err(|why| why.to_string())
-}
-
-async fn serve_telemetry(
-    listener: TcpListener,
-    service: Ingest,
-    stop: CancellationToken,
-) -> Result<(), String> {
-    tonic::transport::Server::builder()
-        .http2_keepalive_interval(Some(Duration::from_secs(10)))
-        .max_concurrent_streams(Some(16))
-        .add_service(service.service())
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned())
-        .await
-        .map_err(|why| why.to_string())
-}
-
-type Ended = (&'static str, Result<(), String>);
-
-async fn named(name: &'static str, task: impl Future<Output = Result<(), String>>) -> Ended {
-    (name, task.await)
-}
-
-fn how_it_died(ended: Option<Result<Ended, JoinError>>) -> AppError {
-    match ended {
-        Some(Ok((name, Err(why)))) => AppError::Died(name, why),
-        Some(Ok((name, Ok(())))) => AppError::Died(name, "it ended by itself".to_owned()),
-        Some(Err(why)) => AppError::Died("a task", panic_words(Some(why))),
-        None => AppError::Died("a task", "there are none".to_owned()),
-    }
-}
-
-fn panic_words(why: Option<JoinError>) -> String {
-    why.map_or_else(|| "it ended by itself".to_owned(), |why| why.to_string())
 }
 
 #[cfg(test)]

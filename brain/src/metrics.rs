@@ -1,6 +1,8 @@
 //! What the brain counts about itself, for `GET /metrics`.
 
-use prometheus::{Encoder as _, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{
+    Encoder as _, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+};
 
 /// Counters and gauges; cheap to clone, shared by all tasks. Labels come from closed sets.
 #[derive(Debug, Clone)]

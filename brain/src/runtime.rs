@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
-use crate::action::client::ActionClient;
+use crate::action::client::{ActionClient, Unsent};
 use crate::audit::{AuditStore, Record};
 use crate::domain::{
     ActionPhase, Command, IncidentState, Outcome, PersonAnswer, Refusal, Reply, TickInput, TickOutput, Verb,
@@ -187,14 +187,15 @@ where
     fn send(&mut self, commands: Vec<Command>, durable: bool) {
         for command in commands {
             let letting_go = matches!(command.verb, Verb::Remove { .. });
-            let unsent = if durable || letting_go {
+            let sent = if durable || letting_go {
                 self.client.send(command)
             } else {
-                Err((command, "not sent: the audit log cannot be written".to_owned()))
+                let why = "not sent: the audit log cannot be written".to_owned();
+                Err(Box::new(Unsent { command, why }))
             };
-            if let Err((command, detail)) = unsent {
-                let outcome = Outcome::Refused(Refusal { status: 0, detail });
-                self.inbox.put_reply(Reply { command, at_ms: self.now_ms, outcome });
+            if let Err(unsent) = sent {
+                let outcome = Outcome::Refused(Refusal { status: 0, detail: unsent.why });
+                self.inbox.put_reply(Reply { command: unsent.command, at_ms: self.now_ms, outcome });
             }
         }
     }

@@ -30,6 +30,15 @@ pub fn direct_client(timeout: Duration) -> reqwest::Result<Client> {
     Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(timeout).build()
 }
 
+/// A command that was not even tried.
+#[derive(Debug)]
+pub struct Unsent {
+    /// Which.
+    pub command: Command,
+    /// Why not.
+    pub why: String,
+}
+
 /// Sends commands; each reply goes to one channel.
 #[derive(Debug)]
 pub struct ActionClient {
@@ -45,11 +54,7 @@ impl ActionClient {
     ///
     /// # Errors
     /// The HTTP client cannot be built.
-    pub fn new(
-        proxies: ProxyTable,
-        replies: mpsc::Sender<Reply>,
-        metrics: Metrics,
-    ) -> reqwest::Result<Self> {
+    pub fn new(proxies: ProxyTable, replies: mpsc::Sender<Reply>, metrics: Metrics) -> reqwest::Result<Self> {
         Ok(Self { http: direct_client(TIMEOUT)?, proxies, replies, metrics, lanes: HashMap::new() })
     }
 
@@ -57,10 +62,10 @@ impl ActionClient {
     ///
     /// # Errors
     /// The command and why it was not even tried.
-    pub fn send(&mut self, command: Command) -> Result<(), (Command, String)> {
+    pub fn send(&mut self, command: Command) -> Result<(), Box<Unsent>> {
         if self.proxies.target(&command.proxy).is_none() {
             let why = format!("proxy {} is not known", command.proxy);
-            return Err((command, why));
+            return Err(Box::new(Unsent { command, why }));
         }
         let lane = self.lanes.entry(command.proxy.clone()).or_insert_with(|| {
             let (lane, commands) = mpsc::channel(MAX_WAITING);
@@ -74,11 +79,14 @@ impl ActionClient {
             tokio::spawn(worker.carry(commands));
             lane
         });
-        lane.try_send(command).map_err(|unsent| match unsent {
-            TrySendError::Full(command) => {
-                (command, format!("more than {MAX_WAITING} commands wait for this proxy"))
-            }
-            TrySendError::Closed(command) => (command, "the client is shutting down".to_owned()),
+        lane.try_send(command).map_err(|unsent| {
+            let (command, why) = match unsent {
+                TrySendError::Full(command) => {
+                    (command, format!("more than {MAX_WAITING} commands wait for this proxy"))
+                }
+                TrySendError::Closed(command) => (command, "the client is shutting down".to_owned()),
+            };
+            Box::new(Unsent { command, why })
         })
     }
 }
@@ -156,10 +164,8 @@ async fn outcome(command: &Command, response: Response) -> Outcome {
     };
     if !status.is_success() {
         let problem = serde_json::from_slice::<Problem>(&body);
-        let words = problem.map_or_else(
-            |_| String::from_utf8_lossy(&body).into_owned(),
-            |problem| problem.to_string(),
-        );
+        let words = problem
+            .map_or_else(|_| String::from_utf8_lossy(&body).into_owned(), |problem| problem.to_string());
         return refused(status.as_u16(), &words);
     }
     match serde_json::from_slice::<Receipt>(&body) {

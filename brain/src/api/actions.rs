@@ -39,9 +39,7 @@ pub struct UndoBody {
 }
 
 pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/v1/actions", get(list).post(propose))
-        .route("/v1/actions/{id}/undo", post(undo))
+    Router::new().route("/v1/actions", get(list).post(propose)).route("/v1/actions/{id}/undo", post(undo))
 }
 
 async fn list(State(api): State<Api>) -> Json<Items<Action>> {

@@ -33,9 +33,7 @@ async fn ready(State(api): State<Api>) -> Result<&'static str, Refusal> {
 }
 
 async fn metrics(State(api): State<Api>) -> Result<Response, Refusal> {
-    let text = api
-        .metrics
-        .text()
-        .map_err(|why| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, why.to_string()))?;
+    let text =
+        api.metrics.text().map_err(|why| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, why.to_string()))?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }

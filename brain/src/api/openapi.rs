@@ -56,8 +56,7 @@ const fn write(path: &'static str, summary: &'static str, body: Option<Describe>
     Operation { method: "post", path, summary, query: &[], body, answer: Answer::AnyJson }
 }
 
-const AUDIT_QUERY: &[&str] =
-    &["since", "until", "kind", "actor", "service", "incident", "cursor", "limit"];
+const AUDIT_QUERY: &[&str] = &["since", "until", "kind", "actor", "service", "incident", "cursor", "limit"];
 
 /// Every path of the API; a test holds this list against the router's.
 fn operations() -> Vec<Operation> {
@@ -128,11 +127,14 @@ fn describe(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
         Answer::AnyJson => json!({ "application/json": {} }),
         Answer::Text(media) => json!({ media: {} }),
     };
-    let in_path = operation.path.contains("{id}").then(|| {
-        json!({ "name": "id", "in": "path", "required": true, "schema": { "type": "string" } })
-    });
-    let in_query =
-        operation.query.iter().map(|name| json!({ "name": name, "in": "query", "schema": { "type": "string" } }));
+    let in_path = operation
+        .path
+        .contains("{id}")
+        .then(|| json!({ "name": "id", "in": "path", "required": true, "schema": { "type": "string" } }));
+    let in_query = operation
+        .query
+        .iter()
+        .map(|name| json!({ "name": name, "in": "query", "schema": { "type": "string" } }));
     let mut described = json!({
         "summary": operation.summary,
         "parameters": in_path.into_iter().chain(in_query).collect::<Vec<_>>(),
@@ -157,7 +159,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    /// Every `.route("PATH", …)` in the resources' sources.
+    /// Every path that the resources' sources give to a router.
     fn routed() -> BTreeSet<String> {
         let sources = [
             include_str!("actions.rs"),
@@ -180,8 +182,7 @@ mod tests {
     #[test]
     fn every_route_is_described_and_nothing_else() {
         let document = document();
-        let described: BTreeSet<String> =
-            document["paths"].as_object().unwrap().keys().cloned().collect();
+        let described: BTreeSet<String> = document["paths"].as_object().unwrap().keys().cloned().collect();
         assert_eq!(described, routed());
     }
 

@@ -82,12 +82,10 @@ fn ecmascript(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
     }
-    let shortest = format!("{:e}", value.abs());
-    let (mantissa, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
-    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    let (digits, exponent) = shortest(value.abs());
     let count = i32::try_from(digits.len()).unwrap_or(i32::MAX);
     // The decimal point stands after `point` digits.
-    let point = exponent.parse::<i32>().unwrap_or(0) + 1;
+    let point = exponent + 1;
     let sign = if value < 0.0 { "-" } else { "" };
     let zeros = |n: i32| "0".repeat(usize::try_from(n).unwrap_or(0));
     let split = |at: i32| digits.split_at(usize::try_from(at).unwrap_or(0).min(digits.len()));
@@ -104,6 +102,30 @@ fn ecmascript(value: f64) -> String {
         format!("{first}{fraction}e{:+}", point - 1)
     };
     format!("{sign}{magnitude}")
+}
+
+/// The fewest digits `d.ddd` that read back to `value` with their exponent; of two equally near ones the
+/// even (note 2 of the same section), where Rust's own choice is the upper.
+fn shortest(value: f64) -> (String, i32) {
+    let parts = |text: &str| {
+        let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+        let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+        (digits, exponent.parse::<i32>().unwrap_or(0))
+    };
+    let (digits, exponent) = parts(&format!("{value:e}"));
+    let Some((head, last)) = digits.split_at_checked(digits.len() - 1) else { return (digits, exponent) };
+    let odd = last.parse::<u8>().ok().filter(|last| last % 2 == 1);
+    if let Some(last) = odd {
+        let even = format!("{head}{}", last - 1);
+        // Written out far enough, a value half-way between the two is the lower one and a 5.
+        let (exact, _) = parts(&format!("{value:.*e}", digits.len() + 30));
+        let is_half_way = exact.strip_prefix(&even).is_some_and(|rest| rest.trim_end_matches('0') == "5");
+        let reads_back = format!("0.{even}e{}", exponent + 1).parse() == Ok(value);
+        if is_half_way && reads_back {
+            return (even, exponent);
+        }
+    }
+    (digits, exponent)
 }
 
 #[cfg(test)]
@@ -135,15 +157,7 @@ mod tests {
             "1":"One","\ud83d\ude00":"Emoji: Grinning Face","\u0080":"Control","\u00f6":"Latin Small Letter O With Diaeresis"}"#;
         let value: Value = serde_json::from_str(input).unwrap();
         let text = to_string(&value);
-        let order = [
-            "Carriage Return",
-            "One",
-            "Control",
-            "Latin Small",
-            "Euro Sign",
-            "Emoji",
-            "Hebrew",
-        ];
+        let order = ["Carriage Return", "One", "Control", "Latin Small", "Euro Sign", "Emoji", "Hebrew"];
         let places: Vec<usize> = order.iter().map(|word| text.find(word).unwrap()).collect();
         assert!(places.is_sorted(), "{text}");
     }

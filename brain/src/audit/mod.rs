@@ -13,3 +13,7 @@ pub use chain::{Chain, Flaw, Proof};
 pub use query::{AuditFilter, AuditReader, MAX_PAGE};
 pub use record::{FIRST_PREV_HASH, Record};
 pub use store::{AuditStore, StoreError};
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests;

@@ -57,10 +57,8 @@ impl AuditReader {
         if !path.exists() {
             return Err(StoreError::Absent(path));
         }
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .read_only(true)
-            .busy_timeout(Duration::from_secs(5));
+        let options =
+            SqliteConnectOptions::new().filename(&path).read_only(true).busy_timeout(Duration::from_secs(5));
         let open_error = |why: sqlx::Error| StoreError::Open { path: path.clone(), why: words(&why) };
         let pool =
             SqlitePoolOptions::new().max_connections(4).connect_with(options).await.map_err(open_error)?;
@@ -81,12 +79,8 @@ impl AuditReader {
         let rows = query.build().fetch_all(&self.pool).await.map_err(read_error)?;
         let size = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = rows.len() > size;
-        let items: Vec<Record> = rows
-            .iter()
-            .take(size)
-            .map(record)
-            .collect::<Result<_, _>>()
-            .map_err(StoreError::Read)?;
+        let items: Vec<Record> =
+            rows.iter().take(size).map(record).collect::<Result<_, _>>().map_err(StoreError::Read)?;
         let next = items.last().filter(|_| more).map(|last| last.seq.to_string());
         Ok(Items { items, next })
     }
@@ -172,9 +166,10 @@ impl AuditReader {
             .fetch_optional(&self.pool)
             .await
             .map_err(read_error)?;
-        Ok(value.as_deref().and_then(|v| v.split_once(' ')).and_then(|(seq, hash)| {
-            Some((seq.parse().ok()?, hash.to_owned()))
-        }))
+        Ok(value
+            .as_deref()
+            .and_then(|v| v.split_once(' '))
+            .and_then(|(seq, hash)| Some((seq.parse().ok()?, hash.to_owned()))))
     }
 }
 

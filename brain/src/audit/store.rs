@@ -128,11 +128,13 @@ impl AuditStore {
     /// It cannot be written; the epoch stays.
     pub async fn raise_epoch(&mut self, seen: u64) -> Result<u64, StoreError> {
         let epoch = seen.saturating_add(1).max(self.epoch);
-        sqlx::query("INSERT INTO meta (key, value) VALUES ('epoch', ?1) ON CONFLICT (key) DO UPDATE SET value = ?1")
-            .bind(epoch.to_string())
-            .execute(&mut self.connection)
-            .await
-            .map_err(|why| StoreError::Write(words(&why)))?;
+        sqlx::query(
+            "INSERT INTO meta (key, value) VALUES ('epoch', ?1) ON CONFLICT (key) DO UPDATE SET value = ?1",
+        )
+        .bind(epoch.to_string())
+        .execute(&mut self.connection)
+        .await
+        .map_err(|why| StoreError::Write(words(&why)))?;
         self.epoch = epoch;
         Ok(epoch)
     }
@@ -141,11 +143,7 @@ impl AuditStore {
     ///
     /// # Errors
     /// Nothing was appended.
-    pub async fn append(
-        &mut self,
-        at_ms: i64,
-        events: &[(Actor, Event)],
-    ) -> Result<Vec<Record>, StoreError> {
+    pub async fn append(&mut self, at_ms: i64, events: &[(Actor, Event)]) -> Result<Vec<Record>, StoreError> {
         let records = self.chained(at_ms, events)?;
         match self.write(&records).await {
             Ok(()) => {
@@ -242,14 +240,12 @@ fn lock(data_dir: &Path) -> Result<Flock<File>, StoreError> {
         .truncate(false)
         .open(path)
         .map_err(|why| StoreError::Folder { path: data_dir.to_owned(), why })?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock)
-        .map_err(|_| StoreError::Locked(data_dir.to_owned()))
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| StoreError::Locked(data_dir.to_owned()))
 }
 
 /// Refuses a file that some other program made. An empty one is ours to fill.
 pub(super) async fn check_owner(connection: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {
-    let open_error =
-        |why: sqlx::Error| StoreError::Open { path: path.to_owned(), why: words(&why) };
+    let open_error = |why: sqlx::Error| StoreError::Open { path: path.to_owned(), why: words(&why) };
     let id: i64 =
         sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await.map_err(open_error)?;
     let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema")
@@ -283,10 +279,7 @@ async fn read_head(connection: &mut SqliteConnection) -> Result<Head, StoreError
         .map_err(|why| StoreError::Read(words(&why)))?;
     Ok(row.map_or_else(
         || Head { seq: 0, hash: FIRST_PREV_HASH.to_owned() },
-        |row| Head {
-            seq: u64::try_from(row.get::<i64, _>("seq")).unwrap_or(0),
-            hash: row.get("hash"),
-        },
+        |row| Head { seq: u64::try_from(row.get::<i64, _>("seq")).unwrap_or(0), hash: row.get("hash") },
     ))
 }
 

@@ -11,7 +11,8 @@ use crate::domain::Action;
 
 pub(super) async fn run(connection: &Connection, format: Format) -> Result<ExitCode, Failure> {
     let actions: Items<Action> = connection.get(&["v1", "actions"], &[]).await?;
-    let heads = ["ID", "PHASE", "INCIDENT", "SERVICE", "ACTION", "PROXIES", "RENEWED", "EFFECT", "BY", "STARTED"];
+    let heads =
+        ["ID", "PHASE", "INCIDENT", "SERVICE", "ACTION", "PROXIES", "RENEWED", "EFFECT", "BY", "STARTED"];
     print_list(format, &actions, "No actions.", heads, |a| {
         vec![[
             a.id.clone(),

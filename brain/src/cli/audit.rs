@@ -78,7 +78,9 @@ async fn verify(connection: &Connection) -> Result<ExitCode, Failure> {
             print(&format!("ok: {} records, head {}\n", proof.records, proof.head))?;
             Ok(ExitCode::SUCCESS)
         }
-        Some(flaw) => Err(Failure::Failed(format!("the audit log is broken at record {}: {}", flaw.seq, flaw.why))),
+        Some(flaw) => {
+            Err(Failure::Failed(format!("the audit log is broken at record {}: {}", flaw.seq, flaw.why)))
+        }
     }
 }
 
@@ -113,10 +115,7 @@ async fn is_brain_up(connection: &Connection) -> bool {
     connection.get::<serde_json::Value>(&["v1", "status"], &[]).await.is_ok()
 }
 
-async fn walk_remote(
-    connection: &Connection,
-    each: &mut impl FnMut(&Record) -> bool,
-) -> Result<(), Failure> {
+async fn walk_remote(connection: &Connection, each: &mut impl FnMut(&Record) -> bool) -> Result<(), Failure> {
     let mut cursor: Option<String> = None;
     loop {
         let mut query = vec![("limit", "1000".to_owned())];
@@ -138,7 +137,12 @@ async fn local(connection: &Connection) -> Result<AuditReader, Failure> {
 
 async fn list(connection: &Connection, args: &AuditArgs) -> Result<ExitCode, Failure> {
     let mut query: Vec<(&str, String)> = vec![("limit", "1000".to_owned())];
-    let given = [("kind", &args.kind), ("actor", &args.actor), ("service", &args.service), ("incident", &args.incident)];
+    let given = [
+        ("kind", &args.kind),
+        ("actor", &args.actor),
+        ("service", &args.service),
+        ("incident", &args.incident),
+    ];
     query.extend(given.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))));
     if let Some(since) = &args.since {
         query.push(("since", instant(since)?.to_string()));
@@ -197,7 +201,8 @@ fn instant(text: &str) -> Result<Timestamp, Failure> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(at);
     }
-    let invalid = || Failure::Invalid(format!("--since {text:?}: give RFC 3339, or an age such as 10m, 2h, 7d"));
+    let invalid =
+        || Failure::Invalid(format!("--since {text:?}: give RFC 3339, or an age such as 10m, 2h, 7d"));
     let unit_s = match text.chars().last() {
         Some('s') => 1,
         Some('m') => 60,

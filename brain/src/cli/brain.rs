@@ -22,8 +22,7 @@ pub struct BrainArgs {
 
 pub(super) async fn run(args: BrainArgs) -> Result<ExitCode, Failure> {
     log_to_stderr();
-    let settings =
-        Settings::load(args.config.as_deref()).map_err(|why| Failure::Invalid(why.to_string()))?;
+    let settings = Settings::load(args.config.as_deref()).map_err(|why| Failure::Invalid(why.to_string()))?;
     // Listened for before anything is started: no moment in which a signal does harm.
     let mut term = signal(SignalKind::terminate()).map_err(Failure::failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;

@@ -103,10 +103,8 @@ pub(super) fn percent(share: f64) -> String {
 
 /// The time of day and the day, UTC.
 pub(super) fn instant(at_ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(at_ms).map_or_else(
-        |_| "outside the calendar".to_owned(),
-        |at| at.strftime("%Y-%m-%d %H:%M:%S").to_string(),
-    )
+    jiff::Timestamp::from_millisecond(at_ms)
+        .map_or_else(|_| "outside the calendar".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%S").to_string())
 }
 
 /// A word of a closed set as it stands in JSON.

@@ -25,11 +25,7 @@ pub(super) async fn run(connection: &Connection, format: Format) -> Result<ExitC
 
 fn story(status: &Status) -> String {
     let mode = if status.frozen { bad("frozen") } else { strong(&word(&status.mode)) };
-    let audit = if status.audit.ok {
-        good("ok")
-    } else {
-        bad("cannot be written: no action is taken")
-    };
+    let audit = if status.audit.ok { good("ok") } else { bad("cannot be written: no action is taken") };
     let counts = &status.counts;
     let mut text = format!(
         "lightsout {} · up {} s · epoch {}\nmode       {mode}\naudit      {audit}, {} records\n\

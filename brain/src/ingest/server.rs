@@ -115,7 +115,10 @@ impl Ingest {
                 }
                 Ok(None) => break,
                 Err(why) => {
-                    if matches!(why.code(), tonic::Code::Internal | tonic::Code::OutOfRange | tonic::Code::InvalidArgument) {
+                    if matches!(
+                        why.code(),
+                        tonic::Code::Internal | tonic::Code::OutOfRange | tonic::Code::InvalidArgument
+                    ) {
                         self.refuse(&mut speaker, Refused::BadFrame, why.message());
                     }
                     let _ = acks.try_send(Err(why));

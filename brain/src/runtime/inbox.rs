@@ -118,7 +118,8 @@ impl Inbox {
         while requests.len() < MAX_PER_TURN {
             let Ok(ask) = self.asks.try_recv() else { break };
             if !audit_ok && !makes_less(&ask.request) {
-                let why = "the audit log cannot be written: only undo, reject and freeze are taken until it can";
+                let why =
+                    "the audit log cannot be written: only undo, reject and freeze are taken until it can";
                 let _ = ask.answer.send(Told::Unavailable(why.to_owned()));
                 continue;
             }

@@ -37,6 +37,11 @@ fn collect(error: &ValidationError<'_>, schema: &Value, tree: &Tree, found: &mut
                 found.push(problem(tree, &pointer, unknown_key(key, &known)));
             }
         }
+        // A closed set whose words are documented one by one is "this constant, or that one".
+        Kind::AnyOf { context } | Kind::OneOfNotValid { context } if constants(context).is_some() => {
+            let options = constants(context).unwrap_or_default();
+            found.push(problem(tree, pointer, not_one_of(error, options.iter().map(String::as_str))));
+        }
         // `Option<T>` is "T or null": what matters is what keeps it from being a T.
         Kind::AnyOf { context } | Kind::OneOfNotValid { context } => {
             let closest = context.iter().filter(|branch| !is_null_branch(branch)).min_by_key(|b| b.len());
@@ -62,14 +67,37 @@ fn sentence(kind: &Kind, error: &ValidationError<'_>) -> String {
     match kind {
         Kind::Required { property } => format!("the key {property} is missing"),
         Kind::Enum { options } => {
-            let options: Vec<&str> =
-                options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-            let given = error.instance().to_string();
-            let guess = closest(given.trim_matches('"'), options.iter().copied());
-            format!("{given} is not one of {}{}", options.join(", "), did_you_mean(guess))
+            not_one_of(error, options.as_array().into_iter().flatten().filter_map(Value::as_str))
         }
         _ => error.to_string(),
     }
+}
+
+fn not_one_of<'a>(error: &ValidationError<'_>, options: impl Iterator<Item = &'a str>) -> String {
+    let options: Vec<&str> = options.collect();
+    let given = error.instance().to_string();
+    let guess = closest(given.trim_matches('"'), options.iter().copied());
+    format!("{given} is not one of {}{}", options.join(", "), did_you_mean(guess))
+}
+
+/// The words of a closed set, if every branch is a word of it (or null, where it may be left out).
+fn constants(branches: &[Vec<ValidationError<'_>>]) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    for branch in branches.iter().filter(|branch| !is_null_branch(branch)) {
+        for error in branch {
+            match error.kind() {
+                Kind::Constant { expected_value } => words.push(expected_value.as_str()?.to_owned()),
+                Kind::Enum { options } => {
+                    words.extend(options.as_array()?.iter().filter_map(|o| o.as_str().map(str::to_owned)));
+                }
+                Kind::AnyOf { context } | Kind::OneOfNotValid { context } => {
+                    words.extend(constants(context)?)
+                }
+                _ => return None,
+            }
+        }
+    }
+    (!words.is_empty()).then_some(words)
 }
 
 fn unknown_key(key: &str, known: &[String]) -> String {

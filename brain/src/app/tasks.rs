@@ -1,0 +1,53 @@
+//! The daemon's long tasks, and the words for how one died.
+
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinError;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+
+use super::AppError;
+use crate::ingest::Ingest;
+
+pub(super) async fn serve_api(
+    listener: TcpListener,
+    routes: axum::Router,
+    stop: CancellationToken,
+) -> Result<(), String> {
+    let served = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned());
+    served.await.map_err(|why| why.to_string())
+}
+
+pub(super) async fn serve_telemetry(
+    listener: TcpListener,
+    service: Ingest,
+    stop: CancellationToken,
+) -> Result<(), String> {
+    tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(Duration::from_secs(10)))
+        .max_concurrent_streams(Some(16))
+        .add_service(service.service())
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned())
+        .await
+        .map_err(|why| why.to_string())
+}
+
+type Ended = (&'static str, Result<(), String>);
+
+pub(super) async fn named(name: &'static str, task: impl Future<Output = Result<(), String>>) -> Ended {
+    (name, task.await)
+}
+
+pub(super) fn how_it_died(ended: Option<Result<Ended, JoinError>>) -> AppError {
+    match ended {
+        Some(Ok((name, Err(why)))) => AppError::Died(name, why),
+        Some(Ok((name, Ok(())))) => AppError::Died(name, "it ended by itself".to_owned()),
+        Some(Err(why)) => AppError::Died("a task", panic_words(Some(why))),
+        None => AppError::Died("a task", "there are none".to_owned()),
+    }
+}
+
+pub(super) fn panic_words(why: Option<JoinError>) -> String {
+    why.map_or_else(|| "it ended by itself".to_owned(), |why| why.to_string())
+}
