@@ -193,11 +193,12 @@ impl App {
             tracing::warn!("some connections did not end in time; they are cut");
             tasks.abort_all();
         }
+        // Readers go before the writer: the last one out merges the write-ahead log into the file.
+        self.reader.close().await;
         stop_loop.cancel();
         if !turning.is_finished() && tokio::time::timeout(DRAIN, turning).await.is_err() {
             tracing::warn!("the control loop did not finish its turn in time");
         }
-        self.reader.close().await;
         died.map_or(Ok(()), Err)
     }
 }

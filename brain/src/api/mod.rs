@@ -24,3 +24,6 @@ pub use proposals::{ApproveBody, RejectBody};
 pub use server::{Api, router};
 pub use services::{Edge, Topology};
 pub use status::{AuditStatus, Counts, Status};
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use protocol::action::Items;
 
 use super::client::{Connection, Failure};
 use super::output::{Format, print, print_list};
-use crate::audit::{AuditReader, Proof, Record};
+use crate::audit::{AuditFilter, AuditReader, MAX_PAGE, Proof, Record};
 
 /// Records printed at most; `audit export` writes all.
 const MAX_PRINTED: usize = 10_000;
@@ -116,17 +116,12 @@ async fn is_brain_up(connection: &Connection) -> bool {
 }
 
 async fn walk_remote(connection: &Connection, each: &mut impl FnMut(&Record) -> bool) -> Result<(), Failure> {
-    let mut cursor: Option<String> = None;
+    let mut filter = AuditFilter { limit: Some(MAX_PAGE), ..AuditFilter::default() };
     loop {
-        let mut query = vec![("limit", "1000".to_owned())];
-        query.extend(cursor.map(|c| ("cursor", c)));
-        let page: Items<Record> = connection.get(&["v1", "audit"], &query).await?;
-        if !page.items.iter().all(&mut *each) {
+        let page: Items<Record> = connection.get(&["v1", "audit"], &query(&filter)).await?;
+        filter.cursor = page.next.and_then(|next| next.parse().ok());
+        if !page.items.iter().all(&mut *each) || filter.cursor.is_none() {
             return Ok(());
-        }
-        match page.next {
-            Some(next) => cursor = Some(next),
-            None => return Ok(()),
         }
     }
 }
@@ -136,45 +131,83 @@ async fn local(connection: &Connection) -> Result<AuditReader, Failure> {
 }
 
 async fn list(connection: &Connection, args: &AuditArgs) -> Result<ExitCode, Failure> {
-    let mut query: Vec<(&str, String)> = vec![("limit", "1000".to_owned())];
-    let given = [
-        ("kind", &args.kind),
-        ("actor", &args.actor),
-        ("service", &args.service),
-        ("incident", &args.incident),
-    ];
-    query.extend(given.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))));
-    if let Some(since) = &args.since {
-        query.push(("since", instant(since)?.to_string()));
-    }
+    let mut filter = AuditFilter {
+        since: args.since.as_deref().map(instant).transpose()?,
+        kind: args.kind.clone(),
+        actor: args.actor.clone(),
+        service: args.service.clone(),
+        incident: args.incident.clone(),
+        limit: Some(MAX_PAGE),
+        ..AuditFilter::default()
+    };
     let mut records: Items<Record> = Items::all(Vec::new());
-    let mut cursor: Option<String> = None;
+    let mut source = Source::Brain;
     while records.items.len() < MAX_PRINTED {
-        let mut paged = query.clone();
-        paged.extend(cursor.map(|c| ("cursor", c)));
-        let page: Items<Record> = connection.get(&["v1", "audit"], &paged).await?;
+        let page = source.page(connection, &filter).await?;
         records.items.extend(page.items);
-        records.next.clone_from(&page.next);
-        cursor = page.next;
-        if cursor.is_none() {
+        filter.cursor = page.next.as_deref().and_then(|next| next.parse().ok());
+        records.next = page.next;
+        if filter.cursor.is_none() {
             break;
         }
     }
     let heads = ["SEQ", "AT", "ACTOR", "KIND", "SERVICE", "INCIDENT", "ACTION", "WHAT"];
-    print_list(args.format, &records, "No records.", heads, |r| {
-        let or_dash = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
-        vec![[
-            r.seq.to_string(),
-            r.at.clone(),
-            r.actor.id.clone(),
-            r.kind.clone(),
-            or_dash(&r.service),
-            or_dash(&r.incident),
-            or_dash(&r.action),
-            gist(r),
-        ]]
-    })?;
+    print_list(args.format, &records, "No records.", heads, row)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where pages come from: the brain, or its file when it is down.
+enum Source {
+    Brain,
+    File(AuditReader),
+}
+
+impl Source {
+    async fn page(
+        &mut self,
+        connection: &Connection,
+        filter: &AuditFilter,
+    ) -> Result<Items<Record>, Failure> {
+        if let Self::Brain = self {
+            match connection.get(&["v1", "audit"], &query(filter)).await {
+                Err(Failure::Absent { .. }) if connection.data_dir().exists() => {
+                    *self = Self::File(local(connection).await?);
+                }
+                answered => return answered,
+            }
+        }
+        match self {
+            Self::File(reader) => reader.page(filter).await.map_err(Failure::failed),
+            Self::Brain => Err(Failure::failed("the audit log is nowhere to be read")),
+        }
+    }
+}
+
+fn query(filter: &AuditFilter) -> Vec<(&'static str, String)> {
+    let fields = [
+        ("since", filter.since.map(|at| at.to_string())),
+        ("kind", filter.kind.clone()),
+        ("actor", filter.actor.clone()),
+        ("service", filter.service.clone()),
+        ("incident", filter.incident.clone()),
+        ("cursor", filter.cursor.map(|seq| seq.to_string())),
+        ("limit", filter.limit.map(|n| n.to_string())),
+    ];
+    fields.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+}
+
+fn row(record: &Record) -> Vec<[String; 8]> {
+    let or_dash = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
+    vec![[
+        record.seq.to_string(),
+        record.at.clone(),
+        record.actor.id.clone(),
+        record.kind.clone(),
+        or_dash(&record.service),
+        or_dash(&record.incident),
+        or_dash(&record.action),
+        gist(record),
+    ]]
 }
 
 /// The one field of a record that says most, on one line.

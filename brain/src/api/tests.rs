@@ -1,0 +1,169 @@
+//! The API over real HTTP, with a scripted control loop behind it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use reqwest::Client;
+use serde_json::{Value, json};
+use tokio::sync::{broadcast, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::action::client::direct_client;
+use crate::audit::{AuditReader, AuditStore, FIRST_PREV_HASH, Record};
+use crate::domain::{Actor, ActorKind, Event, Mode, PersonAnswer, PersonRequest, View};
+use crate::metrics::Metrics;
+use crate::runtime::{Ask, Live, Told, wall_clock_ms};
+use crate::token::Token;
+
+struct Served {
+    url: String,
+    http: Client,
+    live: Arc<ArcSwap<Live>>,
+    events: broadcast::Sender<Arc<Record>>,
+    _folder: tempfile::TempDir,
+}
+
+fn view() -> View {
+    serde_json::from_value(json!({
+        "at_ms": wall_clock_ms(), "mode": "advisory", "frozen": false, "epoch": 4,
+        "services": [{
+            "service": "cart", "rps": 10.0, "failure_share": 0.1, "p50_ms": 1.0, "p99_ms": 2.0,
+            "callers": ["web"], "learned_s": 3, "endpoints": []
+        }],
+        "incidents": [{
+            "id": "inc-1", "state": "open", "service": "cart", "cause": {"kind": "service", "service": "cart"},
+            "confidence": 0.9, "onset_ms": 0, "opened_ms": 0, "updated_ms": 0, "summary": "s",
+            "evidence": [], "alternatives": []
+        }],
+        "proposals": [], "actions": [], "proxies": []
+    }))
+    .unwrap()
+}
+
+/// What the scripted loop answers: what was asked decides.
+fn script(request: &PersonRequest) -> Told {
+    match request {
+        PersonRequest::Approve { proposal, .. } if proposal == "prop-9" => {
+            Told::Answered(PersonAnswer::NotFound("there is no prop-9".into()))
+        }
+        PersonRequest::Approve { digest, .. } if digest != "read" => {
+            Told::Answered(PersonAnswer::Conflict("the digest is another".into()))
+        }
+        PersonRequest::Propose { .. } => Told::Answered(PersonAnswer::Invalid("no such service".into())),
+        PersonRequest::Unfreeze => Told::Unavailable("the audit log cannot be written".into()),
+        other => Told::Answered(PersonAnswer::Done(json!({ "asked": format!("{other:?}") }))),
+    }
+}
+
+async fn serve() -> Served {
+    let folder = tempfile::tempdir().unwrap();
+    AuditStore::open(folder.path()).await.unwrap().close().await;
+    let reader = AuditReader::open(folder.path()).await.unwrap();
+    let live = Live { view: view(), audit_ok: true, audit_seq: 7 };
+    let live = Arc::new(ArcSwap::from_pointee(live));
+    let (asks, mut asked) = mpsc::channel::<Ask>(8);
+    tokio::spawn(async move {
+        while let Some(ask) = asked.recv().await {
+            assert_eq!(ask.actor, Actor { kind: ActorKind::Person, id: "operator".into() });
+            let _ = ask.answer.send(script(&ask.request));
+        }
+    });
+    let events = broadcast::channel(8).0;
+    let api = Api::new(
+        Arc::clone(&live),
+        asks,
+        events.clone(),
+        reader,
+        Token::new("right").unwrap(),
+        Metrics::new().unwrap(),
+        CancellationToken::new(),
+    );
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router(api)).await });
+    let http = direct_client(Duration::from_secs(5)).unwrap();
+    Served { url, http, live, events, _folder: folder }
+}
+
+impl Served {
+    async fn get(&self, path: &str) -> (u16, Value) {
+        let response = self.http.get(format!("{}{path}", self.url)).send().await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap_or_default())
+    }
+
+    async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+        let request = self.http.post(format!("{}{path}", self.url)).json(&body);
+        let response = request.header("authorization", "Bearer right").send().await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap())
+    }
+}
+
+#[tokio::test]
+async fn a_persons_request_is_answered_with_the_loops_answer() {
+    let api = serve().await;
+    let approve = |digest: &str| json!({ "digest": digest, "reason": "go" });
+    assert_eq!(api.post("/v1/proposals/prop-1/approve", approve("read")).await.0, 200);
+    assert_eq!(api.post("/v1/proposals/prop-1/approve", approve("other")).await.0, 409);
+    assert_eq!(api.post("/v1/proposals/prop-9/approve", approve("read")).await.0, 404);
+    assert_eq!(api.post("/v1/proposals/prop-1/reject", json!({ "reason": "no" })).await.0, 200);
+    let action =
+        json!({ "service": "x", "lease_ms": 5000, "kind": { "type": "shed_load", "fraction": 0.1 } });
+    let (status, body) = api.post("/v1/actions", action).await;
+    assert_eq!((status, &body["detail"]), (422, &json!("no such service")));
+    let (status, body) = api.post("/v1/actions/act-1/undo", json!({})).await;
+    assert_eq!(status, 200);
+    assert!(body["asked"].as_str().unwrap().contains("act-1"));
+    assert_eq!(api.post("/v1/mode", json!({ "mode": "observe", "kind": "shed_load" })).await.0, 200);
+    let (status, body) = api.post("/v1/freeze", json!({ "revert_all": true })).await;
+    assert_eq!((status, body["asked"].as_str().unwrap()), (200, "Freeze { revert_all: true }"));
+    assert_eq!(api.post("/v1/unfreeze", json!({})).await.0, 503);
+}
+
+#[tokio::test]
+async fn freeze_and_undo_need_no_body() {
+    let api = serve().await;
+    for path in ["/v1/freeze", "/v1/actions/act-1/undo"] {
+        let request = api.http.post(format!("{}{path}", api.url)).header("authorization", "Bearer right");
+        assert_eq!(request.send().await.unwrap().status(), 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_picture_after_the_last_turn_is_shown() {
+    let api = serve().await;
+    let (_, status) = api.get("/v1/status").await;
+    assert_eq!(status["counts"]["incidents_open"], 1);
+    assert_eq!(api.get("/v1/incidents/inc-1").await.1["service"], "cart");
+    let graph = json!({ "nodes": ["cart", "web"], "edges": [{ "caller": "web", "service": "cart" }] });
+    assert_eq!(api.get("/v1/topology").await.1, graph);
+}
+
+#[tokio::test]
+async fn a_brain_that_cannot_act_is_not_ready() {
+    let api = serve().await;
+    assert_eq!(api.get("/ready").await.0, 200);
+    api.live.store(Arc::new(Live { view: view(), audit_ok: false, audit_seq: 7 }));
+    assert_eq!(api.get("/ready").await.0, 503);
+    let stuck = View { at_ms: wall_clock_ms() - 60_000, ..view() };
+    api.live.store(Arc::new(Live { view: stuck, audit_ok: true, audit_seq: 7 }));
+    assert_eq!(api.get("/ready").await.0, 503);
+    assert_eq!(api.get("/health").await.0, 200);
+}
+
+#[tokio::test]
+async fn records_are_streamed_as_they_become_durable() {
+    let api = serve().await;
+    let mut stream = api.http.get(format!("{}/v1/events", api.url)).send().await.unwrap();
+    let actor = Actor { kind: ActorKind::Person, id: "operator\n\ndata: forged".into() };
+    let event = Event::Mode { mode: Mode::Observe, kind: None, by: actor.clone() };
+    let record = Record::of(8, 0, &actor, &event, FIRST_PREV_HASH).unwrap();
+    api.events.send(Arc::new(record)).unwrap();
+    let message = stream.chunk().await.unwrap().unwrap();
+    let message = String::from_utf8(message.to_vec()).unwrap();
+    let lines: Vec<&str> = message.trim_end().lines().collect();
+    assert_eq!(lines.len(), 3, "{message}");
+    assert!(lines.contains(&"id: 8") && lines.contains(&"event: mode"), "{message}");
+}
