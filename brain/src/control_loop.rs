@@ -3,17 +3,6 @@ use crate::domain::{Mode, PersonAnswer, TickInput, TickOutput, View};
 use crate::policies::Policies;
 
 /// Stand-in.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct FirstIds {
-    /// Stand-in.
-    pub incident: u64,
-    /// Stand-in.
-    pub proposal: u64,
-    /// Stand-in.
-    pub action: u64,
-}
-
-/// Stand-in.
 #[derive(Debug, Clone)]
 pub struct LoopOptions {
     /// Stand-in.
@@ -25,7 +14,11 @@ pub struct LoopOptions {
     /// Stand-in.
     pub budgets: bool,
     /// Stand-in.
-    pub first_ids: FirstIds,
+    pub first_incident: u64,
+    /// Stand-in.
+    pub first_proposal: u64,
+    /// Stand-in.
+    pub first_action: u64,
 }
 
 /// Stand-in.

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 
 use super::{AppError, BRAIN_ID, brain};
 use crate::audit::{AuditReader, AuditStore, StoreError};
-use crate::control_loop::{FirstIds, LoopOptions};
+use crate::control_loop::LoopOptions;
 use crate::domain::Event;
 use crate::ingest::Target;
 use crate::runtime::wall_clock_ms;
@@ -33,22 +33,16 @@ pub(super) async fn recall(data_dir: &Path) -> Result<Past, StoreError> {
         brain_id: BRAIN_ID.to_owned(),
         open_loop: false,
         budgets: true,
-        first_ids: first_ids(&reader).await?,
+        // Names are not used twice within one store.
+        first_incident: reader.highest_id("incident_opened", "$.incident.id", "inc-").await? + 1,
+        first_proposal: reader.highest_id("proposal", "$.proposal.id", "prop-").await? + 1,
+        first_action: reader.highest_id("intent", "$.action.id", "act-").await? + 1,
     };
     // A person's freeze outlives the brain that was frozen.
     let was_frozen = reader.last_of("frozen", "unfrozen").await?.is_some_and(|r| r.kind == "frozen");
     let started = Event::BrainStarted { epoch, version: env!("CARGO_PKG_VERSION").to_owned() };
     store.append(wall_clock_ms(), &[(brain(), started)]).await?;
     Ok(Past { store, reader, options, was_frozen })
-}
-
-/// The ids to go on with: names are not used twice within one store.
-async fn first_ids(reader: &AuditReader) -> Result<FirstIds, StoreError> {
-    Ok(FirstIds {
-        incident: reader.highest_id("incident_opened", "$.incident.id", "inc-").await? + 1,
-        proposal: reader.highest_id("proposal", "$.proposal.id", "prop-").await? + 1,
-        action: reader.highest_id("intent", "$.action.id", "act-").await? + 1,
-    })
 }
 
 type Tokens = (BTreeMap<String, Target>, Option<Token>);
