@@ -73,3 +73,50 @@ pub(super) fn own_token(path: &Path, name: &str) -> Result<Token, TokenError> {
 pub(super) async fn listen(address: SocketAddr, key: &'static str) -> Result<TcpListener, AppError> {
     TcpListener::bind(address).await.map_err(|why| AppError::Listen { address, key, why })
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn events() -> Vec<(crate::domain::Actor, Event)> {
+        let action =
+            json!({"service": "cart", "lease_ms": 5000, "kind": {"type": "shed_load", "fraction": 0.1}});
+        let incident = json!({
+            "id": "inc-7", "state": "open", "service": "cart", "cause": {"kind": "service", "service": "cart"},
+            "confidence": 0.9, "onset_ms": 0, "opened_ms": 0, "updated_ms": 0, "summary": "", "evidence": [],
+            "alternatives": []
+        });
+        let proposal = json!({
+            "id": "prop-12", "digest": "", "state": "pending", "confidence": 0.9, "created_ms": 0, "expires_ms": 0,
+            "expires_at": "", "action": action, "evidence": [], "predicted_effect": "",
+            "radius": {"capacity": 0.0, "requests": 0.0, "proxies": 1}, "speakers": []
+        });
+        let intent = json!({
+            "id": "act-99", "proposal": "prop-12", "action": action, "phase": "applying", "reason": "",
+            "confidence": 0.9, "issued_by": "brain", "started_ms": 0, "receipts": {}, "renewals": 0
+        });
+        let all = [
+            json!({"type": "incident_opened", "incident": incident, "windows_digest": ""}),
+            json!({"type": "proposal", "proposal": proposal}),
+            json!({"type": "intent", "action": intent, "proxies": ["p1"]}),
+            json!({"type": "frozen", "by": brain(), "revert_all": true}),
+        ];
+        all.into_iter().map(|event| (brain(), serde_json::from_value(event).unwrap())).collect()
+    }
+
+    #[tokio::test]
+    async fn a_restarted_brain_goes_on_with_new_names_a_higher_epoch_and_the_freeze() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut past = recall(folder.path()).await.unwrap();
+        assert_eq!((past.options.first_incident, past.options.epoch, past.was_frozen), (1, 1, false));
+        past.store.append(0, &events()).await.unwrap();
+        drop(past);
+        let past = recall(folder.path()).await.unwrap();
+        let options = &past.options;
+        assert_eq!((options.first_incident, options.first_proposal, options.first_action), (8, 13, 100));
+        assert_eq!((options.epoch, past.was_frozen), (2, true));
+    }
+}

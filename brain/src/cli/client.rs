@@ -97,7 +97,14 @@ impl Connection {
         path: &[&str],
         body: &(impl Serialize + Sync),
     ) -> Result<T, Failure> {
-        let token = self.token()?;
+        let token = match self.token() {
+            Ok(token) => token,
+            Err(why) => {
+                // Without a brain there is no token either; the former is what a person must hear first.
+                let _: serde_json::Value = self.get(&["v1", "status"], &[]).await?;
+                return Err(why);
+            }
+        };
         let request = http()?.request(Method::POST, self.address(path)?).json(body);
         self.read(request.header("authorization", token.header())).await
     }

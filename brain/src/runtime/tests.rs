@@ -229,3 +229,11 @@ async fn windows_reach_the_loop_in_order_and_time_never_runs_back() {
     assert_eq!((refused("duplicate"), refused("late")), (1, 1));
     assert_eq!(rig.runtime.live.load().view.proxies[0].windows_refused, 2);
 }
+
+#[tokio::test]
+async fn a_loop_that_panics_ends_its_task_and_is_not_forgotten() {
+    let rig = rig(|| panic!("a bug")).await;
+    let ended = tokio::spawn(rig.runtime.run(CancellationToken::new())).await;
+    assert!(ended.is_err_and(|why| why.is_panic()));
+    assert!(AuditStore::open(rig.folder.path()).await.is_ok(), "the store is let go of");
+}
