@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 mod console;
 pub mod control_loop;
+pub mod demo;
 pub mod domain;
 pub mod fleet;
 pub mod ingest;

@@ -1,4 +1,4 @@
-//! `lightsout audit`: read the log, verify it, export it; the latter two also with the brain down.
+//! `lightsout audit`: read the log, verify it, export it, with the brain up or down.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -15,6 +15,8 @@ use crate::audit::{AuditFilter, AuditReader, MAX_PAGE, Proof, Record};
 
 /// Records printed at most; `audit export` writes all.
 const MAX_PRINTED: usize = 10_000;
+/// Records asked for at once.
+const PAGE: u32 = 1_000;
 
 /// `lightsout audit`.
 #[derive(Debug, Args)]
@@ -75,11 +77,11 @@ async fn verify(connection: &Connection) -> Result<ExitCode, Failure> {
     };
     match proof.flaw {
         None => {
-            print(&format!("ok: {} records, head {}\n", proof.records, proof.head))?;
+            print(&format!("the audit log is intact: {} records, head {}\n", proof.records, proof.head))?;
             Ok(ExitCode::SUCCESS)
         }
         Some(flaw) => {
-            Err(Failure::Failed(format!("the audit log is broken at record {}: {}", flaw.seq, flaw.why)))
+            Err(Failure::Failed(format!("the audit log is broken at seq {}: {}", flaw.seq, flaw.why)))
         }
     }
 }
@@ -131,83 +133,75 @@ async fn local(connection: &Connection) -> Result<AuditReader, Failure> {
 }
 
 async fn list(connection: &Connection, args: &AuditArgs) -> Result<ExitCode, Failure> {
+    let records = records(connection, args).await?;
+    let heads = ["SEQ", "AT", "ACTOR", "KIND", "SERVICE", "INCIDENT", "ACTION", "WHAT"];
+    print_list(args.format, &records, "No records.", heads, |r| {
+        let or_dash = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
+        vec![[
+            r.seq.to_string(),
+            r.at.clone(),
+            r.actor.id.clone(),
+            r.kind.clone(),
+            or_dash(&r.service),
+            or_dash(&r.incident),
+            or_dash(&r.action),
+            gist(r),
+        ]]
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The records asked for, page by page: from the file when a data directory is named, else from the
+/// brain, else, when none answers, from the file in the usual place.
+async fn records(connection: &Connection, args: &AuditArgs) -> Result<Items<Record>, Failure> {
+    let since = args.since.as_deref().map(instant).transpose()?;
     let mut filter = AuditFilter {
-        since: args.since.as_deref().map(instant).transpose()?,
+        since,
         kind: args.kind.clone(),
         actor: args.actor.clone(),
         service: args.service.clone(),
         incident: args.incident.clone(),
-        limit: Some(MAX_PAGE),
+        limit: Some(PAGE),
         ..AuditFilter::default()
     };
+    let mut reader = match connection.data_dir {
+        Some(_) => Some(local(connection).await?),
+        None => None,
+    };
     let mut records: Items<Record> = Items::all(Vec::new());
-    let mut source = Source::Brain;
     while records.items.len() < MAX_PRINTED {
-        let page = source.page(connection, &filter).await?;
+        let page = match &reader {
+            Some(reader) => reader.page(&filter).await.map_err(Failure::failed)?,
+            None => match connection.get(&["v1", "audit"], &query(&filter)).await {
+                Err(Failure::Absent { .. }) if connection.data_dir().exists() => {
+                    reader = Some(local(connection).await?);
+                    continue;
+                }
+                other => other?,
+            },
+        };
         records.items.extend(page.items);
         filter.cursor = page.next.as_deref().and_then(|next| next.parse().ok());
         records.next = page.next;
-        if filter.cursor.is_none() {
+        if records.next.is_none() {
             break;
         }
     }
-    let heads = ["SEQ", "AT", "ACTOR", "KIND", "SERVICE", "INCIDENT", "ACTION", "WHAT"];
-    print_list(args.format, &records, "No records.", heads, row)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(records)
 }
 
-/// Where pages come from: the brain, or its file when it is down.
-enum Source {
-    Brain,
-    File(AuditReader),
-}
-
-impl Source {
-    async fn page(
-        &mut self,
-        connection: &Connection,
-        filter: &AuditFilter,
-    ) -> Result<Items<Record>, Failure> {
-        if let Self::Brain = self {
-            match connection.get(&["v1", "audit"], &query(filter)).await {
-                Err(Failure::Absent { .. }) if connection.data_dir().exists() => {
-                    *self = Self::File(local(connection).await?);
-                }
-                answered => return answered,
-            }
-        }
-        match self {
-            Self::File(reader) => reader.page(filter).await.map_err(Failure::failed),
-            Self::Brain => Err(Failure::failed("the audit log is nowhere to be read")),
-        }
-    }
-}
-
+/// The filter as the API's query.
 fn query(filter: &AuditFilter) -> Vec<(&'static str, String)> {
-    let fields = [
+    let given = [
         ("since", filter.since.map(|at| at.to_string())),
         ("kind", filter.kind.clone()),
         ("actor", filter.actor.clone()),
         ("service", filter.service.clone()),
         ("incident", filter.incident.clone()),
         ("cursor", filter.cursor.map(|seq| seq.to_string())),
-        ("limit", filter.limit.map(|n| n.to_string())),
+        ("limit", filter.limit.map(|limit| limit.to_string())),
     ];
-    fields.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
-}
-
-fn row(record: &Record) -> Vec<[String; 8]> {
-    let or_dash = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
-    vec![[
-        record.seq.to_string(),
-        record.at.clone(),
-        record.actor.id.clone(),
-        record.kind.clone(),
-        or_dash(&record.service),
-        or_dash(&record.incident),
-        or_dash(&record.action),
-        gist(record),
-    ]]
+    given.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
 }
 
 /// The one field of a record that says most, on one line.

@@ -26,6 +26,9 @@ use clap::{Args, Parser, Subcommand};
 pub use client::{Connection, Failure};
 pub use output::Format;
 
+use crate::demo::origin::{self, OriginArgs};
+use crate::demo::{self, DemoArgs};
+
 /// Watches a mesh of sidecar proxies, mends it within bounds, and proves what it did.
 #[derive(Debug, Parser)]
 #[command(name = "lightsout", version, propagate_version = true)]
@@ -69,6 +72,11 @@ pub enum Verb {
     Audit(audit::AuditArgs),
     /// Check a folder of policies
     Policy(policy::PolicyArgs),
+    /// A whole mesh on loopback, with traffic, a fault, and the brain mending it
+    Demo(DemoArgs),
+    /// One service of the demo
+    #[command(hide = true)]
+    DemoOrigin(OriginArgs),
 }
 
 /// A verb that prints a list.
@@ -105,5 +113,12 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Mode(args) => mode::run(&connection, args).await,
         Verb::Audit(args) => audit::run(&connection, args).await,
         Verb::Policy(args) => policy::run(&args),
+        Verb::Demo(args) => demo::run(args).await.map_err(in_full),
+        Verb::DemoOrigin(args) => origin::run(args).await.map(|()| ExitCode::SUCCESS).map_err(in_full),
     }
+}
+
+/// An error with all its causes.
+fn in_full(why: anyhow::Error) -> Failure {
+    Failure::Failed(format!("{why:#}"))
 }

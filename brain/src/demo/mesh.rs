@@ -10,6 +10,7 @@ use super::fault::{Fault, SICK_ENDPOINT};
 use super::process::Process;
 use super::script::Brain;
 use crate::domain::Mode;
+use crate::token::Token;
 
 /// The chain: each service, how many endpoints it has, in the order they must be started.
 const SERVICES: [(&str, u16, &str); 3] = [("catalog", 2, "cart"), ("cart", 5, "web"), ("web", 1, "internet")];
@@ -116,8 +117,7 @@ impl Mesh {
 async fn start_brain(lightsout: &Path, dir: &Path, mode: Mode, api_port: u16) -> Result<Process> {
     let mode = serde_json::to_value(mode)?;
     let api_port = if TcpListener::bind(("127.0.0.1", api_port)).is_ok() { api_port } else { 0 };
-    let token = dir.join("mesh.token");
-    write_token(&token)?;
+    let token = mesh_token(dir)?;
     let config = dir.join("brain.yaml");
     let text = format!(
         "api: {{ bind_address: 127.0.0.1, port: {api_port} }}\n\
@@ -156,8 +156,7 @@ fn proxy_config(
     origin: &Process,
     brain: Option<&Process>,
 ) -> Result<PathBuf> {
-    let token = dir.join("mesh.token");
-    write_token(&token)?;
+    let token = mesh_token(dir)?;
     let mut text = String::from(
         "server: { bind_address: 127.0.0.1, port: 0, workers: 1, trusted_proxies: [127.0.0.1/32] }\n",
     );
@@ -188,9 +187,10 @@ fn proxy_config(
 }
 
 /// One token for the whole loopback mesh: proxies show it to the brain, the brain to the proxies.
-fn write_token(path: &Path) -> Result<()> {
-    crate::token::read_or_make(path).with_context(|| format!("no token at {}", path.display()))?;
-    Ok(())
+fn mesh_token(dir: &Path) -> Result<PathBuf> {
+    let path = dir.join("mesh.token");
+    Token::read_or_make(&path)?;
+    Ok(path)
 }
 
 /// A path as a YAML double-quoted scalar, which is a JSON string.

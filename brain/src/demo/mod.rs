@@ -42,7 +42,7 @@ pub struct DemoArgs {
     pub rate: u32,
     /// Where the run keeps its files (made; kept afterwards). Default: a new temporary folder.
     #[arg(long)]
-    pub data_dir: Option<PathBuf>,
+    pub dir: Option<PathBuf>,
     /// The brain's API port; taken from the system when it is busy.
     #[arg(long, default_value_t = 7070)]
     pub api_port: u16,
@@ -57,7 +57,7 @@ pub struct DemoArgs {
 /// When a part cannot be started or stops by itself. A run that went through, but not as it should,
 /// is exit code 1.
 pub async fn run(args: DemoArgs) -> Result<ExitCode> {
-    let dir = mesh::data_dir(args.data_dir.as_deref())?;
+    let dir = mesh::data_dir(args.dir.as_deref())?;
     let with = script::play(&args, &dir, script::Brain::On).await?;
     let without = match args.fault {
         Fault::None => None,

@@ -1,3 +1,4 @@
+#![allow(clippy::panic)]
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
