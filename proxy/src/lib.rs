@@ -1,8 +1,13 @@
 //! A lean forwarding proxy that takes leased actions and reports what it sees.
 
 pub mod config;
+pub mod control;
 pub mod digest;
+pub mod durable;
+pub mod leases;
 pub mod live_state;
 pub mod settings;
+pub mod state_file;
 pub mod table;
+pub mod token;
 pub mod upstream;
