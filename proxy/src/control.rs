@@ -24,7 +24,7 @@ mod expiry;
 mod inner;
 mod reload;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use inner::Inner;
 pub use reload::NeedsRestart;

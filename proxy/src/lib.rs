@@ -1,5 +1,7 @@
 //! A lean forwarding proxy that takes leased actions and reports what it sees.
 
+pub mod admin;
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod digest;
@@ -7,6 +9,7 @@ pub mod durable;
 pub mod leases;
 pub mod live_state;
 pub mod settings;
+pub mod source;
 pub mod state_file;
 pub mod table;
 pub mod token;

@@ -44,10 +44,8 @@ impl Inner {
     }
 
     pub(super) fn judge(&self, id: &ActionId, request: &ActionRequest, now: Duration) -> Result<Judged, Refusal> {
+        self.not_frozen()?;
         self.may_act(request.epoch)?;
-        if self.held.frozen {
-            return Err(Refusal::Frozen);
-        }
         if let Some(lease) = self.leases.get(id).filter(|lease| lease.expires_at > now) {
             // A brain that takes over repeats what it finds under its own epoch.
             let same = ActionRequest { epoch: request.epoch, ..lease.request.clone() };
@@ -82,10 +80,8 @@ impl Inner {
     }
 
     pub(super) fn judge_renewal(&self, id: &ActionId, request: RenewRequest, now: Duration) -> Result<(), Refusal> {
+        self.not_frozen()?;
         self.may_act(request.epoch)?;
-        if self.held.frozen {
-            return Err(Refusal::Frozen);
-        }
         self.live_lease(id, now)?;
         check_lease_ms(request.lease_ms)
     }
@@ -155,6 +151,10 @@ impl Inner {
         self.leases_dropped += dropped.len() as u64;
         self.leases = kept;
         self.live = Arc::new(derive(&self.settings, &self.leases));
+    }
+
+    fn not_frozen(&self) -> Result<(), Refusal> {
+        if self.held.frozen { Err(Refusal::Frozen) } else { Ok(()) }
     }
 
     fn may_act(&self, given: Epoch) -> Result<(), Refusal> {

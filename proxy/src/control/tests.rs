@@ -11,6 +11,13 @@ pub(crate) struct Rig {
     folder: tempfile::TempDir,
 }
 
+impl Rig {
+    /// A file in the rig's own folder.
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
 pub(crate) fn rig() -> Rig {
     let folder = tempfile::tempdir().unwrap();
     let control = open(&folder);
