@@ -89,7 +89,9 @@ mod tests {
 
     #[test]
     fn a_wrong_command_line_ends_with_2() {
-        for line in ["sidecar-proxy start --ai-mode bold", "sidecar-proxy validate-config", "sidecar-proxy stop"] {
+        for line in
+            ["sidecar-proxy start --ai-mode bold", "sidecar-proxy validate-config", "sidecar-proxy stop"]
+        {
             assert_eq!(Cli::try_parse_from(line.split(' ')).unwrap_err().exit_code(), 2);
         }
     }

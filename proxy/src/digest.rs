@@ -54,7 +54,10 @@ mod tests {
 
     #[test]
     fn the_order_of_keys_does_not_matter_and_every_value_does() {
-        assert_eq!(of(&json!({"a": 1, "b": [2, {"d": 4, "c": 3}]})), of(&json!({"b": [2, {"c": 3, "d": 4}], "a": 1})));
+        assert_eq!(
+            of(&json!({"a": 1, "b": [2, {"d": 4, "c": 3}]})),
+            of(&json!({"b": [2, {"c": 3, "d": 4}], "a": 1}))
+        );
         assert_ne!(of(&json!({"a": [1, 2]})), of(&json!({"a": [2, 1]})));
         assert_ne!(of(&json!({"a": null})), of(&json!({})));
     }

@@ -17,8 +17,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::create_dir_all(&folder)?;
     let name = path.file_name().ok_or_else(|| io::Error::other("the path names no file"))?;
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let beside =
-        folder.join(format!(".{}.{}-{count}.tmp", name.to_string_lossy(), std::process::id()));
+    let beside = folder.join(format!(".{}.{}-{count}.tmp", name.to_string_lossy(), std::process::id()));
     let written = write_new(&beside, bytes).and_then(|()| fs::rename(&beside, path));
     if written.is_err() {
         // Best effort: the error that matters is the first one.

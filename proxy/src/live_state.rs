@@ -149,7 +149,13 @@ impl Shed {
 
 fn hash(settings: &Settings, services: &BTreeMap<ServiceName, Arc<LiveService>>, blocks: &[IpNet]) -> String {
     let endpoint = |e: &LiveEndpoint| {
-        json!([e.settings.id, e.weight, e.ejected, e.breaker == HeldBreaker::Open, e.breaker == HeldBreaker::Closed])
+        json!([
+            e.settings.id,
+            e.weight,
+            e.ejected,
+            e.breaker == HeldBreaker::Open,
+            e.breaker == HeldBreaker::Closed
+        ])
     };
     let service = |s: &LiveService| {
         let endpoints: Vec<_> = s.endpoints.iter().map(endpoint).collect();

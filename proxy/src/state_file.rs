@@ -122,7 +122,8 @@ mod tests {
     fn a_damaged_file_is_never_epoch_0() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
-        for damaged in ["", "{", "{\"format\":1,\"epoch\":3}", "{\"format\":2,\"epoch\":3,\"frozen\":false}"] {
+        for damaged in ["", "{", "{\"format\":1,\"epoch\":3}", "{\"format\":2,\"epoch\":3,\"frozen\":false}"]
+        {
             fs::write(&path, damaged).unwrap();
             let why = StateFile::open(&path).unwrap_err().to_string();
             assert!(why.contains("state.json"), "{why}");

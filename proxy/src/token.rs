@@ -99,7 +99,9 @@ mod tests {
         let token = Token::parse("0123456789abcdef").unwrap();
         assert!(token.is_shown_by(b"Bearer 0123456789abcdef"));
         assert!(token.is_shown_by(b"bearer 0123456789abcdef"));
-        for bad in ["", "Bearer", "Bearer ", "Bearer 0123456789abcde", "Basic 0123456789abcdef", "0123456789abcdef"] {
+        for bad in
+            ["", "Bearer", "Bearer ", "Bearer 0123456789abcde", "Basic 0123456789abcdef", "0123456789abcdef"]
+        {
             assert!(!token.is_shown_by(bad.as_bytes()), "{bad:?}");
         }
     }

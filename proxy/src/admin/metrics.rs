@@ -8,9 +8,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use prometheus::core::{Collector, Desc};
-use prometheus::proto::{
-    Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
-};
+use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Registry, TextEncoder};
 
 use super::Shared;
@@ -112,7 +110,8 @@ fn families(readings: &Readings, table: &Table, leases: usize, now_ms: u64) -> V
 fn by_endpoint(readings: &Readings, table: &Table, now_ms: u64) -> Vec<MetricFamily> {
     let (mut states, mut connections) = (Vec::new(), Vec::new());
     let (mut requests, mut failures) = (Vec::new(), Vec::new());
-    for (service, handle) in table.services.iter().flat_map(|(s, t)| t.endpoints.iter().map(move |e| (s, e))) {
+    for (service, handle) in table.services.iter().flat_map(|(s, t)| t.endpoints.iter().map(move |e| (s, e)))
+    {
         let key = (service.to_string(), handle.live.settings.id.to_string());
         let backend = readings.backends.get(&key).copied().unwrap_or_default();
         let labels = || vec![label("service", &key.0), label("endpoint", &key.1)];
@@ -134,24 +133,24 @@ fn histogram(readings: &Readings) -> MetricFamily {
     let mut so_far = 0;
     let bucket = |(bound, n): &(f64, u64)| {
         so_far += n;
-        let mut bucket = Bucket::new();
+        let mut bucket = Bucket::default();
         bucket.set_upper_bound(*bound);
         bucket.set_cumulative_count(so_far);
         bucket
     };
     let buckets: Vec<Bucket> = readings.response_time.iter().map(bucket).collect();
-    let mut histogram = Histogram::new();
+    let mut histogram = Histogram::default();
     histogram.set_bucket(buckets);
     histogram.set_sample_count(readings.response_time_count.max(so_far));
     histogram.set_sample_sum(readings.response_time_sum);
-    let mut metric = Metric::new();
+    let mut metric = Metric::default();
     metric.set_histogram(histogram);
     let help = "Seconds from a request's head to its response's head.";
     family("proxy_response_time_histogram", help, MetricType::HISTOGRAM, vec![metric])
 }
 
 fn family(name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
-    let mut family = MetricFamily::new();
+    let mut family = MetricFamily::default();
     family.set_name(name.to_owned());
     family.set_help(help.to_owned());
     family.set_field_type(kind);
@@ -168,7 +167,7 @@ fn single_gauge(name: &str, help: &str, value: u64) -> MetricFamily {
 }
 
 fn count(labels: Vec<LabelPair>, value: u64) -> Metric {
-    let mut counter = Counter::new();
+    let mut counter = Counter::default();
     counter.set_value(value as f64);
     let mut metric = Metric::from_label(labels);
     metric.set_counter(counter);
@@ -176,7 +175,7 @@ fn count(labels: Vec<LabelPair>, value: u64) -> Metric {
 }
 
 fn gauge(labels: Vec<LabelPair>, value: u64) -> Metric {
-    let mut gauge = Gauge::new();
+    let mut gauge = Gauge::default();
     gauge.set_value(value as f64);
     let mut metric = Metric::from_label(labels);
     metric.set_gauge(gauge);
@@ -184,7 +183,7 @@ fn gauge(labels: Vec<LabelPair>, value: u64) -> Metric {
 }
 
 fn label(name: &str, value: &str) -> LabelPair {
-    let mut label = LabelPair::new();
+    let mut label = LabelPair::default();
     label.set_name(name.to_owned());
     label.set_value(value.to_owned());
     label

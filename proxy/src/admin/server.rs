@@ -28,7 +28,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// When the listener cannot be used.
-pub async fn serve(listener: std::net::TcpListener, router: Router, stop: CancellationToken) -> io::Result<()> {
+pub async fn serve(
+    listener: std::net::TcpListener,
+    router: Router,
+    stop: CancellationToken,
+) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -63,7 +67,12 @@ pub async fn serve(listener: std::net::TcpListener, router: Router, stop: Cancel
 async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) {
     let answer = service_fn(move |request: Request<Incoming>| {
         let mut router = router.clone();
-        async move { Ok::<_, Infallible>(match router.call(request).await { Ok(response) => response, Err(never) => match never {} }) }
+        async move {
+            Ok::<_, Infallible>(match router.call(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            })
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

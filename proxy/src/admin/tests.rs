@@ -55,7 +55,13 @@ async fn served() -> Served {
 }
 
 impl Served {
-    async fn send(&self, method: &str, path: &str, token: Option<&str>, body: Vec<u8>) -> (u16, String, Value) {
+    async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: Vec<u8>,
+    ) -> (u16, String, Value) {
         let stream = TcpStream::connect(self.address).await.unwrap();
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
@@ -161,7 +167,10 @@ async fn every_refusal_has_its_status_and_changes_nothing() {
     assert_eq!(served.ask("GET", "/v1/nothing", Value::Null).await.0, 404);
     assert_eq!(served.ask("POST", "/health", Value::Null).await.0, 405);
     let after = served.rig.control.view();
-    assert_eq!((after.table.live.hash.clone(), after.persisted), (before.table.live.hash.clone(), before.persisted));
+    assert_eq!(
+        (after.table.live.hash.clone(), after.persisted),
+        (before.table.live.hash.clone(), before.persisted)
+    );
     assert_eq!(after.leases, before.leases);
 }
 

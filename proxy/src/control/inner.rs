@@ -43,7 +43,12 @@ impl Inner {
         Table::new(Arc::clone(&self.live), registry, self.generation)
     }
 
-    pub(super) fn judge(&self, id: &ActionId, request: &ActionRequest, now: Duration) -> Result<Judged, Refusal> {
+    pub(super) fn judge(
+        &self,
+        id: &ActionId,
+        request: &ActionRequest,
+        now: Duration,
+    ) -> Result<Judged, Refusal> {
         self.not_frozen()?;
         self.may_act(request.epoch)?;
         if let Some(lease) = self.leases.get(id).filter(|lease| lease.expires_at > now) {
@@ -79,7 +84,12 @@ impl Inner {
         Ok(receipt)
     }
 
-    pub(super) fn judge_renewal(&self, id: &ActionId, request: RenewRequest, now: Duration) -> Result<(), Refusal> {
+    pub(super) fn judge_renewal(
+        &self,
+        id: &ActionId,
+        request: RenewRequest,
+        now: Duration,
+    ) -> Result<(), Refusal> {
         self.not_frozen()?;
         self.may_act(request.epoch)?;
         self.live_lease(id, now)?;

@@ -77,7 +77,10 @@ async fn undo_restores_the_hash_and_a_refused_action_changes_nothing() {
     let rig = rig();
     let before = hash(&rig.control);
     let receipt = rig.control.put(id("a"), eject(1)).await.unwrap();
-    assert_eq!((&receipt.live_state_hash_before, &receipt.live_state_hash_after), (&before, &hash(&rig.control)));
+    assert_eq!(
+        (&receipt.live_state_hash_before, &receipt.live_state_hash_after),
+        (&before, &hash(&rig.control))
+    );
     rig.control.put(id("b"), eject(2)).await.unwrap();
     let two = hash(&rig.control);
     let epoch_9 = ActionRequest { epoch: Epoch(9), ..eject(3) };

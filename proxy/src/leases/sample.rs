@@ -18,7 +18,9 @@ pub(crate) fn settings() -> Arc<Settings> {
 }
 
 pub(crate) fn settings_of(services: &[(&str, usize)], min_capacity: f64) -> Settings {
-    let mut text = format!("floor: {{ min_capacity: {min_capacity:?} }}\nserver: {{port: 0, bind_address: 127.0.0.1}}\nadmin: {{port: 0}}\nupstream:\n  services:\n");
+    let mut text = format!(
+        "floor: {{ min_capacity: {min_capacity:?} }}\nserver: {{port: 0, bind_address: 127.0.0.1}}\nadmin: {{port: 0}}\nupstream:\n  services:\n"
+    );
     for (name, count) in services {
         text.push_str(&format!("    {name}:\n      endpoints:\n"));
         for n in 1..=*count {

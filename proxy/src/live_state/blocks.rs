@@ -78,7 +78,8 @@ mod tests {
 
     #[test]
     fn no_block_is_wider_than_24_or_48_in_whatever_form_it_comes() {
-        let wide = ["0.0.0.0/0", "10.0.0.0/23", "::/0", "2001:db8::/47", "::ffff:0:0/96", "::ffff:10.0.0.0/119"];
+        let wide =
+            ["0.0.0.0/0", "10.0.0.0/23", "::/0", "2001:db8::/47", "::ffff:0:0/96", "::ffff:10.0.0.0/119"];
         let hidden = ["::/48", "::/80", "::ffff:0:0/95", "127.0.0.0/24", "::/120"];
         for bad in wide.into_iter().chain(hidden) {
             assert!(too_wide(net(bad)).is_some(), "{bad} was taken");

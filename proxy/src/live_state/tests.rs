@@ -129,8 +129,10 @@ proptest! {
 #[test]
 fn a_lease_that_was_taken_thanks_to_another_goes_with_it() {
     let settings = settings();
-    let eject = |n: u8| request("cart", json!({"type": "eject_endpoint", "endpoint": format!("10.0.0.{n}:80")}));
-    let zero = request("cart", json!({"type": "set_weights", "weights": {"10.0.0.1:80": 0, "10.0.0.2:80": 0}}));
+    let eject =
+        |n: u8| request("cart", json!({"type": "eject_endpoint", "endpoint": format!("10.0.0.{n}:80")}));
+    let zero =
+        request("cart", json!({"type": "set_weights", "weights": {"10.0.0.1:80": 0, "10.0.0.2:80": 0}}));
     let full = request("cart", json!({"type": "set_weights", "weights": {"10.0.0.1:80": 100}}));
     let mut leases = with(&Leases::default(), "zero", zero);
     leases = with(&leases, "full", full);

@@ -40,7 +40,13 @@ impl Findings {
     }
 
     /// A part that may not outlast the whole: given, or `default` cut to the whole.
-    pub(super) fn part(&mut self, at: &Place, given: Option<u64>, default: u64, whole: (&str, u64)) -> Duration {
+    pub(super) fn part(
+        &mut self,
+        at: &Place,
+        given: Option<u64>,
+        default: u64,
+        whole: (&str, u64),
+    ) -> Duration {
         let ms = given.unwrap_or_else(|| default.min(whole.1));
         if given.is_some() && ms > whole.1 {
             self.add(at, format!("{ms} ms is longer than {} ({} ms)", whole.0, whole.1));

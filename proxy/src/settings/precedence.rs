@@ -9,7 +9,13 @@ use std::sync::Arc;
 use super::{PathMatch, Route};
 
 /// A key that sorts the more specific route first.
-type Key = ((Reverse<u8>, Reverse<usize>), (Reverse<u8>, Reverse<usize>), Reverse<bool>, Reverse<usize>, Reverse<usize>);
+type Key = (
+    (Reverse<u8>, Reverse<usize>),
+    (Reverse<u8>, Reverse<usize>),
+    Reverse<bool>,
+    Reverse<usize>,
+    Reverse<usize>,
+);
 
 /// Most specific first. A route with several hosts is as specific as each of them in its turn, so that
 /// it becomes one route a host.

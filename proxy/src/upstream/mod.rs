@@ -2,3 +2,4 @@
 
 pub mod breaker;
 pub mod endpoint_state;
+pub mod health_check;

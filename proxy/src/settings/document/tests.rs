@@ -155,7 +155,8 @@ fn unknown_keys_and_names_are_guessed_and_negative_numbers_refused() {
 fn certificates_that_exist_are_not_served_in_clear_text() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let path = file.path().display();
-    let text = format!("{CONTRACT}\n").replace("port: 8000,", &format!("port: 8000, tls: {{ certificate: {path}, key: {path} }},"));
+    let text = format!("{CONTRACT}\n")
+        .replace("port: 8000,", &format!("port: 8000, tls: {{ certificate: {path}, key: {path} }},"));
     assert!(problems(&text).contains("TLS termination is not carried out by this build"));
 }
 
