@@ -11,7 +11,7 @@ use protocol::action::{ActionRequest, Items, LeaseRow, Receipt, RenewRequest};
 use protocol::id::{ActionId, Epoch};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::error::Category;
+use serde_json::Value;
 
 use super::Shared;
 use super::answer::Refused;
@@ -71,15 +71,19 @@ fn action_id(id: Id) -> Result<ActionId, Refused> {
     ActionId::new(id).map_err(unfit)
 }
 
-/// 400 for what is no JSON, 422 for JSON that is no such request.
+/// 400 for what is no JSON, 422 for JSON that is no such request. An object is asked for by itself, because
+/// the derived reader would take an array of the values in their order as well.
 fn json<T: DeserializeOwned>(body: Body) -> Result<T, Refused> {
     let body = body.map_err(|why| Refused::new(why.status(), why.body_text()))?;
-    serde_json::from_slice(&body).map_err(|why| {
-        let status = match why.classify() {
-            Category::Data => StatusCode::UNPROCESSABLE_ENTITY,
-            Category::Syntax | Category::Eof | Category::Io => StatusCode::BAD_REQUEST,
-        };
-        let detail: String = why.to_string().chars().filter(|c| !c.is_control()).take(500).collect();
-        Refused::new(status, detail)
-    })
+    let value: Value = serde_json::from_slice(&body).map_err(|why| unfit(StatusCode::BAD_REQUEST, &why))?;
+    if !value.is_object() {
+        return Err(Refused::new(StatusCode::UNPROCESSABLE_ENTITY, "the body is one JSON object"));
+    }
+    // From the text once more and not from the value, which has forgotten keys given twice.
+    serde_json::from_slice(&body).map_err(|why| unfit(StatusCode::UNPROCESSABLE_ENTITY, &why))
+}
+
+fn unfit(status: StatusCode, why: &serde_json::Error) -> Refused {
+    let detail: String = why.to_string().chars().filter(|c| !c.is_control()).take(500).collect();
+    Refused::new(status, detail)
 }

@@ -157,6 +157,8 @@ async fn every_refusal_has_its_status_and_changes_nothing() {
     let deep = "[".repeat(20_000).into_bytes();
     assert_eq!(served.send("PUT", "/v1/actions/b", Some(TOKEN), deep).await.0, 400);
     assert_eq!(served.send("PUT", "/v1/actions/b", Some(TOKEN), vec![b' '; 70_000]).await.0, 413);
+    let in_order = json!([5, 30_000, "cart", {"type": "eject_endpoint", "endpoint": "10.0.0.2:80"}]);
+    assert_eq!(served.put("b", in_order).await, 422, "an array is no action");
     let renew = |epoch: u64, lease_ms: u64| json!({"epoch": epoch, "lease_ms": lease_ms});
     assert_eq!(served.ask("POST", "/v1/actions/b/renew", renew(5, 5_000)).await.0, 404);
     assert_eq!(served.ask("POST", "/v1/actions/a/renew", renew(4, 5_000)).await.0, 409);

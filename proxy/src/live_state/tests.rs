@@ -168,7 +168,19 @@ fn what_may_not_be_asked_is_refused_with_the_reason() {
         let problem = admit(&settings, &leases, &request).unwrap_err().problem();
         said.push_str(&format!("{} {}\n", problem.status, problem.detail));
     }
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r#"
+    422 cart has no endpoint 10.0.0.9:80
+    404 no service is called nowhere
+    422 weights names no target
+    422 cart has no endpoint version:v7
+    422 version:v1 names an endpoint that its own version names already
+    422 20.0 % of the configured weight of cart would stay servable with all live leases together; the floor is 50.0 %
+    422 shed_load takes exactly one of max_in_flight and fraction
+    422 a fraction of 0.95 is above 0.9
+    422 shed_load takes exactly one of max_in_flight and fraction
+    422 0.0.0.0/0 is wider than /24
+    422 set_timeout is not carried out by this build
+    "#);
 }
 
 #[test]

@@ -124,7 +124,26 @@ routes:
 floor: { min_capacity: 0.2 }
 ai: { window_ms: 1, brain: 'ftp://x' }
 ";
-    insta::assert_snapshot!(problems(text), @"");
+    insta::assert_snapshot!(problems(text), @r#"
+    2:3 "localhost" is not an IP address
+    4:3 200 ms is longer than request_timeout_ms (100 ms)
+    5:21 "10.0.0.0/33" is no address and no network (10.0.0.0/8)
+    10:7 every weight is 0: no endpoint would ever be asked
+    12:11 127.0.0.1:1 is listed twice in this service
+    13:13 "a b" is neither a host name nor an IP address
+    13:29 0 is out of range: 1 to 65535
+    14:23 "health" is not a path: it begins with /
+    14:56 2000 ms is longer than interval_ms (1000 ms)
+    16:16 give either exact or prefix, not both
+    16:60 no service is called "crt"; there are: cart
+    17:5 another route is called "r" already
+    18:5 every weight is 0: the route would lead nowhere
+    19:26 no endpoint of cart has the version "v9"
+    20:10 0.2 is out of range: 0.5 to 1
+    21:7 1 is out of range: 250 to 10000
+    21:21 "ftp://x" is not a URL of the form http://HOST:PORT
+    21:21 a brain is shown a token: give its file in ai.token_path
+    "#);
 }
 
 #[test]
@@ -142,13 +161,27 @@ rate_limit: { rps: 1 }
 server:
   tls: { certificate: /nowhere/cert.pem, key: /nowhere/key.pem }
 ";
-    insta::assert_snapshot!(problems(text), @"");
+    insta::assert_snapshot!(problems(text), @r#"
+    5:7 retry is not carried out by this build; remove it
+    7:3 peak_ewma is not carried out by this build: round_robin, weighted_round_robin and least_connections are
+    8:3 sticky_sessions is not carried out by this build; remove it
+    9:1 security is not carried out by this build; remove it
+    10:1 rate_limit is not carried out by this build; remove it
+    12:10 /nowhere/cert.pem cannot be read: No such file or directory (os error 2)
+    12:42 /nowhere/key.pem cannot be read: No such file or directory (os error 2)
+    "#);
 }
 
 #[test]
 fn unknown_keys_and_names_are_guessed_and_negative_numbers_refused() {
     let text = "server: { prot: 1, port: -1 }\nload_balancing: { algorithm: round_robbin }\nupstream: { services: { a: { endpoints: [ { adress: h, port: 1 } ] } } }\n";
-    insta::assert_snapshot!(problems(text), @"");
+    insta::assert_snapshot!(problems(text), @r#"
+    1:11 unknown key "prot"; did you mean "port"?
+    1:20 -1 is less than the minimum of 0
+    2:19 "round_robbin" is not one of round_robin, weighted_round_robin, least_connections, consistent_hash, random, peak_ewma; did you mean "round_robin"?
+    3:43 the key "address" is missing
+    3:45 unknown key "adress"; did you mean "address"?
+    "#);
 }
 
 #[test]
@@ -162,5 +195,7 @@ fn certificates_that_exist_are_not_served_in_clear_text() {
 
 #[test]
 fn a_file_without_services_is_refused() {
-    insta::assert_snapshot!(problems(""), @"");
+    insta::assert_snapshot!(problems(""), @r#"
+    1:1 no service is configured: there is nowhere to send a request
+    "#);
 }
