@@ -59,6 +59,10 @@ impl WorkerHandle {
 pub fn spawn(args: WorkerArgs) -> io::Result<WorkerHandle> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let thread = std::thread::Builder::new();
-    let handle = thread.spawn(move || runtime.block_on(args.drain.stop_accepting.cancelled()))?;
+    let handle = thread.spawn(move || {
+        let args = args;
+        runtime.block_on(args.drain.stop_accepting.cancelled());
+        drop(args);
+    })?;
     Ok(WorkerHandle(handle))
 }
