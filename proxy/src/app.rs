@@ -93,9 +93,9 @@ impl App {
         let (admin, port) = (settings.admin.bind, "admin.port");
         let admin_listener = TcpListener::bind(admin).map_err(listen(port, admin))?;
         let admin_address = admin_listener.local_addr().map_err(listen(port, admin))?;
-        let beside = brain_beside(&settings, admin_address)?;
         let boot = random_name()?;
         let proxy = proxy_id(&settings, &source, main_address)?;
+        let beside = brain_beside(&settings, &proxy, admin_address)?;
         let control = Control::start(Arc::clone(&settings), proxy, boot, state_file, held);
         let data_path = DataPath::new(&settings, listeners);
         let admin = Arc::new(Admin {
@@ -116,9 +116,12 @@ fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
+/// The configured id, or one from the machine's name and the real port, which port 0 did not know yet.
 fn proxy_id(settings: &Settings, source: &Source, main: SocketAddr) -> Result<ProxyId, BadName> {
+    let unknown = source.given.proxy_id(0);
     let configured = settings.ai.as_ref().map(|ai| ai.proxy.clone());
-    let named = configured.or_else(|| source.given.proxy_id(main.port()));
+    let named =
+        configured.filter(|id| Some(id) != unknown.as_ref()).or_else(|| source.given.proxy_id(main.port()));
     named.map_or_else(|| ProxyId::new("proxy"), Ok)
 }
 
@@ -131,11 +134,15 @@ fn admin_url(settings: &Settings, admin: SocketAddr) -> String {
     })
 }
 
-fn brain_beside(settings: &Settings, admin: SocketAddr) -> Result<Option<Beside>, CannotPrepare> {
+fn brain_beside(
+    settings: &Settings,
+    proxy: &ProxyId,
+    admin: SocketAddr,
+) -> Result<Option<Beside>, CannotPrepare> {
     let wanted = settings.ai.as_ref().filter(|ai| ai.brain.is_none());
     let Some(ai) = wanted else { return Ok(None) };
     let admin_url = admin_url(settings, admin);
-    let neighbour = Neighbour { admin_url: &admin_url, admin_token: &settings.admin.token_path };
+    let neighbour = Neighbour { proxy, admin_url: &admin_url, admin_token: &settings.admin.token_path };
     supervise::prepare(ai, &neighbour).map(Some)
 }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use protocol::id::ProxyId;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -63,6 +64,8 @@ pub enum CannotPrepare {
 
 /// What the brain must know of this proxy.
 pub struct Neighbour<'a> {
+    /// Its id.
+    pub proxy: &'a ProxyId,
     /// The URL of its admin listener.
     pub admin_url: &'a str,
     /// The file with its admin token.
@@ -96,7 +99,7 @@ pub fn prepare(ai: &Ai, neighbour: &Neighbour<'_>) -> Result<Beside, CannotPrepa
             AiMode::Autonomous => "autonomous",
         },
         "data_dir": data_dir,
-        "proxies": [{"id": ai.proxy, "admin": neighbour.admin_url, "token_path": admin_token}],
+        "proxies": [{"id": neighbour.proxy, "admin": neighbour.admin_url, "token_path": admin_token}],
         "mesh_token_path": admin_token,
         "advisor": advisor,
     });
@@ -204,7 +207,6 @@ async fn end(mut child: Child) {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use protocol::id::ProxyId;
 
     #[test]
     fn the_brain_beside_gets_a_configuration_with_absolute_paths_and_free_ports() {
@@ -220,7 +222,11 @@ mod tests {
             window: Duration::from_secs(1),
             decision_threshold: Some(0.8),
         };
-        let neighbour = Neighbour { admin_url: "http://127.0.0.1:9", admin_token: Path::new("admin.token") };
+        let neighbour = Neighbour {
+            proxy: &ai.proxy,
+            admin_url: "http://127.0.0.1:9",
+            admin_token: Path::new("admin.token"),
+        };
         let beside = prepare(&ai, &neighbour).unwrap();
         let text = std::fs::read_to_string(&beside.config).unwrap();
         let json: serde_json::Value = serde_json::from_str(text.split_once('\n').unwrap().1).unwrap();
