@@ -9,9 +9,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use protocol::action::ActionKind;
 use protocol::id::ServiceName;
+use serde_json::json;
 
+use crate::digest;
+use crate::leases::{Lease, Leases};
 use crate::settings::{Endpoint, Service, Settings};
+
+pub mod blocks;
+mod capacity;
+pub mod weights;
 
 /// The decisions in force.
 #[derive(Debug, Clone)]
@@ -70,3 +78,93 @@ pub struct Shed {
     /// Requests in flight to the service, over all workers.
     pub max_in_flight: Option<u32>,
 }
+
+/// What the proxy does under `settings` with `leases`. Total: a lease about what is not there changes
+/// nothing. An ejection wins over a weight, a trip over a reset, and of several sheds the strictest.
+#[must_use]
+pub fn derive(settings: &Arc<Settings>, leases: &Leases) -> LiveState {
+    let applied = leases.as_applied();
+    let live = |(name, service): (&ServiceName, &Arc<Service>)| {
+        let own: Vec<&ActionKind> =
+            applied.iter().filter(|lease| lease.request.service == *name).map(|l| &l.request.kind).collect();
+        (name.clone(), Arc::new(live_service(service, &own)))
+    };
+    let services: BTreeMap<_, _> = settings.services.iter().map(live).collect();
+    let blocks = blocks::union(applied.iter().flat_map(|lease| blocked(lease)));
+    let hash = hash(settings, &services, &blocks);
+    LiveState { settings: Arc::clone(settings), services, blocks, hash }
+}
+
+fn blocked(lease: &Lease) -> impl Iterator<Item = IpNet> {
+    match &lease.request.kind {
+        ActionKind::BlockIps { cidrs } => cidrs.as_slice(),
+        _ => &[],
+    }
+    .iter()
+    .copied()
+}
+
+fn live_service(service: &Arc<Service>, kinds: &[&ActionKind]) -> LiveService {
+    let maps = kinds.iter().filter_map(|kind| match kind {
+        ActionKind::SetWeights { weights } => Some(weights),
+        _ => None,
+    });
+    let weights = weights::weights(service, maps);
+    let live = |(settings, weight): (&Arc<Endpoint>, u32)| live_endpoint(settings, weight, kinds);
+    LiveService {
+        settings: Arc::clone(service),
+        endpoints: service.endpoints.iter().zip(weights).map(live).collect(),
+        shed: kinds.iter().fold(Shed::default(), |shed, kind| shed.strictest(kind)),
+    }
+}
+
+fn live_endpoint(settings: &Arc<Endpoint>, weight: u32, kinds: &[&ActionKind]) -> LiveEndpoint {
+    let mut live =
+        LiveEndpoint { settings: Arc::clone(settings), weight, ejected: false, breaker: HeldBreaker::Free };
+    for kind in kinds.iter().filter(|kind| kind.endpoint() == Some(&settings.id)) {
+        match kind {
+            ActionKind::EjectEndpoint { .. } => live.ejected = true,
+            ActionKind::TripBreaker { .. } => live.breaker = HeldBreaker::Open,
+            ActionKind::ResetBreaker { .. } if live.breaker == HeldBreaker::Free => {
+                live.breaker = HeldBreaker::Closed;
+            }
+            _ => {}
+        }
+    }
+    live
+}
+
+impl Shed {
+    fn strictest(mut self, kind: &ActionKind) -> Self {
+        if let ActionKind::ShedLoad { max_in_flight, fraction } = kind {
+            self.fraction = self.fraction.max(fraction.unwrap_or(0.0));
+            self.max_in_flight = match (self.max_in_flight, *max_in_flight) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+        }
+        self
+    }
+}
+
+fn hash(settings: &Settings, services: &BTreeMap<ServiceName, Arc<LiveService>>, blocks: &[IpNet]) -> String {
+    let endpoint = |e: &LiveEndpoint| {
+        json!([
+            e.settings.id,
+            e.weight,
+            e.ejected,
+            e.breaker == HeldBreaker::Open,
+            e.breaker == HeldBreaker::Closed
+        ])
+    };
+    let service = |s: &LiveService| {
+        let endpoints: Vec<_> = s.endpoints.iter().map(endpoint).collect();
+        json!({"endpoints": endpoints, "shed": [json!(s.shed.fraction), json!(s.shed.max_in_flight)]})
+    };
+    let services: BTreeMap<&str, _> = services.iter().map(|(name, s)| (name.as_str(), service(s))).collect();
+    digest::of(&json!({"config": settings.hash, "services": services, "blocks": blocks}))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests;

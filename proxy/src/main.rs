@@ -1,1 +1,102 @@
-fn main() {}
+//! `sidecar-proxy`: arguments, configuration, serve until told to stop.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or invalid input.
+
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use proxy::app::{App, Ending};
+use proxy::cli::{Cli, Format, GenerateConfig, Start, ValidateConfig, Verb};
+use proxy::config::SAMPLE;
+use proxy::settings::Given;
+use proxy::source::{NoSettings, Source};
+use serde_json::json;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().verb {
+        Verb::Start(start) => serve(start),
+        Verb::GenerateConfig(generate) => generate_config(&generate),
+        Verb::ValidateConfig(validate) => validate_config(&validate),
+    };
+    match done {
+        Ok(code) => code,
+        Err(why) if why.is::<NoSettings>() => failed(&why, 2),
+        Err(why) => failed(&why, 1),
+    }
+}
+
+fn failed(why: &anyhow::Error, code: u8) -> ExitCode {
+    // Nothing is left to tell it to when standard error is closed.
+    let _ = writeln!(io::stderr(), "{why:#}");
+    ExitCode::from(code)
+}
+
+fn serve(start: Start) -> anyhow::Result<ExitCode> {
+    log_to_stderr();
+    let given = Given { ai_enabled: start.ai_enabled, ai_mode: start.ai_mode, ..machine() };
+    let source = Source { path: start.config, given };
+    let settings = source.settings()?;
+    let ending = App::build(settings, source)?.run()?;
+    Ok(match ending {
+        Ending::Drained => ExitCode::SUCCESS,
+        Ending::Hurried | Ending::WorkerLost => ExitCode::FAILURE,
+    })
+}
+
+fn generate_config(generate: &GenerateConfig) -> anyhow::Result<ExitCode> {
+    match &generate.output {
+        Some(path) => write_new(path).with_context(|| format!("{} cannot be made", path.display()))?,
+        None => io::stdout().write_all(SAMPLE.as_bytes()).context("standard output")?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Never over a file that is there: it may be the one that someone runs by.
+fn write_new(path: &Path) -> io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).open(path)?.write_all(SAMPLE.as_bytes())
+}
+
+fn validate_config(validate: &ValidateConfig) -> anyhow::Result<ExitCode> {
+    let file = validate.config.display().to_string();
+    let source = Source { path: Some(validate.config.clone()), given: machine() };
+    let judged = source.settings();
+    if validate.format == Format::Text {
+        judged?;
+        writeln!(io::stdout(), "{file} is valid").context("standard output")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (code, answer) = match judged {
+        Ok(settings) => {
+            (0, json!({"valid": true, "file": file, "problems": [], "config_hash": settings.hash}))
+        }
+        Err(NoSettings::Wrong(report)) => {
+            (2, json!({"valid": false, "file": report.file, "problems": report.problems}))
+        }
+        Err(unreadable) => {
+            (2, json!({"valid": false, "file": file, "problems": [], "error": unreadable.to_string()}))
+        }
+    };
+    writeln!(io::stdout(), "{answer:#}").context("standard output")?;
+    Ok(ExitCode::from(code))
+}
+
+/// What the file does not say and the command line neither.
+fn machine() -> Given {
+    let host_name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Given { ai_enabled: false, ai_mode: None, host_name: host_name.trim().to_owned(), cores }
+}
+
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .init();
+}

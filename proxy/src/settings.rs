@@ -11,6 +11,17 @@ use std::time::Duration;
 use ipnet::IpNet;
 use protocol::id::{EndpointId, ProxyId, ServiceName};
 
+mod ai;
+mod document;
+mod findings;
+mod listeners;
+mod precedence;
+mod routes;
+mod services;
+
+pub use document::{DEFAULT_DATA_DIR, Given};
+pub use services::MAX_WEIGHT;
+
 /// Everything the proxy runs by.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -142,7 +153,9 @@ pub struct HealthCheck {
 pub struct Route {
     /// Its name: a bounded label.
     pub name: String,
-    /// Hosts, lower case, without port; `*.example.com` matches one or more labels; empty means any.
+    /// Hosts, lower case, without port; `*.example.com` matches one or more labels before it;
+    /// `cart.*` matches the first label `cart`, alone or with more after it (routes made from
+    /// services have it); empty means any.
     pub hosts: Vec<String>,
     /// The path.
     pub path: PathMatch,
@@ -184,7 +197,7 @@ pub struct Floor {
 }
 
 /// The brain, and how to reach it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Ai {
     /// This proxy's id in telemetry.
     pub proxy: ProxyId,

@@ -23,10 +23,12 @@ pub fn takes(route: &Route, request: &Parts) -> bool {
 fn host_matches(hosts: &[String], host: &str) -> bool {
     // A name may be written with its root's dot.
     let host = host.strip_suffix('.').unwrap_or(host);
-    let matches = |pattern: &String| match pattern.strip_prefix('*') {
+    let matches = |pattern: &String| match (pattern.strip_prefix('*'), pattern.strip_suffix(".*")) {
         // `*.example.com` needs at least one label before the suffix.
-        Some(suffix) => host.len() > suffix.len() && ends_with_ignoring_case(host, suffix),
-        None => host.eq_ignore_ascii_case(pattern),
+        (Some(suffix), _) => host.len() > suffix.len() && ends_with_ignoring_case(host, suffix),
+        // `cart.*` is the first label, alone or followed by more.
+        (None, Some(label)) => host.split('.').next().is_some_and(|first| first.eq_ignore_ascii_case(label)),
+        (None, None) => host.eq_ignore_ascii_case(pattern),
     };
     hosts.is_empty() || hosts.iter().any(matches)
 }
@@ -139,6 +141,17 @@ mod tests {
             assert!(takes(&route, &get("/", host)), "{host}");
         }
         for host in ["example", "xshop.example", ".shop.example.evil", "shop.example.evil"] {
+            assert!(!takes(&route, &get("/", host)), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_first_label_is_enough_where_services_are_chosen_by_it() {
+        let route = Route { hosts: vec!["cart.*".into()], ..prefix("/") };
+        for host in ["cart", "cart:8000", "CART.shop.svc", "cart."] {
+            assert!(takes(&route, &get("/", host)), "{host}");
+        }
+        for host in ["carts", "web.cart", "car", ""] {
             assert!(!takes(&route, &get("/", host)), "{host}");
         }
     }

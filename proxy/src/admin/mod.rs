@@ -1,0 +1,72 @@
+//! The admin listener: health, metrics, status, lifecycle and the action API, over HTTP and JSON.
+//!
+//! Every write, and everything under `/v1`, is behind the bearer token. Every refusal is problem+json.
+
+mod actions;
+mod answer;
+mod auth;
+mod lifecycle;
+pub mod metrics;
+mod server;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post, put};
+use tokio_util::sync::CancellationToken;
+
+use crate::control::Control;
+use crate::source::Source;
+use crate::token::Token;
+
+pub use lifecycle::reload;
+pub use server::serve;
+
+/// The largest body that is read, bytes.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// What the admin listener speaks for.
+pub struct Admin {
+    /// The owner of leases and table.
+    pub control: Arc<Control>,
+    /// What writes must show.
+    pub token: Token,
+    /// Cancelled when a drain begins, by whomever.
+    pub drain: CancellationToken,
+    /// Where a reload reads from.
+    pub source: Source,
+    /// What the workers have counted.
+    pub readings: Box<dyn Fn() -> metrics::Readings + Send + Sync>,
+}
+
+/// Shared by all handlers.
+pub type Shared = Arc<Admin>;
+
+/// All routes.
+pub fn router(admin: Shared) -> Router {
+    let open = Router::new()
+        .route("/health", get(lifecycle::health))
+        .route("/ready", get(lifecycle::ready))
+        .route("/status", get(status::status))
+        .route("/metrics", get(metrics::metrics));
+    let guarded = Router::new()
+        .route("/reload", post(lifecycle::reload_now))
+        .route("/drain", post(lifecycle::drain))
+        .route("/freeze", post(lifecycle::freeze))
+        .route("/unfreeze", post(lifecycle::unfreeze))
+        .route("/v1/actions", get(actions::list))
+        .route("/v1/actions/{id}", put(actions::put).delete(actions::undo))
+        .route("/v1/actions/{id}/renew", post(actions::renew))
+        .route_layer(from_fn_with_state(Arc::clone(&admin), auth::require_token));
+    open.merge(guarded)
+        .fallback(answer::no_such_path)
+        .method_not_allowed_fallback(answer::no_such_method)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn(answer::in_time))
+        .with_state(admin)
+}

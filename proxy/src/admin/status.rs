@@ -1,0 +1,61 @@
+//! `GET /status`: what the proxy would do with the next request, and why.
+
+use std::sync::atomic::Ordering;
+
+use axum::Json;
+use axum::extract::State;
+use protocol::snapshot::{BreakerState, EndpointStatus, ProxyStatus, ServiceStatus};
+
+use super::Shared;
+use crate::settings::Algorithm;
+use crate::table::{EndpointHandle, ServiceTable};
+
+pub(super) async fn status(State(admin): State<Shared>) -> Json<ProxyStatus> {
+    let view = admin.control.view();
+    Json(ProxyStatus {
+        proxy: admin.control.proxy.clone(),
+        boot: admin.control.boot.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        protocol: protocol::PROTOCOL_VERSION,
+        uptime_s: view.uptime.as_secs(),
+        config_hash: view.table.live.settings.hash.clone(),
+        live_state_hash: view.table.live.hash.clone(),
+        epoch: view.persisted.epoch,
+        frozen: view.persisted.frozen,
+        draining: admin.drain.is_cancelled(),
+        services: view.table.services.values().map(|s| service(s)).collect(),
+        leases: view.leases,
+    })
+}
+
+fn service(service: &ServiceTable) -> ServiceStatus {
+    let settings = &service.live.settings;
+    let algorithm = match settings.algorithm {
+        Algorithm::WeightedRoundRobin => "weighted_round_robin",
+        Algorithm::LeastConnections => "least_connections",
+    };
+    ServiceStatus {
+        service: settings.name.clone(),
+        algorithm: algorithm.to_owned(),
+        endpoints: service.endpoints.iter().map(endpoint).collect(),
+    }
+}
+
+fn endpoint(handle: &EndpointHandle) -> EndpointStatus {
+    let settings = &handle.live.settings;
+    EndpointStatus {
+        endpoint: settings.id.clone(),
+        version: settings.version.clone(),
+        health: handle.state.health(),
+        weight_configured: settings.weight,
+        weight: handle.live.weight,
+        ejected: handle.live.ejected,
+        breaker: breaker(handle),
+        in_flight: u64::from(handle.state.in_flight.load(Ordering::Relaxed)),
+    }
+}
+
+/// What holds for the next request: a lease's word before the breaker's own.
+pub(super) fn breaker(handle: &EndpointHandle) -> BreakerState {
+    handle.state.breaker.state(handle.live.breaker)
+}

@@ -1,0 +1,154 @@
+//! The parts put together once, and taken apart in order.
+//!
+//! Start: everything that can fail for want of a file or a port is done before the first request is
+//! taken. Workers have threads of their own; admin, health checks, expiry, telemetry and the brain beside
+//! share one more. End: readiness off, listeners closed, requests finished, then control: each bounded.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use protocol::id::{BadName, ProxyId};
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::Admin;
+use crate::control::Control;
+use crate::listener;
+use crate::settings::Settings;
+use crate::source::Source;
+use crate::state_file::{BadState, StateFile};
+use crate::supervise::{self, Beside, CannotPrepare, Neighbour};
+use crate::token::{NoToken, Token};
+
+mod data_path;
+mod run;
+
+pub use run::Ending;
+
+use data_path::DataPath;
+
+/// Why the proxy cannot start; nothing has been served.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotStart {
+    /// No listener.
+    #[error("cannot listen on {address}: {why}; stop what uses the address, or change {key}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Which key names it.
+        key: &'static str,
+        /// What the system says.
+        why: io::Error,
+    },
+    /// No token.
+    #[error(transparent)]
+    Token(#[from] NoToken),
+    /// No state.
+    #[error(transparent)]
+    State(#[from] BadState),
+    /// No brain beside.
+    #[error(transparent)]
+    Brain(#[from] CannotPrepare),
+    /// No id.
+    #[error("no id for this proxy: {0}")]
+    Id(#[from] BadName),
+    /// No threads, no randomness.
+    #[error("{what}: {why}")]
+    System {
+        /// What was asked for.
+        what: &'static str,
+        /// What the system says.
+        why: io::Error,
+    },
+}
+
+/// A proxy, built and bound, not yet serving.
+pub struct App {
+    settings: Arc<Settings>,
+    admin: Arc<Admin>,
+    admin_listener: TcpListener,
+    admin_address: SocketAddr,
+    main_address: SocketAddr,
+    data_path: DataPath,
+    beside: Option<Beside>,
+    stop: CancellationToken,
+}
+
+impl App {
+    /// Opens every file and binds every port.
+    ///
+    /// # Errors
+    /// [`CannotStart`], one clear message.
+    pub fn build(settings: Arc<Settings>, source: Source) -> Result<Self, CannotStart> {
+        let (state_file, held) = StateFile::open(&settings.admin.state_path)?;
+        let token_path = &settings.admin.token_path;
+        let (token, was_made) = Token::load_or_make(token_path)?;
+        if was_made {
+            say(&format!("made the admin token {}", token_path.display()));
+        }
+        let listen = |key, address| move |why| CannotStart::Listen { address, key, why };
+        let (main, port) = (settings.server.bind, "server.port");
+        let listeners = listener::bind(main, settings.server.workers).map_err(listen(port, main))?;
+        let first = listeners.first().ok_or_else(|| io::Error::other("no worker"));
+        let main_address = first.and_then(TcpListener::local_addr).map_err(listen(port, main))?;
+        let (admin, port) = (settings.admin.bind, "admin.port");
+        let admin_listener = TcpListener::bind(admin).map_err(listen(port, admin))?;
+        let admin_address = admin_listener.local_addr().map_err(listen(port, admin))?;
+        let boot = random_name()?;
+        let proxy = proxy_id(&settings, &source, main_address)?;
+        let beside = brain_beside(&settings, &proxy, admin_address)?;
+        let control = Control::start(Arc::clone(&settings), proxy, boot, state_file, held);
+        let data_path = DataPath::new(listeners);
+        let admin = Arc::new(Admin {
+            control,
+            token,
+            drain: data_path.lifecycle.drain.clone(),
+            source,
+            readings: data_path.readings(),
+        });
+        let stop = CancellationToken::new();
+        Ok(Self { settings, admin, admin_listener, admin_address, main_address, data_path, beside, stop })
+    }
+}
+
+/// One line on standard output; a closed one is nobody's loss.
+fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// The configured id, or one from the machine's name and the real port, which port 0 did not know yet.
+fn proxy_id(settings: &Settings, source: &Source, main: SocketAddr) -> Result<ProxyId, BadName> {
+    let unknown = source.given.proxy_id(0);
+    let configured = settings.ai.as_ref().map(|ai| ai.proxy.clone());
+    let named =
+        configured.filter(|id| Some(id) != unknown.as_ref()).or_else(|| source.given.proxy_id(main.port()));
+    named.map_or_else(|| ProxyId::new("proxy"), Ok)
+}
+
+/// Where the brain finds the admin listener, unless `ai.admin_url` says.
+fn admin_url(settings: &Settings, admin: SocketAddr) -> String {
+    let configured = settings.ai.as_ref().and_then(|ai| ai.admin_url.clone());
+    configured.unwrap_or_else(|| {
+        let ip = if admin.ip().is_unspecified() { IpAddr::from(Ipv4Addr::LOCALHOST) } else { admin.ip() };
+        format!("http://{}", SocketAddr::new(ip, admin.port()))
+    })
+}
+
+fn brain_beside(
+    settings: &Settings,
+    proxy: &ProxyId,
+    admin: SocketAddr,
+) -> Result<Option<Beside>, CannotPrepare> {
+    let wanted = settings.ai.as_ref().filter(|ai| ai.brain.is_none());
+    let Some(ai) = wanted else { return Ok(None) };
+    let admin_url = admin_url(settings, admin);
+    let neighbour = Neighbour { proxy, admin_url: &admin_url, admin_token: &settings.admin.token_path };
+    supervise::prepare(ai, &neighbour).map(Some)
+}
+
+fn random_name() -> Result<String, CannotStart> {
+    let mut bytes = [0u8; 8];
+    let filled = getrandom::fill(&mut bytes);
+    filled.map_err(|why| CannotStart::System { what: "no randomness", why: io::Error::other(why) })?;
+    Ok(hex::encode(bytes))
+}

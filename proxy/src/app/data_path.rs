@@ -1,0 +1,95 @@
+//! Where control meets the data path: every call across is here, one small function each.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::metrics::Readings;
+use crate::control::Control;
+use crate::settings::Ai;
+use crate::supervise::Beside;
+use crate::table::SharedTable;
+use crate::telemetry::recorder::Tap;
+use crate::telemetry::shard::{Shard, ShardSnapshot};
+use crate::telemetry::stream::{self, MAX_PARTS, StreamArgs};
+use crate::worker::{self, Lifecycle, WorkerArgs};
+
+/// The workers before they are started, and what they share.
+pub(super) struct DataPath {
+    listeners: Vec<TcpListener>,
+    shards: Vec<Arc<Shard>>,
+    connections: Arc<AtomicUsize>,
+    windows_dropped: Arc<AtomicU64>,
+    pub(super) lifecycle: Lifecycle,
+}
+
+impl DataPath {
+    pub(super) fn new(listeners: Vec<TcpListener>) -> Self {
+        Self {
+            shards: listeners.iter().map(|_| Arc::default()).collect(),
+            listeners,
+            connections: Arc::default(),
+            windows_dropped: Arc::default(),
+            lifecycle: Lifecycle::default(),
+        }
+    }
+
+    /// Starts a thread a worker; the set yields when one ends.
+    pub(super) fn start_workers(self, table: &SharedTable, tap: Option<&Tap>) -> io::Result<JoinSet<()>> {
+        let mut ends = JoinSet::new();
+        for (index, (listener, shard)) in self.listeners.into_iter().zip(self.shards).enumerate() {
+            let handle = worker::spawn(WorkerArgs {
+                index,
+                listener,
+                table: Arc::clone(table),
+                shard,
+                connections: Arc::clone(&self.connections),
+                lifecycle: self.lifecycle.clone(),
+                windows: tap.cloned(),
+            })?;
+            ends.spawn(async move { handle.ended().await });
+        }
+        Ok(ends)
+    }
+
+    /// The stream to the brain, and where workers leave their windows.
+    pub(super) fn telemetry(
+        &self,
+        ai: &Ai,
+        control: &Control,
+        beside: Option<&Beside>,
+        admin_url: String,
+        stop: &CancellationToken,
+    ) -> (Tap, impl Future<Output = ()> + use<>) {
+        let (sender, parts) = mpsc::channel(MAX_PARTS);
+        let own = || beside.map(|beside| format!("http://{}", beside.telemetry));
+        let token = ai.token_path.clone().or_else(|| beside.map(|b| b.telemetry_token.clone()));
+        let args = StreamArgs {
+            parts,
+            brain_url: ai.brain.clone().or_else(own).unwrap_or_default(),
+            // The id that holds is the one with the real port, and the token may be the neighbour's.
+            ai: Ai { proxy: control.proxy.clone(), token_path: token, ..ai.clone() },
+            boot: control.boot.clone(),
+            admin_url,
+            table: control.table(),
+            dropped: Arc::clone(&self.windows_dropped),
+            shutdown: stop.clone(),
+        };
+        (Tap { sender, window: ai.window }, stream::run(args))
+    }
+
+    /// What to ask at each scrape.
+    pub(super) fn readings(&self) -> Box<dyn Fn() -> Readings + Send + Sync> {
+        let (shards, dropped) = (self.shards.clone(), Arc::clone(&self.windows_dropped));
+        Box::new(move || {
+            let mut traffic = ShardSnapshot::default();
+            shards.iter().for_each(|shard| traffic.merge(&shard.snapshot()));
+            Readings { traffic, windows_dropped: dropped.load(Ordering::Relaxed) }
+        })
+    }
+}

@@ -1,0 +1,167 @@
+//! From the first request to the last.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{App, CannotStart, admin_url, say};
+use crate::upstream::health_check;
+use crate::worker::Lifecycle;
+use crate::{admin, supervise};
+
+/// For aborted workers to leave.
+const ABORT_WITHIN: Duration = Duration::from_secs(2);
+/// For control's tasks to end: longer than a brain beside is given.
+const CONTROL_WITHIN: Duration = Duration::from_secs(7);
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// By a drain, with the last request or at the drain's time limit.
+    Drained,
+    /// At once: a second signal came.
+    Hurried,
+    /// A worker ended by itself, which it never should.
+    WorkerLost,
+}
+
+impl App {
+    /// Serves until it has drained.
+    ///
+    /// # Errors
+    /// [`CannotStart`] when threads or signals are not to be had.
+    pub fn run(self) -> Result<Ending, CannotStart> {
+        let system = |what| move |why| CannotStart::System { what, why };
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build().map_err(system("no control runtime"))?;
+        let ending = runtime.block_on(self.serve());
+        // A task that hangs in a file system must not keep the process.
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        ending.map_err(system("cannot serve"))
+    }
+
+    async fn serve(self) -> io::Result<Ending> {
+        let mut ends = Ends::listen()?;
+        let tasks = TaskTracker::new();
+        let (lifecycle, server) = (self.data_path.lifecycle.clone(), self.settings.server.clone());
+        let (stop, admin) = (self.stop.clone(), Arc::clone(&self.admin));
+        let (main, admin_at) = (self.main_address, self.admin_address);
+        let mut workers = self.start(&tasks)?;
+        say(&format!("listening on {main}"));
+        say(&format!("admin on {admin_at}"));
+        say(&format!("sidecar-proxy ready: main={main} admin={admin_at}"));
+        tasks.spawn(reload_on_hangup(signal(SignalKind::hangup())?, admin, stop.clone()));
+        let ending = tokio::select! {
+            ending = finish(&lifecycle, server.drain, server.drain_timeout, &mut workers) => ending,
+            () = ends.asked_twice(&lifecycle.drain) => Ending::Hurried,
+        };
+        lifecycle.drain.cancel();
+        lifecycle.abort.cancel();
+        stop.cancel();
+        tasks.close();
+        if timeout(CONTROL_WITHIN, tasks.wait()).await.is_err() {
+            tracing::warn!("control did not end in time");
+        }
+        Ok(ending)
+    }
+
+    /// Starts everything; the set yields when a worker ends.
+    fn start(self, tasks: &TaskTracker) -> io::Result<JoinSet<()>> {
+        let control = Arc::clone(&self.admin.control);
+        let router = admin::router(Arc::clone(&self.admin));
+        let (listener, stop) = (self.admin_listener, self.stop.clone());
+        tasks.spawn(async move {
+            if let Err(why) = admin::serve(listener, router, stop).await {
+                tracing::error!("the admin listener is lost: {why}");
+            }
+        });
+        tasks.spawn(Arc::clone(&control).run_expiry(self.stop.clone()));
+        tasks.spawn(health_check::run(control.table(), self.stop.clone()));
+        let mut tap = None;
+        if let Some(ai) = &self.settings.ai {
+            let announced = admin_url(&self.settings, self.admin_address);
+            let (workers_tap, stream) =
+                self.data_path.telemetry(ai, &control, self.beside.as_ref(), announced, &self.stop);
+            tap = Some(workers_tap);
+            tasks.spawn(stream);
+        }
+        if let Some(beside) = self.beside {
+            say(&format!("brain beside: api={} telemetry={}", beside.api, beside.telemetry));
+            tasks.spawn(supervise::run(beside, self.stop.clone()));
+        }
+        self.data_path.start_workers(&control.table(), tap.as_ref())
+    }
+}
+
+/// Waits for a drain to begin, then sees it through.
+async fn finish(lifecycle: &Lifecycle, open: Duration, limit: Duration, workers: &mut JoinSet<()>) -> Ending {
+    tokio::select! {
+        () = lifecycle.drain.cancelled() => {}
+        _ = workers.join_next() => {
+            tracing::error!("a worker has ended by itself; the process ends rather than serving by halves");
+            return Ending::WorkerLost;
+        }
+    }
+    let began = Instant::now();
+    tracing::info!("draining: listeners close in {open:?}, the process ends within {limit:?}");
+    sleep_until(began + open.min(limit)).await;
+    lifecycle.stop_accepting.cancel();
+    let all = async { while workers.join_next().await.is_some() {} };
+    if timeout_at(began + limit, all).await.is_err() {
+        tracing::warn!("the drain's time is over; {} workers still had requests", workers.len());
+        lifecycle.abort.cancel();
+        let rest = async { while workers.join_next().await.is_some() {} };
+        // What does not even leave when aborted is left behind: the process ends.
+        let _ = timeout(ABORT_WITHIN, rest).await;
+    }
+    Ending::Drained
+}
+
+/// The signals that end the process.
+struct Ends {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ends {
+    fn listen() -> io::Result<Self> {
+        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        Ok(Self { terminate, interrupt })
+    }
+
+    /// The first begins the drain, the second is why this returns.
+    async fn asked_twice(&mut self, begin: &CancellationToken) {
+        self.next().await;
+        begin.cancel();
+        self.next().await;
+        tracing::warn!("a second signal: ending at once");
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            Some(()) = self.terminate.recv() => {}
+            Some(()) = self.interrupt.recv() => {}
+            else => std::future::pending().await,
+        }
+    }
+}
+
+async fn reload_on_hangup(mut hangup: Signal, admin: Arc<admin::Admin>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            Some(()) = hangup.recv() => {
+                // A refusal is logged with its report where it is made.
+                let _ = admin::reload(&admin).await;
+                // A flood of signals is one reload a moment.
+                sleep(Duration::from_millis(100)).await;
+            }
+            () = stop.cancelled() => return,
+        }
+    }
+}

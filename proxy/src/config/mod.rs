@@ -1,0 +1,134 @@
+//! The shape of `proxy.yaml`: what may be written, before anything is judged.
+//!
+//! Only [`crate::settings`] reads it. Doc comments here become the descriptions of the JSON Schema.
+//! An unknown key is an error everywhere. Parts that other builds know but this one does not carry out
+//! are listed, so that their presence is refused by name instead of being silently ignored.
+
+mod policy;
+mod route;
+mod server;
+mod upstream;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use policy::{AlgorithmName, CircuitBreaker, LoadBalancing};
+pub use route::{PathRule, Route, Split};
+pub use server::{Admin, Server, Tls};
+pub use upstream::{Endpoint, HealthCheck, Service, Upstream};
+
+/// The commented sample that `generate-config` writes, and that holds where no file is given.
+pub const SAMPLE: &str = include_str!("../../../config/proxy.yaml");
+
+/// A part that this build does not carry out; its presence is refused.
+pub type NotCarriedOut = Option<serde_json::Value>;
+
+/// The configuration of one sidecar-proxy.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The main listener.
+    pub server: Server,
+    /// The admin listener: health, metrics, action API.
+    pub admin: Admin,
+    /// Where requests go.
+    pub upstream: Upstream,
+    /// How an endpoint is chosen, for services that do not say.
+    pub load_balancing: LoadBalancing,
+    /// When an endpoint's breaker opens, for services that do not say.
+    pub circuit_breaker: CircuitBreaker,
+    /// Which request goes to which service. None: one service takes everything, several are chosen by
+    /// the first label of the Host header.
+    pub routes: Vec<Route>,
+    /// What no action may cross.
+    pub floor: Floor,
+    /// The brain. Absent: none is contacted.
+    pub ai: Option<Ai>,
+    /// Not carried out by this build.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: NotCarriedOut,
+    /// Not carried out by this build.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limit: NotCarriedOut,
+    /// Not carried out by this build.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub security: NotCarriedOut,
+    /// Not carried out by this build.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observability: NotCarriedOut,
+}
+
+/// What no action may cross, over all live leases together.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Floor {
+    /// Share of a service's configured weight that stays servable, 0.5 to 1.
+    pub min_capacity: f64,
+}
+
+impl Default for Floor {
+    fn default() -> Self {
+        Self { min_capacity: 0.5 }
+    }
+}
+
+/// The brain: which one, and how far it may go.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ai {
+    /// Whether a brain is contacted at all.
+    pub enabled: bool,
+    /// A brain started beside may act on its own; otherwise it proposes and waits.
+    pub autonomous_mode: bool,
+    /// The language model's provider, for a brain started beside: openai, azure, anthropic or none.
+    pub provider: Option<Provider>,
+    /// The language model's name.
+    pub model: Option<String>,
+    /// Probability below which a brain started beside does nothing alone, 0 to 1.
+    pub decision_threshold: Option<f64>,
+    /// `http://HOST:PORT` of the brain's telemetry listener. Absent: one is started beside.
+    pub brain: Option<String>,
+    /// The file with the token shown to that brain.
+    pub token_path: Option<String>,
+    /// Where a brain started beside keeps its store.
+    pub data_dir: String,
+    /// Length of a telemetry window, 250 to 10000 ms.
+    pub window_ms: u64,
+    /// This proxy's id in telemetry. Absent: from the host name and the port.
+    pub proxy_id: Option<String>,
+    /// The service beside which this proxy runs; `internet` at the edge.
+    pub caller: String,
+    /// The admin URL announced to the brain. Absent: the admin listener's own address.
+    pub admin_url: Option<String>,
+}
+
+impl Default for Ai {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            autonomous_mode: false,
+            provider: None,
+            model: None,
+            decision_threshold: None,
+            brain: None,
+            token_path: None,
+            data_dir: crate::settings::DEFAULT_DATA_DIR.to_owned(),
+            window_ms: 1_000,
+            proxy_id: None,
+            caller: "internet".to_owned(),
+            admin_url: None,
+        }
+    }
+}
+
+/// Language model providers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+// A described variant would turn the schema's plain `enum` into a `oneOf`, and "did you mean" with it.
+#[allow(missing_docs)]
+pub enum Provider {
+    Openai,
+    Azure,
+    Anthropic,
+    None,
+}

@@ -1,0 +1,117 @@
+//! Whether an action is possible in itself, whatever else is live.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipnet::IpNet;
+use protocol::action::{ActionKind, ActionRequest, MAX_LEASE_MS, MIN_LEASE_MS};
+
+use super::Refusal;
+use crate::live_state::{blocks, weights};
+use crate::settings::{MAX_WEIGHT, Service, Settings};
+
+/// The longest `reason` and `issued_by`, bytes.
+const MAX_TEXT_BYTES: usize = 1_024;
+/// The largest share that may be shed.
+const MAX_SHED_FRACTION: f64 = 0.9;
+
+/// Whether `request` could be taken under `settings`.
+pub(super) fn validate(settings: &Settings, request: &ActionRequest) -> Result<(), Refusal> {
+    let service = settings.services.get(&request.service);
+    let service = service.ok_or_else(|| Refusal::UnknownService(request.service.clone()))?;
+    lease_ms(request.lease_ms)?;
+    envelope(request)?;
+    match &request.kind {
+        ActionKind::SetWeights { weights } => targets(service, weights),
+        ActionKind::EjectEndpoint { endpoint }
+        | ActionKind::TripBreaker { endpoint }
+        | ActionKind::ResetBreaker { endpoint } => known(service, endpoint.as_str()).map(|_| ()),
+        ActionKind::BlockIps { cidrs } => networks(cidrs),
+        ActionKind::ShedLoad { max_in_flight, fraction } => shed(*max_in_flight, *fraction),
+        ActionKind::LimitRate { .. }
+        | ActionKind::SetTimeout { .. }
+        | ActionKind::SetRetryBudget { .. }
+        | ActionKind::SetAlgorithm { .. }
+        | ActionKind::SetCanaryWeight { .. }
+        | ActionKind::PromoteCanary { .. }
+        | ActionKind::RollbackCanary { .. } => {
+            invalid(format!("{} is not carried out by this build", request.kind.name()))
+        }
+    }
+}
+
+/// Whether a lease may live so long.
+///
+/// # Errors
+/// A [`Refusal`] that names the bounds.
+pub fn lease_ms(ms: u64) -> Result<(), Refusal> {
+    if (MIN_LEASE_MS..=MAX_LEASE_MS).contains(&ms) {
+        return Ok(());
+    }
+    invalid(format!("lease_ms {ms} is out of range: {MIN_LEASE_MS} to {MAX_LEASE_MS}"))
+}
+
+fn invalid<T>(why: String) -> Result<T, Refusal> {
+    Err(Refusal::Invalid(why))
+}
+
+fn envelope(request: &ActionRequest) -> Result<(), Refusal> {
+    for (key, text) in [("reason", &request.reason), ("issued_by", &request.issued_by)] {
+        if text.len() > MAX_TEXT_BYTES {
+            return invalid(format!("{key} has at most {MAX_TEXT_BYTES} bytes, this one has {}", text.len()));
+        }
+    }
+    if !(0.0..=1.0).contains(&request.confidence) {
+        return invalid(format!("confidence {} is out of range: 0 to 1", request.confidence));
+    }
+    Ok(())
+}
+
+/// The endpoints that `target` names; none is an error.
+fn known(service: &Service, target: &str) -> Result<Vec<usize>, Refusal> {
+    let members = weights::members(service, target);
+    if members.is_empty() {
+        return invalid(format!("{} has no endpoint {target}", service.name));
+    }
+    Ok(members)
+}
+
+fn targets(service: &Service, map: &BTreeMap<String, u32>) -> Result<(), Refusal> {
+    if map.is_empty() {
+        return invalid("weights names no target".to_owned());
+    }
+    let mut named = BTreeSet::new();
+    for (target, weight) in map {
+        if *weight > MAX_WEIGHT {
+            return invalid(format!("weight {weight} of {target} is out of range: 0 to {MAX_WEIGHT}"));
+        }
+        for index in known(service, target)? {
+            if !named.insert(index) {
+                return invalid(format!("{target} names an endpoint that its own version names already"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn networks(cidrs: &[IpNet]) -> Result<(), Refusal> {
+    if cidrs.is_empty() {
+        return invalid("cidrs names no network".to_owned());
+    }
+    match cidrs.iter().find_map(|network| blocks::too_wide(*network)) {
+        Some(why) => Err(Refusal::Floor(why)),
+        None => Ok(()),
+    }
+}
+
+fn shed(max_in_flight: Option<u32>, fraction: Option<f64>) -> Result<(), Refusal> {
+    match (max_in_flight, fraction) {
+        (Some(0), None) => Err(Refusal::Floor("max_in_flight is at least 1".to_owned())),
+        (Some(_), None) => Ok(()),
+        (None, Some(f)) if f > MAX_SHED_FRACTION => {
+            Err(Refusal::Floor(format!("a fraction of {f} is above {MAX_SHED_FRACTION}")))
+        }
+        (None, Some(f)) if f > 0.0 => Ok(()),
+        (None, Some(f)) => invalid(format!("a fraction of {f} sheds nothing")),
+        _ => invalid("shed_load takes exactly one of max_in_flight and fraction".to_owned()),
+    }
+}

@@ -1,0 +1,97 @@
+//! `ai`, judged, with the command line's word on it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use protocol::id::ProxyId;
+
+use super::findings::{Findings, Place};
+use super::listeners::non_empty;
+use super::{Ai, AiMode, Given, Server};
+use crate::config;
+
+/// The brain that is wanted, if one is: by the file, or by `--ai-enabled`. What the section says is
+/// judged even where it is switched off.
+pub(super) fn ai(
+    config: Option<&config::Ai>,
+    given: &Given,
+    server: &Server,
+    at: &Place,
+    findings: &mut Findings,
+) -> Option<Ai> {
+    let enabled = given.ai_enabled || config.is_some_and(|ai| ai.enabled);
+    let config = config.cloned().unwrap_or_default();
+    judge(&config, at, findings);
+    let proxy = proxy_id(&config, given, server, at, findings)?;
+    let mode = given.ai_mode.unwrap_or(match config.autonomous_mode {
+        true => AiMode::Autonomous,
+        false => AiMode::Advisory,
+    });
+    let ai = Ai {
+        proxy,
+        mode,
+        caller: config.caller,
+        brain: config.brain,
+        token_path: config.token_path.map(PathBuf::from),
+        admin_url: config.admin_url,
+        data_dir: PathBuf::from(config.data_dir),
+        window: Duration::from_millis(config.window_ms),
+        decision_threshold: config.decision_threshold,
+    };
+    enabled.then_some(ai)
+}
+
+fn judge(config: &config::Ai, at: &Place, findings: &mut Findings) {
+    findings.range(&at.at("window_ms"), config.window_ms, 250..=10_000);
+    findings.name(&at.at("caller"), &config.caller);
+    non_empty(&config.data_dir, &at.at("data_dir"), findings);
+    if let Some(threshold) = config.decision_threshold {
+        findings.range(&at.at("decision_threshold"), threshold, 0.0..=1.0);
+    }
+    for (key, url) in [("brain", &config.brain), ("admin_url", &config.admin_url)] {
+        if let Some(url) = url {
+            judge_url(url, &at.at(key), findings);
+        }
+    }
+    if config.brain.is_some() && config.token_path.is_none() {
+        findings.add(&at.at("brain"), "a brain is shown a token: give its file in ai.token_path");
+    }
+}
+
+fn judge_url(url: &str, at: &Place, findings: &mut Findings) {
+    let parsed = url.parse::<http::Uri>().ok();
+    let scheme = parsed.as_ref().and_then(http::Uri::scheme_str);
+    let host = parsed.as_ref().and_then(http::Uri::host).filter(|host| !host.is_empty());
+    match (scheme, host) {
+        (Some("http"), Some(_)) => {}
+        (Some("https"), Some(_)) => findings.add(at, "https is not carried out by this build; use http://"),
+        _ => findings.add(at, format!("{url:?} is not a URL of the form http://HOST:PORT")),
+    }
+}
+
+fn proxy_id(
+    config: &config::Ai,
+    given: &Given,
+    server: &Server,
+    at: &Place,
+    findings: &mut Findings,
+) -> Option<ProxyId> {
+    match &config.proxy_id {
+        Some(id) => {
+            findings.name(&at.at("proxy_id"), id);
+            ProxyId::new(id.as_str()).ok()
+        }
+        None => given.proxy_id(server.bind.port()),
+    }
+}
+
+impl Given {
+    /// The id of a proxy that was given none: the machine's name and the port.
+    #[must_use]
+    pub fn proxy_id(&self, port: u16) -> Option<ProxyId> {
+        let allowed = |c: &char| c.is_ascii_alphanumeric() || *c == '-' || *c == '.';
+        let host: String = self.host_name.chars().filter(allowed).take(200).collect();
+        let host = if host.is_empty() { "proxy" } else { host.as_str() };
+        ProxyId::new(format!("{host}-{port}")).ok()
+    }
+}

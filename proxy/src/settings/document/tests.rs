@@ -1,0 +1,201 @@
+use super::*;
+use crate::settings::{Algorithm, PathMatch};
+use protocol::id::ServiceName;
+
+pub(super) fn given() -> Given {
+    Given { ai_enabled: false, ai_mode: None, host_name: "night".to_owned(), cores: 2 }
+}
+
+fn read(text: &str) -> Result<Settings, Report> {
+    Settings::from_document(&Document::parse("proxy.yaml", text)?, &given())
+}
+
+fn problems(text: &str) -> String {
+    match read(text) {
+        Ok(_) => panic!("taken"),
+        Err(report) => {
+            let line = |p: &protocol::document::Problem| format!("{}:{} {}", p.line, p.column, p.message);
+            report.problems.iter().map(line).collect::<Vec<_>>().join("\n")
+        }
+    }
+}
+
+const CONTRACT: &str = r#"
+server: { bind_address: "0.0.0.0", port: 8000, max_connections: 10000 }
+upstream:
+  services:
+    example-service:
+      endpoints: [ { address: "127.0.0.1", port: 8080, weight: 100 } ]
+      health_check: { enabled: true, path: "/health", interval_ms: 30000 }
+load_balancing: { algorithm: "round_robin" }
+circuit_breaker: { enabled: true, failure_threshold: 5, recovery_timeout_ms: 60000 }
+ai: { enabled: true, autonomous_mode: false, provider: "openai", model: "gpt-4" }
+"#;
+
+const CONTRACT_BLOCK: &str = r#"
+server:
+  bind_address: "0.0.0.0"
+  port: 8000
+  max_connections: 10000
+upstream:
+  services:
+    example-service:
+      endpoints:
+        - address: "127.0.0.1"
+          port: 8080
+          weight: 100
+      health_check:
+        enabled: true
+        path: "/health"
+        interval_ms: 30000
+load_balancing:
+  algorithm: "round_robin"
+circuit_breaker:
+  enabled: true
+  failure_threshold: 5
+  recovery_timeout_ms: 60000
+ai:
+  enabled: true
+  autonomous_mode: false
+  provider: "openai"
+  model: "gpt-4"
+"#;
+
+#[test]
+fn the_promised_sample_loads_verbatim_in_both_styles() -> Result<(), Report> {
+    let (flow, block) = (read(CONTRACT)?, read(CONTRACT_BLOCK)?);
+    assert_eq!(flow.hash, block.hash);
+    assert_eq!(flow.server.bind.to_string(), "0.0.0.0:8000");
+    let ai = flow.ai.as_ref();
+    assert_eq!(ai.map(|ai| ai.mode), Some(AiMode::Advisory));
+    assert_eq!(ai.map(|ai| ai.proxy.as_str()), Some("night-8000"));
+    assert_eq!(flow.routes.len(), 1);
+    assert_eq!(flow.routes[0].path, PathMatch::Prefix("/".to_owned()));
+    Ok(())
+}
+
+#[test]
+fn the_shipped_sample_is_a_plain_proxy_until_a_brain_is_asked_for() -> Result<(), Report> {
+    let sample = Document::parse("sample", crate::config::SAMPLE)?;
+    assert!(Settings::from_document(&sample, &given())?.ai.is_none());
+    let asked = Given { ai_enabled: true, ai_mode: Some(AiMode::Observe), ..given() };
+    let settings = Settings::from_document(&sample, &asked)?;
+    assert_eq!(settings.ai.map(|ai| ai.mode), Some(AiMode::Observe));
+    assert_eq!(settings.admin.bind.to_string(), "127.0.0.1:9901");
+    assert_eq!(settings.admin.state_path.to_str(), Some("./lightsout-data/proxy-9901.state.json"));
+    Ok(())
+}
+
+#[test]
+fn a_services_own_policies_win_key_by_key() -> Result<(), Report> {
+    let settings = read(
+        "circuit_breaker: { failure_threshold: 9 }\nupstream:\n  services:\n    a:\n      endpoints: [{address: h, port: 1}]\n      load_balancing: {algorithm: least_connections}\n      circuit_breaker: {success_threshold: 7}\n    b: {endpoints: [{address: h, port: 2}], circuit_breaker: {enabled: false}}\n",
+    )?;
+    let service = |name: &str| settings.services[&ServiceName::new(name).unwrap()].clone();
+    assert_eq!(service("a").algorithm, Algorithm::LeastConnections);
+    assert_eq!(service("b").algorithm, Algorithm::WeightedRoundRobin);
+    assert_eq!(service("a").breaker.map(|b| (b.failure_threshold, b.success_threshold)), Some((9, 7)));
+    assert_eq!(service("b").breaker, None);
+    assert_eq!(settings.routes[0].hosts, ["a.*"]);
+    Ok(())
+}
+
+#[test]
+fn what_is_impossible_is_named_all_at_once_each_in_its_place() {
+    let text = "server:
+  bind_address: localhost
+  request_timeout_ms: 100
+  connection_timeout_ms: 200
+  trusted_proxies: [10.0.0.0/33]
+admin: { port: 9901 }
+upstream:
+  services:
+    cart:
+      endpoints:
+        - { address: 127.0.0.1, port: 1, weight: 0 }
+        - { address: 127.0.0.1, port: 1, weight: 0 }
+        - { address: 'a b', port: 0 , weight: 0}
+      health_check: { path: health, interval_ms: 1000, timeout_ms: 2000 }
+routes:
+  - { name: r, path: { exact: /a, prefix: /b }, split: [ { service: crt } ] }
+  - name: r
+    split:
+      - { service: cart, version: v9, weight: 0 }
+floor: { min_capacity: 0.2 }
+ai: { window_ms: 1, brain: 'ftp://x' }
+";
+    insta::assert_snapshot!(problems(text), @r#"
+    2:3 "localhost" is not an IP address
+    4:3 200 ms is longer than request_timeout_ms (100 ms)
+    5:21 "10.0.0.0/33" is no address and no network (10.0.0.0/8)
+    10:7 every weight is 0: no endpoint would ever be asked
+    12:11 127.0.0.1:1 is listed twice in this service
+    13:13 "a b" is neither a host name nor an IP address
+    13:29 0 is out of range: 1 to 65535
+    14:23 "health" is not a path: it begins with /
+    14:56 2000 ms is longer than interval_ms (1000 ms)
+    16:16 give either exact or prefix, not both
+    16:60 no service is called "crt"; there are: cart
+    17:5 another route is called "r" already
+    18:5 every weight is 0: the route would lead nowhere
+    19:26 no endpoint of cart has the version "v9"
+    20:10 0.2 is out of range: 0.5 to 1
+    21:7 1 is out of range: 250 to 10000
+    21:21 "ftp://x" is not a URL of the form http://HOST:PORT
+    21:21 a brain is shown a token: give its file in ai.token_path
+    "#);
+}
+
+#[test]
+fn what_this_build_does_not_carry_out_is_refused_by_name() {
+    let text = "upstream:
+  services:
+    cart:
+      endpoints: [{ address: h, port: 1 }]
+      retry: { attempts: 3 }
+load_balancing:
+  algorithm: peak_ewma
+  sticky_sessions: true
+security: {}
+rate_limit: { rps: 1 }
+server:
+  tls: { certificate: /nowhere/cert.pem, key: /nowhere/key.pem }
+";
+    insta::assert_snapshot!(problems(text), @r#"
+    5:7 retry is not carried out by this build; remove it
+    7:3 peak_ewma is not carried out by this build: round_robin, weighted_round_robin and least_connections are
+    8:3 sticky_sessions is not carried out by this build; remove it
+    9:1 security is not carried out by this build; remove it
+    10:1 rate_limit is not carried out by this build; remove it
+    12:10 /nowhere/cert.pem cannot be read: No such file or directory (os error 2)
+    12:42 /nowhere/key.pem cannot be read: No such file or directory (os error 2)
+    "#);
+}
+
+#[test]
+fn unknown_keys_and_names_are_guessed_and_negative_numbers_refused() {
+    let text = "server: { prot: 1, port: -1 }\nload_balancing: { algorithm: round_robbin }\nupstream: { services: { a: { endpoints: [ { adress: h, port: 1 } ] } } }\n";
+    insta::assert_snapshot!(problems(text), @r#"
+    1:11 unknown key "prot"; did you mean "port"?
+    1:20 -1 is less than the minimum of 0
+    2:19 "round_robbin" is not one of round_robin, weighted_round_robin, least_connections, consistent_hash, random, peak_ewma; did you mean "round_robin"?
+    3:43 the key "address" is missing
+    3:45 unknown key "adress"; did you mean "address"?
+    "#);
+}
+
+#[test]
+fn certificates_that_exist_are_not_served_in_clear_text() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().display();
+    let text = format!("{CONTRACT}\n")
+        .replace("port: 8000,", &format!("port: 8000, tls: {{ certificate: {path}, key: {path} }},"));
+    assert!(problems(&text).contains("TLS termination is not carried out by this build"));
+}
+
+#[test]
+fn a_file_without_services_is_refused() {
+    insta::assert_snapshot!(problems(""), @r#"
+    1:1 no service is configured: there is nowhere to send a request
+    "#);
+}

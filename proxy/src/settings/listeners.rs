@@ -1,0 +1,113 @@
+//! `server` and `admin`, judged.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+
+use super::findings::{Findings, Place};
+use super::{Admin, Given, Server};
+use crate::config;
+
+/// The most worker threads.
+const MAX_WORKERS: u32 = 256;
+
+pub(super) fn server(config: &config::Server, given: &Given, at: &Place, findings: &mut Findings) -> Server {
+    let request = ("request_timeout_ms", config.request_timeout_ms);
+    let drain = ("drain_timeout_ms", config.drain_timeout_ms);
+    if let Some(tls) = &config.tls {
+        refuse_tls(tls, &at.at("tls"), findings);
+    }
+    if let Some(workers) = config.workers {
+        findings.range(&at.at("workers"), workers, 1..=MAX_WORKERS);
+    }
+    findings.range(&at.at("max_connections"), config.max_connections, 1..=10_000_000);
+    findings.range(&at.at("max_header_bytes"), config.max_header_bytes, 8_192..=1_048_576);
+    findings.range(&at.at("max_idle_per_endpoint"), config.max_idle_per_endpoint, 0..=65_536);
+    let mut duration = |key: &str, ms: u64| findings.duration(&at.at(key), ms, 1);
+    Server {
+        request_timeout: duration("request_timeout_ms", config.request_timeout_ms),
+        idle_timeout: duration("idle_timeout_ms", config.idle_timeout_ms),
+        header_timeout: duration("header_timeout_ms", config.header_timeout_ms),
+        drain_timeout: duration("drain_timeout_ms", config.drain_timeout_ms),
+        bind: address(&config.bind_address, config.port, at, findings),
+        workers: config.workers.map_or_else(|| given.cores.clamp(1, MAX_WORKERS as usize), |n| n as usize),
+        max_connections: config.max_connections as usize,
+        connect_timeout: findings.part(
+            &at.at("connection_timeout_ms"),
+            config.connection_timeout_ms,
+            5_000,
+            request,
+        ),
+        max_header_bytes: config.max_header_bytes as usize,
+        drain: drain_time(config, drain, at, findings),
+        trusted_proxies: networks(&config.trusted_proxies, &at.at("trusted_proxies"), findings),
+        max_idle_per_endpoint: config.max_idle_per_endpoint as usize,
+    }
+}
+
+/// Unlike the other parts it may be 0: listeners that close at once.
+fn drain_time(
+    config: &config::Server,
+    whole: (&str, u64),
+    at: &Place,
+    findings: &mut Findings,
+) -> std::time::Duration {
+    match config.drain_ms {
+        Some(0) => std::time::Duration::ZERO,
+        given => findings.part(&at.at("drain_ms"), given, 5_000, whole),
+    }
+}
+
+pub(super) fn admin(config: &config::Admin, data_dir: &Path, at: &Place, findings: &mut Findings) -> Admin {
+    let mut path = |key: &str, given: &Option<String>, extension: &str| match given {
+        Some(path) => {
+            non_empty(path, &at.at(key), findings);
+            PathBuf::from(path)
+        }
+        None => data_dir.join(format!("proxy-{}.{extension}", config.port)),
+    };
+    let token_path = path("token_path", &config.token_path, "token");
+    let state_path = path("state_path", &config.state_path, "state.json");
+    Admin { bind: address(&config.bind_address, config.port, at, findings), token_path, state_path }
+}
+
+fn address(address: &str, port: u16, at: &Place, findings: &mut Findings) -> SocketAddr {
+    let ip: IpAddr = address.parse().unwrap_or_else(|_| {
+        findings.add(&at.at("bind_address"), format!("{address:?} is not an IP address"));
+        Ipv4Addr::LOCALHOST.into()
+    });
+    SocketAddr::new(ip, port)
+}
+
+pub(super) fn non_empty(path: &str, at: &Place, findings: &mut Findings) {
+    if path.trim().is_empty() {
+        findings.add(at, "a path may not be empty");
+    }
+}
+
+fn networks(given: &[String], at: &Place, findings: &mut Findings) -> Vec<IpNet> {
+    let mut networks = Vec::with_capacity(given.len());
+    for (n, text) in given.iter().enumerate() {
+        let parsed = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        match parsed {
+            Ok(network) => networks.push(network.trunc()),
+            Err(_) => findings.add(&at.at(n), format!("{text:?} is no address and no network (10.0.0.0/8)")),
+        }
+    }
+    networks
+}
+
+/// TLS asked for must never end in clear text served without a word.
+fn refuse_tls(tls: &config::Tls, at: &Place, findings: &mut Findings) {
+    let mut all_there = true;
+    for (key, path) in [("certificate", &tls.certificate), ("key", &tls.key)] {
+        if let Err(why) = std::fs::File::open(path) {
+            findings.add(&at.at(key), format!("{path} cannot be read: {why}"));
+            all_there = false;
+        }
+    }
+    if all_there {
+        findings.add(at, "TLS termination is not carried out by this build; remove it to serve clear text");
+    }
+}

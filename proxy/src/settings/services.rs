@@ -1,0 +1,213 @@
+//! `upstream.services`, judged, each with the policies that hold for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::id::{EndpointId, ServiceName};
+
+use super::findings::{Findings, Place};
+use super::{Algorithm, Breaker, Endpoint, HealthCheck, Service};
+use crate::config::{self, AlgorithmName, Config};
+
+/// The largest weight that may be written, in the file or in an action.
+pub const MAX_WEIGHT: u32 = 100_000;
+/// The largest count of failures, successes or probes.
+const MAX_COUNT: u32 = 1_000_000;
+
+pub(super) type Services = BTreeMap<ServiceName, Arc<Service>>;
+
+pub(super) fn services(config: &Config, root: &Place, findings: &mut Findings) -> Services {
+    common_policies(config, root, findings);
+    let at = root.at("upstream").at("services");
+    if config.upstream.services.is_empty() {
+        findings.add(&at, "no service is configured: there is nowhere to send a request");
+    }
+    let mut services = Services::new();
+    for (name, service) in &config.upstream.services {
+        let at = at.at(name);
+        match ServiceName::new(name.as_str()) {
+            Ok(name) => {
+                let service = one(name.clone(), config, service, &at, findings);
+                services.insert(name, Arc::new(service));
+            }
+            Err(why) => findings.add(&at, why.to_string()),
+        }
+    }
+    services
+}
+
+fn common_policies(config: &Config, root: &Place, findings: &mut Findings) {
+    judge_balancing(&config.load_balancing, &root.at("load_balancing"), findings);
+    judge_breaker(&config.circuit_breaker, &root.at("circuit_breaker"), findings);
+}
+
+fn one(
+    name: ServiceName,
+    config: &Config,
+    service: &config::Service,
+    at: &Place,
+    findings: &mut Findings,
+) -> Service {
+    findings.not_carried_out(&at.at("retry"), &service.retry);
+    if let Some(balancing) = &service.load_balancing {
+        judge_balancing(balancing, &at.at("load_balancing"), findings);
+    }
+    if let Some(breaker) = &service.circuit_breaker {
+        judge_breaker(breaker, &at.at("circuit_breaker"), findings);
+    }
+    let health_check = service.health_check.as_ref();
+    Service {
+        name,
+        endpoints: endpoints(&service.endpoints, &at.at("endpoints"), findings),
+        algorithm: algorithm(load_balancing(config, service).algorithm),
+        breaker: breaker(&circuit_breaker(config, service)),
+        health_check: health_check.and_then(|check| health(check, &at.at("health_check"), findings)),
+    }
+}
+
+fn endpoints(given: &[config::Endpoint], at: &Place, findings: &mut Findings) -> Vec<Arc<Endpoint>> {
+    if given.is_empty() {
+        findings.add(at, "a service has at least one endpoint");
+    } else if given.iter().all(|endpoint| endpoint.weight == 0) {
+        findings.add(at, "every weight is 0: no endpoint would ever be asked");
+    }
+    let mut seen = BTreeSet::new();
+    let mut endpoints = Vec::with_capacity(given.len());
+    for (n, endpoint) in given.iter().enumerate() {
+        let at = at.at(n);
+        let Some(endpoint) = self::endpoint(endpoint, &at, findings) else { continue };
+        if !seen.insert(endpoint.id.clone()) {
+            findings.add(&at, format!("{} is listed twice in this service", endpoint.id));
+        }
+        endpoints.push(Arc::new(endpoint));
+    }
+    endpoints
+}
+
+fn endpoint(given: &config::Endpoint, at: &Place, findings: &mut Findings) -> Option<Endpoint> {
+    findings.range(&at.at("port"), given.port, 1..=u16::MAX);
+    findings.range(&at.at("weight"), given.weight, 0..=MAX_WEIGHT);
+    for (key, label) in [("version", &given.version), ("zone", &given.zone)] {
+        if !label.is_empty() {
+            findings.name(&at.at(key), label);
+        }
+    }
+    let bare = given.address.trim_start_matches('[').trim_end_matches(']');
+    let (host, id) = match bare.parse::<Ipv6Addr>() {
+        Ok(ip) => (ip.to_string(), format!("[{ip}]:{}", given.port)),
+        Err(_) => (given.address.to_ascii_lowercase(), format!("{}:{}", given.address, given.port)),
+    };
+    let is_host = host.parse::<Ipv6Addr>().is_ok() || is_host_name(&host);
+    match EndpointId::new(id.to_ascii_lowercase()) {
+        Ok(id) if is_host => {
+            let version = given.version.clone();
+            Some(Endpoint { id, host, port: given.port, weight: given.weight, version })
+        }
+        _ => {
+            let message = format!("{:?} is neither a host name nor an IP address", given.address);
+            findings.add(&at.at("address"), message);
+            None
+        }
+    }
+}
+
+/// Letters, digits, `-`, `_` and dots: DNS names, IPv4 addresses, names of containers.
+pub(super) fn is_host_name(text: &str) -> bool {
+    let label = |label: &str| {
+        !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+    };
+    text.len() <= 253 && text.split('.').all(label)
+}
+
+/// The balancing that holds for `service`.
+pub(super) fn load_balancing(config: &Config, service: &config::Service) -> config::LoadBalancing {
+    let own = service.load_balancing.as_ref().and_then(|own| own.algorithm);
+    let algorithm = own.or(config.load_balancing.algorithm).unwrap_or(AlgorithmName::RoundRobin);
+    config::LoadBalancing { algorithm: Some(algorithm), ..config::LoadBalancing::default() }
+}
+
+/// The breaker that holds for `service`, every key filled in.
+pub(super) fn circuit_breaker(config: &Config, service: &config::Service) -> config::CircuitBreaker {
+    let defaults = config::CircuitBreaker {
+        enabled: Some(true),
+        failure_threshold: Some(5),
+        recovery_timeout_ms: Some(60_000),
+        half_open_max_calls: Some(1),
+        success_threshold: Some(2),
+        ..config::CircuitBreaker::default()
+    };
+    let common = config.circuit_breaker.over(&defaults);
+    service.circuit_breaker.as_ref().map_or_else(|| common.clone(), |own| own.over(&common))
+}
+
+fn judge_balancing(given: &config::LoadBalancing, at: &Place, findings: &mut Findings) {
+    findings.not_carried_out(&at.at("sticky_sessions"), &given.sticky_sessions);
+    findings.not_carried_out(&at.at("session_affinity_key"), &given.session_affinity_key);
+    use AlgorithmName::{ConsistentHash, PeakEwma, Random};
+    if let Some(name @ (ConsistentHash | PeakEwma | Random)) = given.algorithm {
+        let message = format!(
+            "{} is not carried out by this build: round_robin, weighted_round_robin and least_connections are",
+            name.as_str()
+        );
+        findings.add(&at.at("algorithm"), message);
+    }
+}
+
+/// Plain round robin is weighted round robin with equal weights, and an action may set weights at any
+/// time, so that one algorithm carries out both names.
+fn algorithm(name: Option<AlgorithmName>) -> Algorithm {
+    match name {
+        Some(AlgorithmName::LeastConnections) => Algorithm::LeastConnections,
+        _ => Algorithm::WeightedRoundRobin,
+    }
+}
+
+fn judge_breaker(given: &config::CircuitBreaker, at: &Place, findings: &mut Findings) {
+    findings.not_carried_out(&at.at("window"), &given.window);
+    findings.not_carried_out(&at.at("rate"), &given.rate);
+    let counts = [
+        ("failure_threshold", given.failure_threshold),
+        ("half_open_max_calls", given.half_open_max_calls),
+        ("success_threshold", given.success_threshold),
+    ];
+    for (key, count) in counts {
+        if let Some(count) = count {
+            findings.range(&at.at(key), count, 1..=MAX_COUNT);
+        }
+    }
+    if let Some(ms) = given.recovery_timeout_ms {
+        findings.duration(&at.at("recovery_timeout_ms"), ms, 1);
+    }
+}
+
+fn breaker(given: &config::CircuitBreaker) -> Option<Breaker> {
+    let breaker = Breaker {
+        failure_threshold: given.failure_threshold?,
+        recovery_timeout: Duration::from_millis(given.recovery_timeout_ms?),
+        half_open_max_calls: given.half_open_max_calls?,
+        success_threshold: given.success_threshold?,
+    };
+    given.enabled?.then_some(breaker)
+}
+
+fn health(given: &config::HealthCheck, at: &Place, findings: &mut Findings) -> Option<HealthCheck> {
+    let target = given.path.parse::<http::uri::PathAndQuery>();
+    if !given.path.starts_with('/') || target.is_err() {
+        findings.add(&at.at("path"), format!("{:?} is not a path: it begins with /", given.path));
+    }
+    findings.range(&at.at("unhealthy_threshold"), given.unhealthy_threshold, 1..=MAX_COUNT);
+    findings.range(&at.at("healthy_threshold"), given.healthy_threshold, 1..=MAX_COUNT);
+    let interval = findings.duration(&at.at("interval_ms"), given.interval_ms, 100);
+    let whole = ("interval_ms", given.interval_ms);
+    let timeout = findings.part(&at.at("timeout_ms"), given.timeout_ms, 2_000, whole);
+    let check = HealthCheck {
+        path: given.path.clone(),
+        interval,
+        timeout,
+        unhealthy_threshold: given.unhealthy_threshold,
+        healthy_threshold: given.healthy_threshold,
+    };
+    given.enabled.then_some(check)
+}
