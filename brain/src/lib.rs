@@ -1,3 +1,9 @@
 //! The brain of Lightsout: sees, decides and acts for a mesh of sidecar proxies, and proves what it did.
 
+pub mod decision;
+pub mod detection;
+pub mod diagnosis;
 pub mod domain;
+pub mod guard;
+pub mod policies;
+pub mod state;
