@@ -1,5 +1,7 @@
 //! The brain of Lightsout: sees, decides and acts for a mesh of sidecar proxies, and proves what it did.
 
+pub mod action;
+pub mod control_loop;
 pub mod decision;
 pub mod detection;
 pub mod diagnosis;
@@ -7,3 +9,4 @@ pub mod domain;
 pub mod guard;
 pub mod policies;
 pub mod state;
+pub mod verification;

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 pub use detection::{DetectionPolicy, Floor, PeerPolicy, ServicePolicy};
-pub use guard::{BlastRadius, GuardPolicy, KindMode, KindPolicy, LifecyclePolicy};
+pub use guard::{BlastRadius, GuardPolicy, KindMode, KindPolicy, LifecyclePolicy, is_kind};
 pub use rules::{Condition, Remedy, Rule, RulesPolicy};
 
 const RULES: &str = include_str!("../../policies/rules.yaml");

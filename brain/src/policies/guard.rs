@@ -202,3 +202,9 @@ impl GuardPolicy {
         found
     }
 }
+
+/// Whether there is an action kind of this name.
+#[must_use]
+pub fn is_kind(name: &str) -> bool {
+    KINDS.contains(&name)
+}
