@@ -10,3 +10,7 @@ pub mod guard;
 pub mod policies;
 pub mod state;
 pub mod verification;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod simulation;
