@@ -172,7 +172,8 @@ impl ControlLoop {
                 case.proposed = None;
             }
             let (by, reason) = (me.clone(), reason.to_owned());
-            out.events.push((me.clone(), Event::Decision { proposal, decision: Decision::Expired, by, reason }));
+            out.events
+                .push((me.clone(), Event::Decision { proposal, decision: Decision::Expired, by, reason }));
         }
         out.events.extend(closed.into_iter().map(|event| (me.clone(), event)));
     }
@@ -192,6 +193,18 @@ impl ControlLoop {
     #[must_use]
     pub fn refused(&self) -> (u64, u64) {
         (self.mesh.quarantined, self.mesh.overflowed)
+    }
+
+    /// The loop's now: the latest it was told.
+    #[must_use]
+    pub fn now_ms(&self) -> i64 {
+        self.now_ms
+    }
+
+    /// An open incident.
+    #[must_use]
+    pub fn incident(&self, id: &str) -> Option<&crate::domain::Incident> {
+        self.book.case(id).map(|case| &case.incident)
     }
 
     fn me(&self) -> Actor {

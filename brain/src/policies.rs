@@ -96,7 +96,10 @@ mod tests {
     fn the_shipped_texts_say_what_is_built_in() {
         let shipped = Policies::shipped().unwrap();
         assert_eq!(shipped.detection, DetectionPolicy::default());
-        assert_eq!(shipped.guard, GuardPolicy { kinds: shipped.guard.kinds.clone(), ..GuardPolicy::default() });
+        assert_eq!(
+            shipped.guard,
+            GuardPolicy { kinds: shipped.guard.kinds.clone(), ..GuardPolicy::default() }
+        );
         assert_eq!(shipped.rules.rules.len(), 2);
     }
 
@@ -106,7 +109,11 @@ mod tests {
             ("guard.yaml", "cooldwn_s: 3\n", "did you mean"),
             ("x/guard.yaml", "version: 1\nblast_radius: { service: 1.4, fleet: 0.2 }\n", ":2:"),
             ("detection.yaml", "alarms_per_service_week: 0\n", "not between"),
-            ("rules.yaml", "rules:\n  - { name: a, when: { cause: gremlins }, propose: { action: none } }\n", "gremlins"),
+            (
+                "rules.yaml",
+                "rules:\n  - { name: a, when: { cause: gremlins }, propose: { action: none } }\n",
+                "gremlins",
+            ),
         ];
         for (name, text, part) in wrong {
             let report = Policies::from_texts(&[(name, text)]).unwrap_err().to_string();

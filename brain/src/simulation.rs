@@ -253,7 +253,11 @@ impl Mesh {
                     }
                 }
                 let out = leases.iter().any(|l| l.kind.endpoint().is_some_and(|e| e.as_str() == name));
-                if out || self.health.get(&(spec.name.to_owned(), e)) == Some(&Health::Unhealthy) { 0.0 } else { weight }
+                if out || self.health.get(&(spec.name.to_owned(), e)) == Some(&Health::Unhealthy) {
+                    0.0
+                } else {
+                    weight
+                }
             })
             .collect()
     }

@@ -128,7 +128,11 @@ pub fn probe(meter: &Meter, signal: Signal, wanted: u64, late: bool) -> ProbeAns
     }
     match signal {
         _ if own.n >= wanted || (late && own.n >= 3) => {
-            if count >= 2 && own_share > siblings + 0.05 { ProbeAnswer::Failed } else { ProbeAnswer::Passed }
+            if count >= 2 && own_share > siblings + 0.05 {
+                ProbeAnswer::Failed
+            } else {
+                ProbeAnswer::Passed
+            }
         }
         _ => ProbeAnswer::Wait,
     }

@@ -8,7 +8,9 @@
 use std::collections::BTreeMap;
 
 use super::holder::{Holder, HolderState, Sent};
-use crate::domain::{Action, ActionPhase, Actor, ActorKind, Command, Event, Outcome, Reply, TickOutput, Verb};
+use crate::domain::{
+    Action, ActionPhase, Actor, ActorKind, Command, Event, Outcome, Reply, TickOutput, Verb,
+};
 use crate::guard::Fleet;
 
 /// Ended actions kept for people to look at.
@@ -103,7 +105,13 @@ impl Leases {
                     lease.action.renewals += 1;
                 }
                 let receipt = receipt.clone();
-                first.then_some(Event::Receipt { action: id, service, incident, proxy: proxy.clone(), receipt })
+                first.then_some(Event::Receipt {
+                    action: id,
+                    service,
+                    incident,
+                    proxy: proxy.clone(),
+                    receipt,
+                })
             }
             Outcome::Refused(refusal) => {
                 let refusal = refusal.clone();
@@ -139,7 +147,8 @@ impl Leases {
 
     fn end_what_is_over(&mut self, now_ms: i64, out: &mut TickOutput) {
         let me = self.me();
-        let over = |_: &String, lease: &mut Lease| lease.holders.values().all(|h| h.over(lease.removing.is_some()));
+        let over =
+            |_: &String, lease: &mut Lease| lease.holders.values().all(|h| h.over(lease.removing.is_some()));
         for (_, lease) in self.live.extract_if(.., over) {
             let mut action = lease.action;
             let never_held = action.receipts.is_empty();

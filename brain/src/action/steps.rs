@@ -65,7 +65,9 @@ impl Operation {
             Stage::OpeningProbe { probe } => self.opening_probe(probe, hands),
             Stage::Probing { meter, since_ms } => self.probing(meter, since_ms, hands),
             Stage::ClosingProbe { again } => self.closing_probe(again, hands),
-            Stage::Returned { until_ms } if hands.now_ms < until_ms => self.stage = Stage::Returned { until_ms },
+            Stage::Returned { until_ms } if hands.now_ms < until_ms => {
+                self.stage = Stage::Returned { until_ms }
+            }
             Stage::Returned { .. } | Stage::Over => {}
         }
         News::None
@@ -217,7 +219,9 @@ impl Operation {
             }
             ProbeAnswer::Passed => self.give_back("the probe passed", hands),
             // Nobody asks: there is no evidence against it, and there will be none.
-            ProbeAnswer::Wait if passed_ms >= 4 * longest_ms => self.give_back("nothing speaks against it", hands),
+            ProbeAnswer::Wait if passed_ms >= 4 * longest_ms => {
+                self.give_back("nothing speaks against it", hands)
+            }
             ProbeAnswer::Wait | ProbeAnswer::Failed => self.stage = Stage::Probing { meter, since_ms },
         }
     }
@@ -290,7 +294,13 @@ impl Operation {
     }
 
     /// Puts an action of this remedy on every proxy of its service.
-    pub fn begin(&self, kind: ActionKind, reason: String, phase: ActionPhase, hands: &mut Hands<'_>) -> String {
+    pub fn begin(
+        &self,
+        kind: ActionKind,
+        reason: String,
+        phase: ActionPhase,
+        hands: &mut Hands<'_>,
+    ) -> String {
         let id = hands.leases.next_id();
         let action = self.action_of(id.clone(), kind, reason, phase, hands.now_ms);
         let proxies = proxies_of(hands.fleet, &self.action.service);

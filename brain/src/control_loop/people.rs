@@ -6,16 +6,23 @@ use super::ControlLoop;
 use crate::action::operation::Operation;
 use crate::decision::Advice;
 use crate::domain::{
-    Actor, ActorKind, Decision, Event, Mode, PersonAnswer, PersonRequest, Proposal, ProposalState, ProposedAction,
-    TickOutput, Verdict,
+    Actor, ActorKind, Decision, Event, Mode, PersonAnswer, PersonRequest, Proposal, ProposalState,
+    ProposedAction, TickOutput, Verdict,
 };
 use crate::guard::target;
 use crate::policies::is_kind;
 
 impl ControlLoop {
-    pub(super) fn answer(&mut self, by: &Actor, request: PersonRequest, out: &mut TickOutput) -> PersonAnswer {
+    pub(super) fn answer(
+        &mut self,
+        by: &Actor,
+        request: PersonRequest,
+        out: &mut TickOutput,
+    ) -> PersonAnswer {
         match request {
-            PersonRequest::Approve { proposal, digest, reason } => self.approve(by, &proposal, &digest, reason, out),
+            PersonRequest::Approve { proposal, digest, reason } => {
+                self.approve(by, &proposal, &digest, reason, out)
+            }
             PersonRequest::Reject { proposal, reason } => self.reject(by, &proposal, reason, out),
             PersonRequest::Propose { action, reason } => self.proposed_by(by, action, reason, out),
             PersonRequest::Undo { action, reason } => self.undo(by, &action, &reason, out),
@@ -45,16 +52,27 @@ impl ControlLoop {
         Ok(proposal.clone())
     }
 
-    fn approve(&mut self, by: &Actor, id: &str, digest: &str, reason: String, out: &mut TickOutput) -> PersonAnswer {
+    fn approve(
+        &mut self,
+        by: &Actor,
+        id: &str,
+        digest: &str,
+        reason: String,
+        out: &mut TickOutput,
+    ) -> PersonAnswer {
         let proposal = match self.waiting(id) {
             Ok(proposal) => proposal,
             Err(answer) => return answer,
         };
         if proposal.digest != digest {
-            return PersonAnswer::Conflict(format!("the digest of {id} is {}: read it again", proposal.digest));
+            return PersonAnswer::Conflict(format!(
+                "the digest of {id} is {}: read it again",
+                proposal.digest
+            ));
         }
         // A person's yes stands for every check that would ask; what is denied stays denied.
-        let cause = proposal.incident.as_deref().and_then(|i| self.book.case(i)).map(|c| c.incident.cause.clone());
+        let cause =
+            proposal.incident.as_deref().and_then(|i| self.book.case(i)).map(|c| c.incident.cause.clone());
         let judgement = self.judge(&proposal, cause.as_ref());
         if judgement.verdict == Verdict::Deny {
             let why = judgement.why.clone();
@@ -103,10 +121,20 @@ impl ControlLoop {
         }
     }
 
-    fn proposed_by(&mut self, by: &Actor, action: ProposedAction, reason: String, out: &mut TickOutput) -> PersonAnswer {
+    fn proposed_by(
+        &mut self,
+        by: &Actor,
+        action: ProposedAction,
+        reason: String,
+        out: &mut TickOutput,
+    ) -> PersonAnswer {
         let lease = protocol::action::MIN_LEASE_MS..=protocol::action::MAX_LEASE_MS;
         if !lease.contains(&action.lease_ms) {
-            return PersonAnswer::Invalid(format!("lease_ms must be between {} and {}", lease.start(), lease.end()));
+            return PersonAnswer::Invalid(format!(
+                "lease_ms must be between {} and {}",
+                lease.start(),
+                lease.end()
+            ));
         }
         let known = self.mesh.services.contains_key(&action.service)
             || !crate::guard::capacity::proxies_of(&self.fleet, &action.service).is_empty();
@@ -138,9 +166,17 @@ impl ControlLoop {
         PersonAnswer::Done(json!({ "action": id, "state": "removing" }))
     }
 
-    fn set_mode(&mut self, by: &Actor, mode: Mode, kind: Option<String>, out: &mut TickOutput) -> PersonAnswer {
+    fn set_mode(
+        &mut self,
+        by: &Actor,
+        mode: Mode,
+        kind: Option<String>,
+        out: &mut TickOutput,
+    ) -> PersonAnswer {
         match &kind {
-            Some(kind) if !is_kind(kind) => return PersonAnswer::Invalid(format!("there is no action kind {kind:?}")),
+            Some(kind) if !is_kind(kind) => {
+                return PersonAnswer::Invalid(format!("there is no action kind {kind:?}"));
+            }
             Some(kind) => self.ledger.bound(kind, mode),
             None => self.mode = mode,
         }

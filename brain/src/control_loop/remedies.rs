@@ -40,10 +40,11 @@ macro_rules! hands {
 impl ControlLoop {
     /// What the guard may look at, for a proposal about `cause`.
     fn situation<'a>(&'a self, cause: Option<&'a Cause>, evidence: &[Evidence]) -> Situation<'a> {
-        let from_peers = evidence.iter().any(|e| matches!(e.signal, Signal::PeerErrors | Signal::PeerLatency));
-        let gross = evidence.iter().any(|e| {
-            e.signal == Signal::Errors && e.observed >= self.policies.detection.service.gross_share
-        });
+        let from_peers =
+            evidence.iter().any(|e| matches!(e.signal, Signal::PeerErrors | Signal::PeerLatency));
+        let gross = evidence
+            .iter()
+            .any(|e| e.signal == Signal::Errors && e.observed >= self.policies.detection.service.gross_share);
         Situation {
             policy: &self.policies.guard,
             ledger: &self.ledger,
@@ -68,13 +69,13 @@ impl ControlLoop {
 
     pub(super) fn decide(&mut self, out: &mut TickOutput) {
         let now_ms = self.now_ms;
-        let wanting = self.book.open_mut().iter().filter(|c| {
-            !c.settled && !c.acted && now_ms - c.seen_ms <= FRESH_MS
-        });
+        let wanting =
+            self.book.open_mut().iter().filter(|c| !c.settled && !c.acted && now_ms - c.seen_ms <= FRESH_MS);
         let wanting: Vec<Incident> = wanting.map(|c| c.incident.clone()).collect();
         for incident in wanting {
             let busy = |o: &Operation| {
-                o.incident.as_ref() == Some(&incident.id) && !matches!(o.stage, Stage::Returned { .. } | Stage::Over)
+                o.incident.as_ref() == Some(&incident.id)
+                    && !matches!(o.stage, Stage::Returned { .. } | Stage::Over)
             };
             if !self.operations.iter().any(busy) {
                 self.decide_about(&incident, out);
@@ -205,7 +206,8 @@ impl ControlLoop {
         let peers = matches!(signal, Signal::PeerErrors | Signal::PeerLatency);
         let since = strongest.map_or(0, |e| e.since_ms.div_euclid(1_000));
         let seen = service.map(|s| s.attempts(since, self.mesh.second)).unwrap_or_default();
-        let before = if peers { share(bad(seen, signal), seen.n) } else { strongest.map_or(0.0, |e| e.observed) };
+        let before =
+            if peers { share(bad(seen, signal), seen.n) } else { strongest.map_or(0.0, |e| e.observed) };
         Operation {
             id: String::new(),
             proposal: proposal.id.clone(),
@@ -229,7 +231,8 @@ impl ControlLoop {
     pub(super) fn advance(&mut self, out: &mut TickOutput) {
         let mut operations = std::mem::take(&mut self.operations);
         let me = self.me();
-        self.probing = operations.iter().filter(|o| o.is_probing()).map(|o| o.action.service.clone()).collect();
+        self.probing =
+            operations.iter().filter(|o| o.is_probing()).map(|o| o.action.service.clone()).collect();
         for operation in &mut operations {
             let case = operation.incident.as_deref().and_then(|id| self.book.case(id));
             let mistaken = operation.endpoint().is_some()
@@ -263,9 +266,12 @@ impl ControlLoop {
         let taken: Vec<Operation> = operations.extract_if(.., |o| which(o)).collect();
         self.operations = operations;
         let mut hands = hands!(self, out);
-        taken.into_iter().map(|mut o| {
-            o.withdraw(by, why, &mut hands);
-            o
-        }).collect()
+        taken
+            .into_iter()
+            .map(|mut o| {
+                o.withdraw(by, why, &mut hands);
+                o
+            })
+            .collect()
     }
 }

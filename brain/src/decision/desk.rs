@@ -41,7 +41,8 @@ impl Desk {
 
     /// The one that waits for an answer about an incident.
     pub fn pending_for(&mut self, incident: &str) -> Option<&mut Proposal> {
-        let waits = |p: &&mut Proposal| p.state == ProposalState::Pending && p.incident.as_deref() == Some(incident);
+        let waits =
+            |p: &&mut Proposal| p.state == ProposalState::Pending && p.incident.as_deref() == Some(incident);
         self.proposals.iter_mut().find(waits)
     }
 

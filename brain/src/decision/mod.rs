@@ -39,7 +39,8 @@ fn requests_touched(
     if all == 0 || taken.contains_key("") {
         return None;
     }
-    let requests = |id: &String| service.endpoints.get(id).map_or(0, |e| e.ring.sum(mesh.second - 9, mesh.second).n);
+    let requests =
+        |id: &String| service.endpoints.get(id).map_or(0, |e| e.ring.sum(mesh.second - 9, mesh.second).n);
     Some(taken.iter().map(|(id, s)| share(requests(id), all) * s).sum())
 }
 
@@ -104,4 +105,3 @@ fn predicted_effect(action: &ProposedAction, evidence: &[Evidence]) -> String {
 pub fn rfc3339(at_ms: i64) -> String {
     jiff::Timestamp::from_millisecond(at_ms).map_or_else(|_| String::from("out of range"), |t| t.to_string())
 }
-

@@ -42,7 +42,8 @@ pub fn advise(incident: &Incident, rules: &RulesPolicy, in_flight_ratio: f64) ->
 }
 
 fn matches(when: &Condition, incident: &Incident, in_flight_ratio: f64) -> bool {
-    let signal = when.signals.is_empty() || incident.evidence.iter().any(|e| when.signals.contains(&e.signal));
+    let signal =
+        when.signals.is_empty() || incident.evidence.iter().any(|e| when.signals.contains(&e.signal));
     when.cause == incident.cause.kind
         && signal
         && incident.confidence >= when.min_confidence

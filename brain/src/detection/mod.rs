@@ -54,12 +54,12 @@ pub fn detect(
         let needed = threshold(policy.alarms_per_service_week, 3, policy.safety_nats);
         // The newest second may still be filling: the one before is judged too, whichever shows it.
         let judged = [second, second - 1];
-        found.anomalies.extend(
-            judged.iter().find_map(|s| errors::detect(name, service, *s, needed, &policy.service)),
-        );
-        found.anomalies.extend(
-            judged.iter().find_map(|s| latency::detect(name, service, *s, needed, &policy.service)),
-        );
+        found
+            .anomalies
+            .extend(judged.iter().find_map(|s| errors::detect(name, service, *s, needed, &policy.service)));
+        found
+            .anomalies
+            .extend(judged.iter().find_map(|s| latency::detect(name, service, *s, needed, &policy.service)));
         if found.anomalies.len() > before || troubled(name) {
             service.frozen_until_ms = now_ms + 5_000;
         }
@@ -67,7 +67,13 @@ pub fn detect(
     found
 }
 
-fn service_anomaly(name: &str, signal: Signal, found: own_past::Finding, gross: bool, second: i64) -> Anomaly {
+fn service_anomaly(
+    name: &str,
+    signal: Signal,
+    found: own_past::Finding,
+    gross: bool,
+    second: i64,
+) -> Anomaly {
     Anomaly {
         service: name.to_owned(),
         endpoint: None,

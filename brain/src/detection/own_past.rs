@@ -54,7 +54,8 @@ pub(super) fn gross(last: Tally, before: Tally, least_share: f64, least_requests
     let mut both = last;
     both.add(before);
     let bad = |t: Tally, needed: f64| t.n > 0 && share(t.failed, t.n) >= needed;
-    let found = both.n >= least_requests && bad(both, least_share) && bad(last, least_share) && bad(before, 0.1);
+    let found =
+        both.n >= least_requests && bad(both, least_share) && bad(last, least_share) && bad(before, 0.1);
     found.then(|| Finding {
         window_s: 2,
         observed: share(both.failed, both.n),

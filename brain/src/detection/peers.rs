@@ -52,7 +52,12 @@ pub(super) fn suspects(service: &Service, policy: &DetectionPolicy) -> bool {
 }
 
 /// The endpoints that are worse than their siblings now.
-pub(super) fn anomalies(name: &str, service: &mut Service, second: i64, policy: &DetectionPolicy) -> Vec<Anomaly> {
+pub(super) fn anomalies(
+    name: &str,
+    service: &mut Service,
+    second: i64,
+    policy: &DetectionPolicy,
+) -> Vec<Anomaly> {
     let needed = threshold(policy.alarms_per_service_week, service.endpoints.len(), policy.safety_nats);
     let mut found = Vec::new();
     let mut over = Vec::new();
@@ -106,7 +111,13 @@ struct Tail {
     bad_seconds: u32,
 }
 
-fn judge(service: &Service, endpoint: &Endpoint, signal: Signal, second: i64, policy: &DetectionPolicy) -> Finding {
+fn judge(
+    service: &Service,
+    endpoint: &Endpoint,
+    signal: Signal,
+    second: i64,
+    policy: &DetectionPolicy,
+) -> Finding {
     let floor = if signal == Signal::PeerErrors { &policy.peers.errors } else { &policy.peers.latency };
     if !still_there(service, endpoint, signal, second, floor) {
         let quiet = endpoint.ring.sum(second - 9, second);

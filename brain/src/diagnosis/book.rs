@@ -79,7 +79,12 @@ impl Book {
     }
 
     /// Enters a diagnosis: a new incident, or more about an open one.
-    pub fn enter(&mut self, diagnosis: Diagnosis, now_ms: i64, digest: impl Fn(i64) -> String) -> Option<Event> {
+    pub fn enter(
+        &mut self,
+        diagnosis: Diagnosis,
+        now_ms: i64,
+        digest: impl Fn(i64) -> String,
+    ) -> Option<Event> {
         let revised = self.open.iter_mut().find(|c| is_about(c, &diagnosis));
         if let Some(case) = revised {
             return refresh(case, diagnosis, now_ms);

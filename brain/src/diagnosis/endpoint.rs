@@ -32,7 +32,13 @@ pub(super) fn diagnose(
     by_endpoint.into_iter().map(|(id, evidence)| one(name, id, evidence, service, policy)).collect()
 }
 
-fn one(name: &str, id: &str, evidence: Vec<Evidence>, service: &Service, policy: &DetectionPolicy) -> Diagnosis {
+fn one(
+    name: &str,
+    id: &str,
+    evidence: Vec<Evidence>,
+    service: &Service,
+    policy: &DetectionPolicy,
+) -> Diagnosis {
     let disputed = service.endpoints.get(id).filter(|e| witnesses_disagree(e, &evidence, policy)).is_some();
     let kind = if disputed { CauseKind::Unknown } else { CauseKind::BadEndpoint };
     let sure = of_evidence(&evidence);
@@ -100,5 +106,7 @@ fn witnesses_disagree(endpoint: &Endpoint, evidence: &[Evidence], policy: &Detec
     let shares: Vec<f64> = witnesses.map(|(n, failed)| failed / n).collect();
     let (least, most) =
         shares.iter().fold((f64::INFINITY, 0.0f64), |(least, most), s| (least.min(*s), most.max(*s)));
-    shares.len() >= 2 && most >= errors.observed && least < errors.baseline + policy.peers.errors.min_excess / 4.0
+    shares.len() >= 2
+        && most >= errors.observed / 2.0
+        && least < errors.baseline + policy.peers.errors.min_excess / 4.0
 }

@@ -42,8 +42,9 @@ pub fn places(service: &str, mesh: &MeshState, fleet: &Fleet, now_ms: i64) -> Pl
     let mut places = Places::new();
     let told = fleet.values().flat_map(|p| &p.services).filter(|s| s.service.as_str() == service);
     for endpoint in told.flat_map(|s| &s.endpoints) {
-        let serving =
-            !endpoint.ejected && endpoint.breaker != BreakerState::Open && endpoint.health != Health::Unhealthy;
+        let serving = !endpoint.ejected
+            && endpoint.breaker != BreakerState::Open
+            && endpoint.health != Health::Unhealthy;
         let place = places.entry(endpoint.endpoint.to_string()).or_insert_with(|| Place {
             weight: 0.0,
             version: endpoint.version.clone(),
@@ -78,7 +79,9 @@ pub fn total(places: &Places) -> f64 {
 pub fn taken(kind: &ActionKind, places: &Places) -> BTreeMap<String, f64> {
     let whole = |id: &str| BTreeMap::from([(id.to_owned(), 1.0)]);
     match kind {
-        ActionKind::EjectEndpoint { endpoint } | ActionKind::TripBreaker { endpoint } => whole(endpoint.as_str()),
+        ActionKind::EjectEndpoint { endpoint } | ActionKind::TripBreaker { endpoint } => {
+            whole(endpoint.as_str())
+        }
         ActionKind::RollbackCanary { version } => {
             let of_it = places.iter().filter(|(_, p)| p.version == *version);
             of_it.map(|(id, _)| (id.clone(), 1.0)).collect()

@@ -105,14 +105,16 @@ fn blast_radius_service(proposal: &Proposal, now: &Situation<'_>) -> Check {
     let (taken, all) = now.ledger.weight_taken(service, &places, Some(&proposal.action));
     let share = if all > 0.0 { taken / all } else { 0.0 };
     let most = now.policy.blast_radius.service;
-    let why = format!("{:.0} % of {service} would be out, at most {:.0} % may be", share * 100.0, most * 100.0);
+    let why =
+        format!("{:.0} % of {service} would be out, at most {:.0} % may be", share * 100.0, most * 100.0);
     check("blast_radius", share > most + 1e-9, Verdict::Deny, why)
 }
 
 fn blast_radius_fleet(proposal: &Proposal, now: &Situation<'_>) -> Check {
     let share = now.ledger.fleet_taken(now.mesh, now.fleet, &proposal.action, now.now_ms);
     let most = now.policy.blast_radius.fleet;
-    let why = format!("{:.0} % of the fleet would be out, at most {:.0} % may be", share * 100.0, most * 100.0);
+    let why =
+        format!("{:.0} % of the fleet would be out, at most {:.0} % may be", share * 100.0, most * 100.0);
     check("blast_radius_fleet", share > most + 1e-9, Verdict::Deny, why)
 }
 
@@ -126,7 +128,8 @@ fn healthy_capacity(proposal: &Proposal, now: &Situation<'_>) -> Check {
     let left: f64 = left.map(|(id, p)| p.weight * (1.0 - taken.get(id).copied().unwrap_or(0.0))).sum();
     let share = if all > 0.0 { left / all } else { 0.0 };
     let least = now.policy.min_healthy_capacity;
-    let why = format!("{:.0} % of {service} would be left and well, {:.0} % must be", share * 100.0, least * 100.0);
+    let why =
+        format!("{:.0} % of {service} would be left and well, {:.0} % must be", share * 100.0, least * 100.0);
     let concerned = !taken.is_empty();
     check("healthy_capacity", concerned && share < least - 1e-9, Verdict::Deny, why)
 }

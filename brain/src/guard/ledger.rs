@@ -140,7 +140,12 @@ impl Ledger {
     /// Which share of a service's endpoints the live actions and `extra` take away together: by
     /// endpoint the larger, over endpoints the sum.
     #[must_use]
-    pub fn taken_of(&self, service: &str, places: &Places, extra: Option<&ProposedAction>) -> BTreeMap<String, f64> {
+    pub fn taken_of(
+        &self,
+        service: &str,
+        places: &Places,
+        extra: Option<&ProposedAction>,
+    ) -> BTreeMap<String, f64> {
         let mut all: BTreeMap<String, f64> = BTreeMap::new();
         let live = self.live.values().chain(extra).filter(|a| a.service == service);
         for (endpoint, share) in live.flat_map(|action| taken(&action.kind, places)) {
@@ -164,7 +169,8 @@ impl Ledger {
     /// The share of the whole fleet's capacity taken away, each service weighed by its endpoints.
     #[must_use]
     pub fn fleet_taken(&self, mesh: &MeshState, fleet: &Fleet, extra: &ProposedAction, now_ms: i64) -> f64 {
-        let mut services: std::collections::BTreeSet<&str> = mesh.services.keys().map(String::as_str).collect();
+        let mut services: std::collections::BTreeSet<&str> =
+            mesh.services.keys().map(String::as_str).collect();
         services.extend(fleet.values().flat_map(|p| &p.services).map(|s| s.service.as_str()));
         services.insert(&extra.service);
         let (mut lost, mut all) = (0.0, 0.0);

@@ -195,7 +195,10 @@ impl GuardPolicy {
         for (name, kind) in &self.kinds {
             let path = format!("/kinds{}", protocol::document::pointer_step(name));
             if !KINDS.contains(&name.as_str()) {
-                found.push((path.clone(), format!("there is no action {name:?}; known: {}", KINDS.join(", "))));
+                found.push((
+                    path.clone(),
+                    format!("there is no action {name:?}; known: {}", KINDS.join(", ")),
+                ));
             }
             found.extend(out_of_range(&[(&format!("{path}/threshold"), kind.threshold, 0.0, 1.0)]));
         }

@@ -43,11 +43,8 @@ impl Rate {
         self.blocks = (self.blocks + 1.0).min(memory_blocks);
         let (n_f, p) = (n as f64, self.share());
         let sd = (p * (1.0 - p) / n_f * self.overdispersion(n)).sqrt();
-        let seen = if self.blocks < 3.0 {
-            share(part, n)
-        } else {
-            share(part, n).clamp(0.0, p + WINSOR_SD * sd)
-        };
+        let seen =
+            if self.blocks < 3.0 { share(part, n) } else { share(part, n).clamp(0.0, p + WINSOR_SD * sd) };
         let weight = 1.0 / self.blocks;
         self.share += (seen - self.share) * weight;
         if n > 1 && self.blocks >= 3.0 {

@@ -25,6 +25,8 @@ const DOUBT_MS: i64 = 10_000;
 /// A proxy not heard of for so long is forgotten.
 const FORGET_MS: i64 = 3_600_000;
 const MAX_PROXIES: usize = 4_096;
+/// 1970 to 9999: nothing else is a time, and arithmetic on it stays far from overflow.
+const PLAUSIBLE_MS: std::ops::Range<i64> = 0..253_402_300_800_000;
 
 /// What is known of one proxy.
 #[derive(Debug, Clone, Default)]
@@ -61,10 +63,13 @@ impl MeshState {
             return;
         }
         let proxy = self.proxies.entry(window.proxy.clone()).or_default();
-        if window.cells.iter().any(|cell| cell.contradiction().is_some()) {
+        let impossible = !PLAUSIBLE_MS.contains(&window.start_ms);
+        if impossible || window.cells.iter().any(|cell| cell.contradiction().is_some()) {
             proxy.refused += 1;
             self.quarantined += 1;
-            self.doubt(window, at.end_ms);
+            if !impossible {
+                self.doubt(window, at.end_ms);
+            }
             return;
         }
         proxy.last_window_ms = proxy.last_window_ms.max(at.end_ms);
@@ -82,7 +87,8 @@ impl MeshState {
         at: Moment,
         policy: &DetectionPolicy,
     ) {
-        let known = self.services.get(&cell.service).is_some_and(|s| s.endpoints.contains_key(&cell.endpoint));
+        let known =
+            self.services.get(&cell.service).is_some_and(|s| s.endpoints.contains_key(&cell.endpoint));
         if !known {
             if self.series >= policy.max_series {
                 self.overflowed += 1;

@@ -101,13 +101,15 @@ pub struct Sketch {
     total: f64,
     half_life_s: f64,
     origin_s: i64,
+    /// The indices in use, so that a quantile is not looked for among a thousand empty buckets.
+    used: (usize, usize),
 }
 
 impl Sketch {
     /// An empty one.
     #[must_use]
     pub fn new(half_life_s: f64) -> Self {
-        Self { counts: Vec::new(), total: 0.0, half_life_s, origin_s: 0 }
+        Self { counts: Vec::new(), total: 0.0, half_life_s, origin_s: 0, used: (BUCKETS, 0) }
     }
 
     /// Adds what ended in `second`.
@@ -123,6 +125,7 @@ impl Sketch {
         for (index, count) in &latency.buckets {
             let Ok(index) = usize::try_from((*index).min(MAX_INDEX)) else { continue };
             self.counts[index] += (*count as f64 * gain) as f32;
+            self.used = (self.used.0.min(index), self.used.1.max(index));
             self.total += *count as f64 * gain;
         }
     }
@@ -153,7 +156,11 @@ impl Sketch {
         }
         let mut left = q * self.total;
         let mut last = None;
-        for (index, count) in self.counts.iter().enumerate().filter(|(_, c)| **c > 0.0) {
+        let used = self.counts.iter().enumerate().take(self.used.1 + 1).skip(self.used.0);
+        for (index, count) in used {
+            if *count <= 0.0 {
+                continue;
+            }
             last = i32::try_from(index).ok();
             left -= f64::from(*count);
             if left <= 0.0 {
@@ -178,12 +185,14 @@ impl Sketch {
             self.clone_from(other);
             return;
         }
-        let gain = ((other.origin_s - self.origin_s) as f64 * -1.0 / self.half_life_s).clamp(-60.0, 60.0);
-        let scale = (-gain).exp2();
+        // A count with the later origin stands for more of what is counted with the earlier one.
+        let later_by = (other.origin_s - self.origin_s) as f64 / self.half_life_s;
+        let scale = later_by.clamp(-60.0, 60.0).exp2();
         for (mine, theirs) in self.counts.iter_mut().zip(&other.counts) {
             *mine += (f64::from(*theirs) * scale) as f32;
         }
         self.total += other.total * scale;
+        self.used = (self.used.0.min(other.used.0), self.used.1.max(other.used.1));
     }
 }
 

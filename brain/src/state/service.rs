@@ -14,6 +14,8 @@ use crate::policies::{DetectionPolicy, PeerPolicy};
 const LATELY_S: f64 = 7.0;
 /// The most proxies whose views of one endpoint are kept apart.
 const MAX_REPORTERS: usize = 16;
+/// A witness's memory fades by this factor a window: it is about the last few seconds.
+const WITNESS_FADE: f64 = 0.6;
 /// An endpoint without traffic for so long is cold again, milliseconds.
 const COLD_AFTER_MS: i64 = 10_000;
 
@@ -163,8 +165,8 @@ impl Service {
         endpoint.fresh.add(tally);
         if endpoint.reporters.len() < MAX_REPORTERS || endpoint.reporters.contains_key(proxy) {
             let seen = endpoint.reporters.entry(proxy.to_owned()).or_default();
-            seen.0 = seen.0 * 0.9 + tally.n as f64;
-            seen.1 = seen.1 * 0.9 + tally.failed as f64;
+            seen.0 = seen.0 * WITNESS_FADE + tally.n as f64;
+            seen.1 = seen.1 * WITNESS_FADE + tally.failed as f64;
         }
     }
 

@@ -22,8 +22,19 @@ fn a_sick_endpoint_is_taken_out_probed_and_given_back_when_it_is_well() {
     let told: Vec<&str> =
         story.iter().map(String::as_str).filter(|k| !["renewed", "incident_updated"].contains(k)).collect();
     let expected = [
-        "incident_opened", "proposal", "verdict allow", "intent eject_endpoint", "receipt", "effect helped",
-        "intent set_weights", "receipt", "undo", "action_ended", "intent eject_endpoint", "receipt", "undo",
+        "incident_opened",
+        "proposal",
+        "verdict allow",
+        "intent eject_endpoint",
+        "receipt",
+        "effect helped",
+        "intent set_weights",
+        "receipt",
+        "undo",
+        "action_ended",
+        "intent eject_endpoint",
+        "receipt",
+        "undo",
         "action_ended",
     ];
     assert_eq!(told[..expected.len()], expected, "{story:?}");

@@ -20,7 +20,10 @@ fn quiet(rps: f64, base_error: f64, wild: f64, seed: u64) {
         assert!(!acted, "{rps} rps, {base_error}, {wild}: {:#?}", world.opened());
         world.said.retain(|(_, e)| is_opened(e));
     }
-    assert_eq!(world.opened(), [], "{rps} rps, {base_error}, {wild}");
+    // A share that really wanders may be told; it may never be acted on.
+    let told = world.opened();
+    let endpoints = told.iter().filter(|i| i.cause.endpoint.is_some()).count();
+    assert!(endpoints == 0 && (wild > 0.0 || told.is_empty()), "{rps} rps, {base_error}, {wild}: {told:#?}");
 }
 
 #[test]
