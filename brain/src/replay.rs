@@ -90,7 +90,7 @@ fn turn(
     let input = TickInput { now_ms, windows, fleet: Fleet::new(), audit_ok: true, ..TickInput::default() };
     let now_ms = now_ms.max(brain.now_ms());
     for (_, event) in brain.tick(input).events {
-        for line in lines(&event, now_ms, brain) {
+        if let Some(line) = lines(&event, now_ms, brain) {
             tell(&line)?;
         }
     }

@@ -177,20 +177,20 @@ impl Mesh {
         let weights = self.weights(index);
         let total: f64 = weights.iter().sum();
         let harmed = if weights.contains(&0.0) { self.harm } else { 0.0 };
-        let (mut cells, mut failed, mut all) = (Vec::new(), 0, 0);
+        let (mut cells, mut failing) = (Vec::new(), 0.0);
         for (endpoint, weight) in weights.iter().enumerate() {
             let n = self.dice.poisson(spec.rps * weight / total.max(1e-9));
             let (error, factor) = self.trouble(&spec, endpoint, second);
             let base = self.base(&spec, index, endpoint);
             let share = 1.0 - (1.0 - base) * (1.0 - error) * (1.0 - below) * (1.0 - harmed);
             let cell = self.cell(&spec, index, endpoint, n, share, factor);
-            failed += cell.failures();
-            all += cell.requests;
+            failing += share * weight / total.max(1e-9);
             if n > 0 {
                 cells.push(cell);
             }
         }
-        (cells, if all == 0 { 0.0 } else { failed as f64 / all as f64 })
+        // What callers see is drawn anew: they do not share a request's luck.
+        (cells, failing)
     }
 
     fn base(&mut self, spec: &Spec, index: usize, endpoint: usize) -> f64 {

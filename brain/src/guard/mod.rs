@@ -69,3 +69,7 @@ pub fn judge(proposal: &Proposal, now: &Situation<'_>) -> Judgement {
 pub fn deciding(judgement: &Judgement) -> &str {
     judgement.checks.iter().find(|c| c.verdict == judgement.verdict).map_or("", |c| c.name.as_str())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -83,7 +83,7 @@ impl Default for DetectionPolicy {
         Self {
             version: 1,
             alarms_per_service_week: 0.3,
-            safety_nats: 1.0,
+            safety_nats: 0.0,
             warmup_s: 5,
             peers: PeerPolicy::default(),
             service: ServicePolicy::default(),
