@@ -108,7 +108,7 @@ impl ControlLoop {
             self.leases.reply(reply, &mut out);
         }
         for window in &input.windows {
-            self.mesh.observe(window, &self.policies.detection);
+            self.mesh.observe(window, self.now_ms, &self.policies.detection);
             self.operations.iter_mut().for_each(|operation| operation.observe(window));
         }
         let found = self.detect();

@@ -2,7 +2,8 @@
 //! replies and the fleet's status come in, events and commands go out.
 //!
 //! Without audit nothing is put and nothing renewed: what is live runs out by itself, and the mesh
-//! falls back to its configuration (invariant 5). Removing is always allowed. Leases of earlier
+//! falls back to its configuration (invariant 5). A freeze without revert puts nothing new and keeps
+//! renewing what is live. Removing is always allowed. Leases of earlier
 //! epochs that a proxy still lists are not adopted; they run out too.
 
 use std::collections::BTreeMap;

@@ -42,7 +42,7 @@ fn mesh(sizes: &[usize]) -> MeshState {
         clients_other: None,
     };
     let mut mesh = MeshState::default();
-    mesh.observe(&window, &DetectionPolicy::default());
+    mesh.observe(&window, NOW_MS, &DetectionPolicy::default());
     mesh
 }
 

@@ -11,6 +11,10 @@ const WAIT_MS: i64 = 2_000;
 const LATE_MS: i64 = 5_000;
 /// A proxy silent for so long is not waited for, milliseconds.
 const LOST_MS: i64 = 10_000;
+/// A leap forward in time that needs more than one witness, milliseconds.
+const LEAP_MS: i64 = 3_600_000;
+/// Windows that are lost before a leap is believed.
+const LEAP_WITNESSES: u32 = 2;
 /// Windows held at most.
 const MAX_HELD: usize = 65_536;
 /// Lives of proxies whose numbers are remembered.
@@ -26,6 +30,7 @@ pub struct Order {
     seen: BTreeMap<(String, String), BTreeSet<u64>>,
     told_ms: Option<i64>,
     refused: u64,
+    leap: Option<(i64, u32)>,
 }
 
 impl Order {
@@ -33,7 +38,7 @@ impl Order {
     pub fn put(&mut self, window: Window) {
         let end_ms = window.end_ms();
         let too_late = self.told_ms.is_some_and(|told| end_ms < told - LATE_MS);
-        if too_late || self.seen_before(&window) {
+        if too_late || self.leaps(end_ms) || self.seen_before(&window) {
             self.refused += 1;
             return;
         }
@@ -41,6 +46,22 @@ impl Order {
         *newest = (*newest).max(end_ms);
         let key = (end_ms, window.start_ms, window.proxy.clone(), window.boot.clone(), window.seq);
         self.held.insert(key, window);
+    }
+
+    /// Whether this window alone claims that hours have passed. A recording may have such gaps, but
+    /// then the next lines claim it too; one wrong clock must not make all others look late.
+    fn leaps(&mut self, end_ms: i64) -> bool {
+        let ahead = self.newest.values().max().is_some_and(|newest| end_ms > newest + LEAP_MS);
+        if !ahead {
+            self.leap = None;
+            return false;
+        }
+        let agreeing = match self.leap {
+            Some((to_ms, count)) if (end_ms - to_ms).abs() <= LEAP_MS => count + 1,
+            _ => 1,
+        };
+        self.leap = Some((end_ms, agreeing));
+        agreeing <= LEAP_WITNESSES
     }
 
     fn seen_before(&mut self, window: &Window) -> bool {
@@ -91,4 +112,48 @@ impl Order {
 
 fn second_end(end_ms: i64) -> i64 {
     (end_ms - 1).div_euclid(1_000) * 1_000 + 1_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(proxy: &str, seq: u64, start_ms: i64) -> Window {
+        Window {
+            proxy: proxy.into(),
+            boot: "b".into(),
+            seq,
+            start_ms,
+            duration_ms: 1_000,
+            config_hash: String::new(),
+            cells: Vec::new(),
+            clients: Vec::new(),
+            clients_other: None,
+        }
+    }
+
+    #[test]
+    fn a_late_proxy_is_waited_for_two_seconds_and_no_longer() {
+        let mut order = Order::default();
+        order.put(window("a", 1, 0));
+        order.put(window("b", 1, 0));
+        order.put(window("a", 2, 1_000));
+        assert_eq!(order.complete().map(|b| b.len()), Some(2));
+        order.put(window("a", 3, 2_000));
+        assert_eq!(order.complete(), None);
+        order.put(window("a", 4, 3_000));
+        assert_eq!(order.complete().map(|b| b.len()), Some(1));
+        order.put(window("b", 2, 1_000));
+        assert_eq!(order.complete().map(|b| b.len()), Some(1), "late, but in time");
+    }
+
+    #[test]
+    fn one_wrong_clock_does_not_move_time() {
+        let mut order = Order::default();
+        order.put(window("a", 1, 0));
+        order.put(window("b", 1, 1_000_000_000));
+        assert_eq!(order.refused(), 1);
+        order.put(window("a", 2, 1_000));
+        assert_eq!(order.complete().map(|b| b.len()), Some(1));
+    }
 }

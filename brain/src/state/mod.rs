@@ -25,6 +25,8 @@ const DOUBT_MS: i64 = 10_000;
 /// A proxy not heard of for so long is forgotten.
 const FORGET_MS: i64 = 3_600_000;
 const MAX_PROXIES: usize = 4_096;
+/// A window may begin so long after now, clocks being what they are, milliseconds.
+const AHEAD_MS: i64 = 10_000;
 /// 1970 to 9999: nothing else is a time, and arithmetic on it stays far from overflow.
 const PLAUSIBLE_MS: std::ops::Range<i64> = 0..253_402_300_800_000;
 
@@ -56,14 +58,15 @@ pub struct MeshState {
 
 impl MeshState {
     /// Takes one window in, or refuses it whole when it contradicts itself.
-    pub fn observe(&mut self, window: &Window, policy: &DetectionPolicy) {
+    pub fn observe(&mut self, window: &Window, now_ms: i64, policy: &DetectionPolicy) {
         let at = moment(window);
         if !self.proxies.contains_key(&window.proxy) && self.proxies.len() >= MAX_PROXIES {
             self.overflowed += 1;
             return;
         }
         let proxy = self.proxies.entry(window.proxy.clone()).or_default();
-        let impossible = !PLAUSIBLE_MS.contains(&window.start_ms);
+        // One clock that is far ahead must not make all others look late.
+        let impossible = !PLAUSIBLE_MS.contains(&window.start_ms) || window.start_ms > now_ms + AHEAD_MS;
         if impossible || window.cells.iter().any(|cell| cell.contradiction().is_some()) {
             proxy.refused += 1;
             self.quarantined += 1;

@@ -176,3 +176,16 @@ fn one_of_two_is_half_and_half_is_too_much() {
     let causes: Vec<CauseKind> = world.opened().into_iter().map(|i| i.cause.kind).collect();
     assert_eq!(causes, [CauseKind::BadEndpoint]);
 }
+
+#[test]
+fn a_target_that_keeps_relapsing_is_left_to_a_person() {
+    let mut world = World::new(shop(200.0), 12, Mode::Autonomous);
+    for relapse in 0..6 {
+        let from_s = 20.0 + f64::from(relapse) * 70.0;
+        world.mesh.faults.push(Fault { to_s: from_s + 12.0, ..fault("cart", Some(2), from_s, 0.5) });
+    }
+    world.run(480);
+    let story = world.story();
+    assert_eq!(world.count(is_allow), 3, "{story:?}");
+    assert!(story.contains(&"verdict ask".to_owned()), "{story:?}");
+}

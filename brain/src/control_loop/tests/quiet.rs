@@ -13,7 +13,7 @@ fn quiet(rps: f64, base_error: f64, wild: f64, seed: u64) {
     }
     let mut world = World::new(specs, seed, Mode::Autonomous);
     // At high rates a fraction of the time holds as many requests.
-    let seconds = HOURS * 3_600 / if rps > 500.0 { 6 } else { 1 };
+    let seconds = HOURS * 3_600 / (rps as usize / 70).clamp(1, 8);
     for _ in 0..seconds {
         world.second();
         let acted = world.said.iter().any(|(_, e)| is_intent(e));
