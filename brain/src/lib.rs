@@ -8,13 +8,23 @@ pub mod cli;
 pub mod config;
 mod console;
 pub mod control_loop;
+pub mod decision;
 pub mod demo;
+pub mod detection;
+pub mod diagnosis;
 pub mod domain;
 pub mod fleet;
+pub mod guard;
 pub mod ingest;
 pub mod metrics;
 pub mod policies;
 pub mod policy_files;
+pub mod replay;
 pub mod runtime;
 pub mod settings;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod simulation;
+pub mod state;
 pub mod token;
+pub mod verification;

@@ -1,20 +1,130 @@
-//! Temporary stand-in until the stages are merged: accepts any YAML.
-use protocol::document::{Document, Report};
+//! `policies/*.yaml` as types: text in, policies out, every mistake with its place. Absent: files.
 
-/// Stand-in.
-#[derive(Debug, Clone, Default)]
-pub struct Policies;
+mod detection;
+mod guard;
+mod rules;
+
+use protocol::document::{Document, Report};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+pub use detection::{DetectionPolicy, Floor, PeerPolicy, ServicePolicy};
+pub use guard::{BlastRadius, GuardPolicy, KindMode, KindPolicy, LifecyclePolicy, is_kind};
+pub use rules::{Condition, Remedy, Rule, RulesPolicy};
+
+const RULES: &str = include_str!("../../policies/rules.yaml");
+const GUARD: &str = include_str!("../../policies/guard.yaml");
+const DETECTION: &str = include_str!("../../policies/detection.yaml");
+
+/// Everything people decide beforehand.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Policies {
+    /// When something is wrong.
+    pub detection: DetectionPolicy,
+    /// What to do about it.
+    pub rules: RulesPolicy,
+    /// What may be done without asking.
+    pub guard: GuardPolicy,
+}
 
 impl Policies {
-    /// Stand-in.
-    pub fn from_texts(texts: &[(&str, &str)]) -> Result<Self, Report> {
-        for (name, text) in texts {
-            Document::parse(name, text)?;
-        }
-        Ok(Self)
-    }
-    /// Stand-in.
+    /// The policies this build ships.
+    ///
+    /// # Errors
+    /// Never in a build whose tests pass; the shipped texts are read like any other.
     pub fn shipped() -> Result<Self, Report> {
-        Ok(Self)
+        Self::from_texts(&[("rules.yaml", RULES), ("guard.yaml", GUARD), ("detection.yaml", DETECTION)])
+    }
+
+    /// The policies in these documents, told apart by file name; one that is not among them is as shipped,
+    /// and files of other names are not ours.
+    ///
+    /// # Errors
+    /// The first document with mistakes, all of them with their places.
+    pub fn from_texts(texts: &[(&str, &str)]) -> Result<Self, Report> {
+        let text = |file: &str, shipped| {
+            let found = texts.iter().find(|(name, _)| name.rsplit(['/', '\\']).next() == Some(file));
+            found.copied().unwrap_or((shipped_name(file), shipped))
+        };
+        Ok(Self {
+            detection: read(text("detection.yaml", DETECTION), DetectionPolicy::findings)?,
+            rules: read(text("rules.yaml", RULES), RulesPolicy::findings)?,
+            guard: read(text("guard.yaml", GUARD), GuardPolicy::findings)?,
+        })
+    }
+}
+
+fn shipped_name(file: &str) -> &'static str {
+    match file {
+        "detection.yaml" => "shipped detection.yaml",
+        "rules.yaml" => "shipped rules.yaml",
+        _ => "shipped guard.yaml",
+    }
+}
+
+/// What a policy finds wrong with its own values: JSON pointer and message.
+type Findings = Vec<(String, String)>;
+
+fn read<T: JsonSchema + DeserializeOwned>(
+    (name, text): (&str, &str),
+    findings: impl Fn(&T) -> Findings,
+) -> Result<T, Report> {
+    let document = Document::parse(name, text)?;
+    let policy = document.read()?;
+    match findings(&policy) {
+        none if none.is_empty() => Ok(policy),
+        some => Err(document.report(some)),
+    }
+}
+
+/// The values outside their range, each as a finding.
+fn out_of_range(checks: &[(&str, f64, f64, f64)]) -> Findings {
+    let outside = checks.iter().filter(|(_, value, min, max)| !(min..=max).contains(&value));
+    outside
+        .map(|(path, value, min, max)| {
+            ((*path).to_owned(), format!("{value} is not between {min} and {max}"))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_texts_say_what_is_built_in() {
+        let shipped = Policies::shipped().unwrap();
+        assert_eq!(shipped.detection, DetectionPolicy::default());
+        assert_eq!(
+            shipped.guard,
+            GuardPolicy { kinds: shipped.guard.kinds.clone(), ..GuardPolicy::default() }
+        );
+        assert_eq!(shipped.rules.rules.len(), 2);
+    }
+
+    #[test]
+    fn unknown_keys_and_impossible_values_are_told_with_their_place() {
+        let wrong = [
+            ("guard.yaml", "cooldwn_s: 3\n", "did you mean"),
+            ("x/guard.yaml", "version: 1\nblast_radius: { service: 1.4, fleet: 0.2 }\n", ":2:"),
+            ("detection.yaml", "alarms_per_service_week: 0\n", "not between"),
+            (
+                "rules.yaml",
+                "rules:\n  - { name: a, when: { cause: gremlins }, propose: { action: none } }\n",
+                "gremlins",
+            ),
+        ];
+        for (name, text, part) in wrong {
+            let report = Policies::from_texts(&[(name, text)]).unwrap_err().to_string();
+            assert!(report.contains(part), "{report}");
+        }
+    }
+
+    #[test]
+    fn rules_of_one_name_are_refused() {
+        let rule = "  - { name: a, when: { cause: service }, propose: { action: none } }\n";
+        let report = Policies::from_texts(&[("rules.yaml", &format!("rules:\n{rule}{rule}"))]).unwrap_err();
+        assert!(report.to_string().contains("rules.yaml:3:"), "{report}");
     }
 }

@@ -1,3 +1,7 @@
-//! Carrying out: the HTTP client of the proxies' action API.
+//! Act: leases on proxies, from the first put to the last removal. Only [`client`] knows a socket.
 
 pub mod client;
+mod holder;
+pub mod lifecycle;
+pub mod operation;
+pub mod steps;

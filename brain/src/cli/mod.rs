@@ -14,6 +14,7 @@ mod output;
 mod policy;
 mod proposals;
 mod reject;
+pub mod replay;
 mod services;
 mod status;
 mod undo;
@@ -70,6 +71,8 @@ pub enum Verb {
     Mode(mode::ModeArgs),
     /// The audit log: read, verify, export
     Audit(audit::AuditArgs),
+    /// The control loop over recorded windows
+    Replay(replay::ReplayArgs),
     /// Check a folder of policies
     Policy(policy::PolicyArgs),
     /// A whole mesh on loopback, with traffic, a fault, and the brain mending it
@@ -112,9 +115,21 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Unfreeze => freeze::unfreeze(&connection).await,
         Verb::Mode(args) => mode::run(&connection, args).await,
         Verb::Audit(args) => audit::run(&connection, args).await,
+        Verb::Replay(args) => replay(&args),
         Verb::Policy(args) => policy::run(&args),
         Verb::Demo(args) => demo::run(args).await.map_err(in_full),
         Verb::DemoOrigin(args) => origin::run(args).await.map(|()| ExitCode::SUCCESS).map_err(in_full),
+    }
+}
+
+fn replay(args: &replay::ReplayArgs) -> Result<ExitCode, Failure> {
+    use replay::ReplayError;
+    match replay::run(args, std::io::stdin(), std::io::stdout(), std::io::stderr()) {
+        Ok(_) => Ok(ExitCode::SUCCESS),
+        // Nobody reads on: that ends the program's interest, not its success.
+        Err(ReplayError::Io(why)) if why.kind() == std::io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Err(why) if why.exit_code() == 2 => Err(Failure::Invalid(why.to_string())),
+        Err(why) => Err(Failure::failed(why)),
     }
 }
 

@@ -1,0 +1,193 @@
+//! What people ask, and what they are told. A person's decision is not re-fought.
+
+use serde_json::json;
+
+use super::ControlLoop;
+use crate::action::operation::Operation;
+use crate::decision::Advice;
+use crate::domain::{
+    Actor, ActorKind, Decision, Event, Mode, PersonAnswer, PersonRequest, Proposal, ProposalState,
+    ProposedAction, TickOutput, Verdict,
+};
+use crate::guard::target;
+use crate::policies::is_kind;
+
+impl ControlLoop {
+    pub(super) fn answer(
+        &mut self,
+        by: &Actor,
+        request: PersonRequest,
+        out: &mut TickOutput,
+    ) -> PersonAnswer {
+        match request {
+            PersonRequest::Approve { proposal, digest, reason } => {
+                self.approve(by, &proposal, &digest, reason, out)
+            }
+            PersonRequest::Reject { proposal, reason } => self.reject(by, &proposal, reason, out),
+            PersonRequest::Propose { action, reason } => self.proposed_by(by, action, reason, out),
+            PersonRequest::Undo { action, reason } => self.undo(by, &action, &reason, out),
+            PersonRequest::SetMode { mode, kind } => self.set_mode(by, mode, kind, out),
+            PersonRequest::Freeze { revert_all } => self.freeze(by, revert_all, out),
+            PersonRequest::Unfreeze => {
+                self.frozen = false;
+                out.events.push((by.clone(), Event::Unfrozen { by: by.clone() }));
+                PersonAnswer::Done(json!({ "frozen": false }))
+            }
+        }
+    }
+
+    /// The proposal, if it still waits.
+    fn waiting(&mut self, id: &str) -> Result<Proposal, PersonAnswer> {
+        let now_ms = self.now_ms;
+        let Some(proposal) = self.desk.get_mut(id) else {
+            return Err(PersonAnswer::NotFound(format!("there is no proposal {id}")));
+        };
+        if proposal.state != ProposalState::Pending {
+            let state = serde_json::to_value(proposal.state).unwrap_or_default();
+            return Err(PersonAnswer::Conflict(format!("{id} does not wait any more: it is {state}")));
+        }
+        if proposal.expires_ms <= now_ms {
+            return Err(PersonAnswer::Conflict(format!("{id} expired at {}", proposal.expires_at)));
+        }
+        Ok(proposal.clone())
+    }
+
+    fn approve(
+        &mut self,
+        by: &Actor,
+        id: &str,
+        digest: &str,
+        reason: String,
+        out: &mut TickOutput,
+    ) -> PersonAnswer {
+        let proposal = match self.waiting(id) {
+            Ok(proposal) => proposal,
+            Err(answer) => return answer,
+        };
+        if proposal.digest != digest {
+            return PersonAnswer::Conflict(format!(
+                "the digest of {id} is {}: read it again",
+                proposal.digest
+            ));
+        }
+        // A person's yes stands for every check that would ask; what is denied stays denied.
+        let cause =
+            proposal.incident.as_deref().and_then(|i| self.book.case(i)).map(|c| c.incident.cause.clone());
+        let judgement = self.judge(&proposal, cause.as_ref());
+        if judgement.verdict == Verdict::Deny {
+            let why = judgement.why.clone();
+            out.events.push((self.me(), Event::Verdict { proposal, judgement }));
+            return PersonAnswer::Conflict(format!("the guard does not allow it now: {why}"));
+        }
+        let proposal = self.decided(proposal, ProposalState::Executed, Decision::Approved, by, reason, out);
+        let action = self.carry_out(&proposal, &by.id, out);
+        PersonAnswer::Done(json!({ "proposal": proposal.id, "state": "executed", "action": action }))
+    }
+
+    fn reject(&mut self, by: &Actor, id: &str, reason: String, out: &mut TickOutput) -> PersonAnswer {
+        let proposal = match self.waiting(id) {
+            Ok(proposal) => proposal,
+            Err(answer) => return answer,
+        };
+        let proposal = self.decided(proposal, ProposalState::Rejected, Decision::Rejected, by, reason, out);
+        self.not_again(&proposal.action, proposal.incident.as_deref());
+        PersonAnswer::Done(json!({ "proposal": proposal.id, "state": "rejected" }))
+    }
+
+    fn decided(
+        &mut self,
+        mut proposal: Proposal,
+        state: ProposalState,
+        decision: Decision,
+        by: &Actor,
+        reason: String,
+        out: &mut TickOutput,
+    ) -> Proposal {
+        proposal.state = state;
+        if let Some(kept) = self.desk.get_mut(&proposal.id) {
+            *kept = proposal.clone();
+        }
+        let event = Event::Decision { proposal: proposal.clone(), decision, by: by.clone(), reason };
+        out.events.push((by.clone(), event));
+        proposal
+    }
+
+    /// A person said no: not for this incident, and not to this target for a while.
+    fn not_again(&mut self, action: &ProposedAction, incident: Option<&str>) {
+        let until_ms = self.now_ms + i64::from(self.policies.guard.person_holds_s) * 1_000;
+        self.ledger.refused(&target(action), until_ms, self.now_ms);
+        if let Some(case) = incident.and_then(|id| self.book.case_mut(id)) {
+            case.settled = true;
+        }
+    }
+
+    fn proposed_by(
+        &mut self,
+        by: &Actor,
+        action: ProposedAction,
+        reason: String,
+        out: &mut TickOutput,
+    ) -> PersonAnswer {
+        let lease = protocol::action::MIN_LEASE_MS..=protocol::action::MAX_LEASE_MS;
+        if !lease.contains(&action.lease_ms) {
+            return PersonAnswer::Invalid(format!(
+                "lease_ms must be between {} and {}",
+                lease.start(),
+                lease.end()
+            ));
+        }
+        let known = self.mesh.services.contains_key(&action.service)
+            || !crate::guard::capacity::proxies_of(&self.fleet, &action.service).is_empty();
+        if !known {
+            return PersonAnswer::NotFound(format!("there is no service {}", action.service));
+        }
+        let kind = if by.kind == ActorKind::Pipeline { "pipeline" } else { "person" };
+        let advice = Advice { action, confidence: 1.0, speaker: format!("{kind}:{}", by.id), says: reason };
+        let mut proposal = self.draft(None, advice);
+        let judgement = self.judge(&proposal, None);
+        proposal.id = self.desk.next_id();
+        let (id, verdict, why) = (proposal.id.clone(), judgement.verdict, judgement.why.clone());
+        self.settle(proposal, judgement, out);
+        match verdict {
+            Verdict::Deny => PersonAnswer::Conflict(format!("the guard does not allow it: {why}")),
+            verdict => PersonAnswer::Done(json!({ "proposal": id, "verdict": verdict, "why": why })),
+        }
+    }
+
+    fn undo(&mut self, by: &Actor, id: &str, reason: &str, out: &mut TickOutput) -> PersonAnswer {
+        let is_it = |o: &Operation| o.current == id || o.id == id;
+        let taken = self.withdraw(by, reason, is_it, out);
+        if taken.is_empty() {
+            return PersonAnswer::NotFound(format!("there is no live action {id}"));
+        }
+        for operation in &taken {
+            self.not_again(&operation.action, operation.incident.as_deref());
+        }
+        PersonAnswer::Done(json!({ "action": id, "state": "removing" }))
+    }
+
+    fn set_mode(
+        &mut self,
+        by: &Actor,
+        mode: Mode,
+        kind: Option<String>,
+        out: &mut TickOutput,
+    ) -> PersonAnswer {
+        match &kind {
+            Some(kind) if !is_kind(kind) => {
+                return PersonAnswer::Invalid(format!("there is no action kind {kind:?}"));
+            }
+            Some(kind) => self.ledger.bound(kind, mode),
+            None => self.mode = mode,
+        }
+        out.events.push((by.clone(), Event::Mode { mode, kind: kind.clone(), by: by.clone() }));
+        PersonAnswer::Done(json!({ "mode": mode, "kind": kind }))
+    }
+
+    fn freeze(&mut self, by: &Actor, revert_all: bool, out: &mut TickOutput) -> PersonAnswer {
+        self.frozen = true;
+        out.events.push((by.clone(), Event::Frozen { by: by.clone(), revert_all }));
+        let taken = if revert_all { self.withdraw(by, "revert all", |_| true, out) } else { Vec::new() };
+        PersonAnswer::Done(json!({ "frozen": true, "reverted": taken.len() }))
+    }
+}

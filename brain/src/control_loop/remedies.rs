@@ -1,0 +1,277 @@
+//! From an incident to a remedy: propose, judge, carry out, and move on what is under way.
+
+use super::ControlLoop;
+use crate::action::operation::{Operation, Stage};
+use crate::action::steps::{Hands, News};
+use crate::decision::{Advice, advise, propose, radius};
+use crate::domain::{
+    ActionPhase, Actor, Cause, CauseKind, Effect, EffectKind, Event, Evidence, Incident, Judgement, Proposal,
+    ProposalState, Signal, TickOutput, Verdict,
+};
+use crate::guard::{Situation, deciding, judge, target};
+use crate::state::share;
+use crate::verification::bad;
+
+/// A symptom that was not seen for so long is not acted on, milliseconds.
+const FRESH_MS: i64 = 2_500;
+/// Between two proposals for one incident whose verdicts differ, milliseconds.
+const PATIENCE_MS: i64 = 5_000;
+/// A target that fails so soon after it was given back makes that a reversal, milliseconds.
+const RELAPSE_MS: i64 = 120_000;
+
+/// The parts of the loop that a remedy may touch, borrowed apart from the rest.
+macro_rules! hands {
+    ($this:ident, $out:ident) => {
+        Hands {
+            leases: &mut $this.leases,
+            ledger: &mut $this.ledger,
+            mesh: &mut $this.mesh,
+            policy: &$this.policies.guard,
+            fleet: &$this.fleet,
+            may_put: !$this.frozen && $this.audit_ok,
+            probing: &mut $this.probing,
+            brain_id: &$this.options.brain_id,
+            now_ms: $this.now_ms,
+            out: $out,
+        }
+    };
+}
+
+impl ControlLoop {
+    /// What the guard may look at, for a proposal about `cause`.
+    fn situation<'a>(&'a self, cause: Option<&'a Cause>, evidence: &[Evidence]) -> Situation<'a> {
+        let from_peers =
+            evidence.iter().any(|e| matches!(e.signal, Signal::PeerErrors | Signal::PeerLatency));
+        let gross = evidence
+            .iter()
+            .any(|e| e.signal == Signal::Errors && e.observed >= self.policies.detection.service.gross_share);
+        Situation {
+            policy: &self.policies.guard,
+            ledger: &self.ledger,
+            mesh: &self.mesh,
+            fleet: &self.fleet,
+            mode: self.mode,
+            cause,
+            needs_baseline: cause.is_some() && !from_peers && !gross,
+            sick: &self.sick,
+            frozen: self.frozen,
+            audit_ok: self.audit_ok,
+            epoch: self.options.epoch,
+            open_loop: self.options.open_loop,
+            counted: !self.options.open_loop || self.options.budgets,
+            now_ms: self.now_ms,
+        }
+    }
+
+    pub(super) fn judge(&self, proposal: &Proposal, cause: Option<&Cause>) -> Judgement {
+        judge(proposal, &self.situation(cause, &proposal.evidence))
+    }
+
+    pub(super) fn decide(&mut self, out: &mut TickOutput) {
+        let now_ms = self.now_ms;
+        let wanting =
+            self.book.open_mut().iter().filter(|c| !c.settled && !c.acted && now_ms - c.seen_ms <= FRESH_MS);
+        let wanting: Vec<Incident> = wanting.map(|c| c.incident.clone()).collect();
+        for incident in wanting {
+            let busy = |o: &Operation| {
+                o.incident.as_ref() == Some(&incident.id)
+                    && !matches!(o.stage, Stage::Returned { .. } | Stage::Over)
+            };
+            if !self.operations.iter().any(busy) {
+                self.decide_about(&incident, out);
+            }
+        }
+    }
+
+    fn decide_about(&mut self, incident: &Incident, out: &mut TickOutput) {
+        let service = self.mesh.services.get(&incident.cause.service);
+        let in_flight = service.map_or(1.0, |s| s.in_flight_ratio(self.mesh.second));
+        let Some(advice) = advise(incident, &self.policies.rules, in_flight) else { return };
+        if self.desk.pending_for(&incident.id).is_some() {
+            return self.judge_again(incident, advice.confidence, out);
+        }
+        let mut proposal = self.draft(Some(incident), advice);
+        let judgement = self.judge(&proposal, Some(&incident.cause));
+        let outcome = format!("{:?} {}", judgement.verdict, deciding(&judgement));
+        let Some(case) = self.book.case_mut(&incident.id) else { return };
+        let said = case.proposed.as_ref().is_some_and(|(at_ms, before)| {
+            let impatient = self.now_ms - at_ms < PATIENCE_MS && judgement.verdict != Verdict::Allow;
+            *before == outcome || impatient
+        });
+        // An allowed action that could not be carried out is allowed again after its rest: not news to hold back.
+        if said && judgement.verdict != Verdict::Allow {
+            return;
+        }
+        case.proposed = Some((self.now_ms, outcome));
+        proposal.id = self.desk.next_id();
+        self.settle(proposal, judgement, out);
+    }
+
+    /// A proposal without id.
+    pub(super) fn draft(&self, incident: Option<&Incident>, advice: Advice) -> Proposal {
+        let radius = radius(&advice.action, &self.mesh, &self.fleet, self.now_ms);
+        let expires_s = self.policies.guard.proposal_expires_s;
+        propose(String::new(), incident, advice, radius, self.now_ms, expires_s)
+    }
+
+    /// Says what is proposed and what the guard thinks, and does what the verdict asks.
+    pub(super) fn settle(&mut self, mut proposal: Proposal, judgement: Judgement, out: &mut TickOutput) {
+        let me = self.me();
+        out.events.push((me.clone(), Event::Proposal { proposal: proposal.clone() }));
+        proposal.state = match judgement.verdict {
+            Verdict::Allow => ProposalState::Executed,
+            Verdict::Ask => ProposalState::Pending,
+            Verdict::Deny => ProposalState::Rejected,
+        };
+        let verdict = judgement.verdict;
+        out.events.push((me, Event::Verdict { proposal: proposal.clone(), judgement }));
+        self.desk.put(proposal.clone());
+        if verdict == Verdict::Allow {
+            let by = self.options.brain_id.clone();
+            self.carry_out(&proposal, &by, out);
+        }
+    }
+
+    /// A proposal that waits for a person is carried out when the guard needs none any more.
+    fn judge_again(&mut self, incident: &Incident, confidence: f64, out: &mut TickOutput) {
+        let Some(waiting) = self.desk.pending_for(&incident.id).cloned() else { return };
+        let fresh = Proposal { confidence, ..waiting };
+        let judgement = self.judge(&fresh, Some(&incident.cause));
+        if judgement.verdict != Verdict::Allow {
+            return;
+        }
+        let executed = Proposal { state: ProposalState::Executed, ..fresh };
+        if let Some(kept) = self.desk.get_mut(&executed.id) {
+            *kept = executed.clone();
+        }
+        out.events.push((self.me(), Event::Verdict { proposal: executed.clone(), judgement }));
+        let by = self.options.brain_id.clone();
+        self.carry_out(&executed, &by, out);
+    }
+
+    /// Does it; in an open loop, says that it would be done.
+    pub(super) fn carry_out(&mut self, proposal: &Proposal, by: &str, out: &mut TickOutput) -> String {
+        let aim = target(&proposal.action);
+        if self.ledger.last_ended(&aim).is_some_and(|ms| self.now_ms - ms < RELAPSE_MS) {
+            self.ledger.reversed(&aim, self.now_ms);
+        }
+        let mut operation = self.operation(proposal, by);
+        if self.options.open_loop {
+            return self.say(operation, out);
+        }
+        let kind = operation.action.kind.clone();
+        let reason = operation.reason.clone();
+        let mut hands = hands!(self, out);
+        let id = operation.begin(kind, reason, ActionPhase::Applying, &mut hands);
+        operation.id.clone_from(&id);
+        operation.current.clone_from(&id);
+        self.ledger.begin(&id, proposal.action.clone(), self.now_ms);
+        self.operations.push(operation);
+        id
+    }
+
+    fn say(&mut self, operation: Operation, out: &mut TickOutput) -> String {
+        let id = self.leases.next_id();
+        let (kind, reason) = (operation.action.kind.clone(), operation.reason.clone());
+        let mut action = operation.action_of(id.clone(), kind, reason, ActionPhase::Ended, self.now_ms);
+        out.events.push((self.me(), Event::Intent { action: action.clone(), proxies: Vec::new() }));
+        let effect = Effect {
+            kind: EffectKind::Unknown,
+            before: operation.before,
+            after: operation.before,
+            requests: 0,
+            why: "a recording does not answer".to_owned(),
+        };
+        action.effect = Some(effect.clone());
+        out.events.push((self.me(), Event::Effect { action: action.clone(), effect }));
+        self.ledger.begin(&id, operation.action, self.now_ms);
+        if let Some(incident) = operation.incident {
+            if let Some(case) = self.book.case_mut(&incident) {
+                case.acted = true;
+            }
+            self.said.insert(incident, id.clone());
+        }
+        self.leases.said(action);
+        id
+    }
+
+    fn operation(&self, proposal: &Proposal, by: &str) -> Operation {
+        let strongest = proposal.evidence.iter().max_by(|a, b| a.log_e.total_cmp(&b.log_e));
+        let signal = strongest.map_or(Signal::Errors, |e| e.signal);
+        let service = self.mesh.services.get(&proposal.action.service);
+        let slow_index = service.map_or(i32::MAX, |s| match signal {
+            Signal::Latency => s.baseline.slow_index(),
+            _ => s.peer_slow_index,
+        });
+        let peers = matches!(signal, Signal::PeerErrors | Signal::PeerLatency);
+        let since = strongest.map_or(0, |e| e.since_ms.div_euclid(1_000));
+        let seen = service.map(|s| s.attempts(since, self.mesh.second)).unwrap_or_default();
+        let before =
+            if peers { share(bad(seen, signal), seen.n) } else { strongest.map_or(0.0, |e| e.observed) };
+        Operation {
+            id: String::new(),
+            proposal: proposal.id.clone(),
+            incident: proposal.incident.clone(),
+            action: proposal.action.clone(),
+            confidence: proposal.confidence,
+            reason: proposal.speakers.first().map(|s| s.says.clone()).unwrap_or_default(),
+            issued_by: by.to_owned(),
+            current: String::new(),
+            stage: Stage::Applying,
+            signal,
+            slow_index,
+            before,
+            expected: strongest.map_or(0.0, |e| e.baseline),
+            started_ms: self.now_ms,
+            failed_probes: 0,
+        }
+    }
+
+    /// Moves every remedy on, and takes back those whose reason has turned out another.
+    pub(super) fn advance(&mut self, out: &mut TickOutput) {
+        let mut operations = std::mem::take(&mut self.operations);
+        let me = self.me();
+        self.probing =
+            operations.iter().filter(|o| o.is_probing()).map(|o| o.action.service.clone()).collect();
+        for operation in &mut operations {
+            let case = operation.incident.as_deref().and_then(|id| self.book.case(id));
+            let mistaken = operation.endpoint().is_some()
+                && case.is_some_and(|c| !matches!(c.incident.cause.kind, CauseKind::BadEndpoint));
+            let mut hands = hands!(self, out);
+            let news = if mistaken && !matches!(operation.stage, Stage::Over) {
+                operation.withdraw(&me, "the cause has turned out to be another", &mut hands);
+                News::None
+            } else {
+                operation.advance(&mut hands)
+            };
+            if news == News::InVain
+                && let Some(case) = operation.incident.as_deref().and_then(|id| self.book.case_mut(id))
+            {
+                case.settled = true;
+            }
+        }
+        operations.retain(|o| !matches!(o.stage, Stage::Over));
+        self.operations = operations;
+    }
+
+    /// Takes back the remedies that `which` names.
+    pub(super) fn withdraw(
+        &mut self,
+        by: &Actor,
+        why: &str,
+        which: impl Fn(&Operation) -> bool,
+        out: &mut TickOutput,
+    ) -> Vec<Operation> {
+        let mut operations = std::mem::take(&mut self.operations);
+        let taken: Vec<Operation> = operations.extract_if(.., |o| which(o)).collect();
+        self.operations = operations;
+        let mut hands = hands!(self, out);
+        taken
+            .into_iter()
+            .map(|mut o| {
+                o.withdraw(by, why, &mut hands);
+                o
+            })
+            .collect()
+    }
+}

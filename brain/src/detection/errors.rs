@@ -1,0 +1,32 @@
+//! Failures of a whole service.
+
+use super::{Anomaly, own_past, service_anomaly};
+use crate::domain::Signal;
+use crate::policies::ServicePolicy;
+use crate::state::Service;
+
+/// Whether the service fails more than it did, or simply fails.
+pub(super) fn detect(
+    name: &str,
+    service: &Service,
+    second: i64,
+    needed: f64,
+    policy: &ServicePolicy,
+) -> Option<Anomaly> {
+    let (last, before) = (service.ring.at(second), service.ring.at(second - 1));
+    if let Some(gross) = own_past::gross(last, before, policy.gross_share, policy.gross_requests) {
+        return Some(service_anomaly(name, Signal::Errors, gross, true, second));
+    }
+    if service.baseline.learned_s() < policy.min_learned_s {
+        return None;
+    }
+    let sums = own_past::WINDOWS_S.map(|w| {
+        let sum = service.ring.sum(second - w + 1, second);
+        (w, sum.failed, sum.n)
+    });
+    let rate = &service.baseline.errors;
+    let recent = service.ring.sum(second - 4, second);
+    let still = crate::state::share(recent.failed, recent.n) >= rate.share() + policy.errors.min_excess / 2.0;
+    let found = own_past::strongest(&sums, rate, &policy.errors, needed).filter(|_| still)?;
+    Some(service_anomaly(name, Signal::Errors, found, false, second))
+}

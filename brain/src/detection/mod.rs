@@ -1,0 +1,92 @@
+//! Detect: the picture of the mesh becomes anomalies, each with its evidence. Says what is odd,
+//! never who is to blame.
+
+mod errors;
+mod evalue;
+mod latency;
+mod own_past;
+mod peers;
+
+pub use evalue::{Cusum, Dispersion, Step, threshold};
+
+use crate::domain::{Evidence, Signal};
+use crate::policies::DetectionPolicy;
+use crate::state::MeshState;
+
+/// Something is odd.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Anomaly {
+    /// Where.
+    pub service: String,
+    /// At which endpoint, when it is odd against its siblings.
+    pub endpoint: Option<String>,
+    /// Whether most requests fail: nobody needs a baseline for that.
+    pub gross: bool,
+    /// The numbers.
+    pub evidence: Evidence,
+}
+
+/// What one look at the mesh found.
+#[derive(Debug, Clone, Default)]
+pub struct Findings {
+    /// By service, endpoints first.
+    pub anomalies: Vec<Anomaly>,
+    /// Services in which an endpoint is half way to an alarm.
+    pub suspicious: Vec<String>,
+}
+
+/// Looks at everything that is new; `troubled` services do not teach their baselines.
+pub fn detect(
+    mesh: &mut MeshState,
+    now_ms: i64,
+    policy: &DetectionPolicy,
+    troubled: &dyn Fn(&str) -> bool,
+) -> Findings {
+    let second = mesh.second;
+    let mut found = Findings::default();
+    for (name, service) in &mut mesh.services {
+        peers::step(service, second, policy, !troubled(name));
+        let before = found.anomalies.len();
+        found.anomalies.extend(peers::anomalies(name, service, second, policy));
+        if peers::suspects(service, policy) {
+            found.suspicious.push(name.clone());
+        }
+        let needed = threshold(policy.alarms_per_service_week, 3, policy.safety_nats);
+        // The newest second may still be filling: the one before is judged too, whichever shows it.
+        let judged = [second, second - 1];
+        found
+            .anomalies
+            .extend(judged.iter().find_map(|s| errors::detect(name, service, *s, needed, &policy.service)));
+        found
+            .anomalies
+            .extend(judged.iter().find_map(|s| latency::detect(name, service, *s, needed, &policy.service)));
+        if found.anomalies.len() > before || troubled(name) {
+            service.frozen_until_ms = now_ms + 5_000;
+        }
+    }
+    found
+}
+
+fn service_anomaly(
+    name: &str,
+    signal: Signal,
+    found: own_past::Finding,
+    gross: bool,
+    second: i64,
+) -> Anomaly {
+    Anomaly {
+        service: name.to_owned(),
+        endpoint: None,
+        gross,
+        evidence: Evidence {
+            signal,
+            series: name.to_owned(),
+            observed: found.observed,
+            baseline: found.baseline,
+            requests: found.n,
+            window_s: u32::try_from(found.window_s).unwrap_or(1),
+            since_ms: (second - found.window_s + 1) * 1_000,
+            log_e: found.log_e,
+        },
+    }
+}

@@ -1,0 +1,184 @@
+//! The book of incidents: one fault, one entry, from first evidence to quiet.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::{Diagnosis, summary};
+use crate::domain::{CauseKind, Event, Incident, IncidentState};
+
+/// Closed incidents kept for people to look at.
+const MAX_CLOSED: usize = 200;
+/// Open ones: beyond, the mesh as a whole is in trouble and another entry helps nobody.
+const MAX_OPEN: usize = 256;
+/// A confidence that moved by so much is worth an update.
+const NEWS: f64 = 0.1;
+/// A young `service` incident may turn out to be one endpoint, milliseconds.
+const REVISE_MS: i64 = 30_000;
+
+/// An open incident and what the loop keeps beside it.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// The incident.
+    pub incident: Incident,
+    /// When its symptom was last seen.
+    pub seen_ms: i64,
+    /// A person decided, or what we tried was in vain: nothing more is proposed.
+    pub settled: bool,
+    /// In an open loop: what would have been done.
+    pub acted: bool,
+    /// When something was last proposed, and what became of it (verdict and deciding check).
+    pub proposed: Option<(i64, String)>,
+    told: f64,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub struct Book {
+    open: Vec<Case>,
+    closed: VecDeque<Incident>,
+    next: u64,
+}
+
+impl Book {
+    /// An empty one whose first incident is `inc-{first}`.
+    #[must_use]
+    pub fn new(first: u64) -> Self {
+        Self { open: Vec::new(), closed: VecDeque::new(), next: first.max(1) }
+    }
+
+    /// The open ones, oldest first.
+    pub fn open_mut(&mut self) -> &mut [Case] {
+        &mut self.open
+    }
+
+    /// One of the open ones.
+    #[must_use]
+    pub fn case(&self, id: &str) -> Option<&Case> {
+        self.open.iter().find(|c| c.incident.id == id)
+    }
+
+    /// The same, to write in.
+    pub fn case_mut(&mut self, id: &str) -> Option<&mut Case> {
+        self.open.iter_mut().find(|c| c.incident.id == id)
+    }
+
+    /// The services that have an open incident, and whether one is about them as a whole.
+    #[must_use]
+    pub fn culprits(&self) -> BTreeMap<String, bool> {
+        let mut culprits = BTreeMap::new();
+        for cause in self.open.iter().map(|c| &c.incident.cause) {
+            *culprits.entry(cause.service.clone()).or_default() |= cause.kind == CauseKind::Service;
+        }
+        culprits
+    }
+
+    /// Newest first: the open ones, then the closed.
+    #[must_use]
+    pub fn incidents(&self) -> Vec<Incident> {
+        let open = self.open.iter().rev().map(|c| c.incident.clone());
+        open.chain(self.closed.iter().cloned()).collect()
+    }
+
+    /// Enters a diagnosis: a new incident, or more about an open one.
+    pub fn enter(
+        &mut self,
+        diagnosis: Diagnosis,
+        now_ms: i64,
+        digest: impl Fn(i64) -> String,
+    ) -> Option<Event> {
+        let revised = self.open.iter_mut().find(|c| is_about(c, &diagnosis));
+        if let Some(case) = revised {
+            return refresh(case, diagnosis, now_ms);
+        }
+        if self.open.len() >= MAX_OPEN {
+            return None;
+        }
+        let incident = opened(format!("inc-{}", self.next), diagnosis, now_ms);
+        self.next += 1;
+        let windows_digest = digest(incident.onset_ms);
+        self.open.push(Case {
+            told: incident.confidence,
+            incident: incident.clone(),
+            seen_ms: now_ms,
+            settled: false,
+            acted: false,
+            proposed: None,
+        });
+        Some(Event::IncidentOpened { incident, windows_digest })
+    }
+
+    /// Closes what has been quiet for `quiet_ms` and is not `held` by a live action.
+    pub fn close(&mut self, now_ms: i64, quiet_ms: i64, held: impl Fn(&str) -> bool) -> Vec<Event> {
+        let over = |c: &Case| now_ms - c.seen_ms >= quiet_ms && !held(&c.incident.id);
+        let mut events = Vec::new();
+        for case in self.open.extract_if(.., |c| over(c)) {
+            let mut incident = case.incident;
+            incident.state = IncidentState::Closed;
+            incident.updated_ms = now_ms;
+            incident.closed_ms = Some(now_ms);
+            let why = format!("no sign of it for {} s, and nothing of ours holds it down", quiet_ms / 1_000);
+            self.closed.push_front(incident.clone());
+            self.closed.truncate(MAX_CLOSED);
+            events.push(Event::IncidentClosed { incident, why });
+        }
+        events
+    }
+}
+
+/// Whether an open case is the same fault, or a first guess at it.
+fn is_about(case: &Case, diagnosis: &Diagnosis) -> bool {
+    let (old, new) = (&case.incident.cause, &diagnosis.cause);
+    if old == new {
+        return true;
+    }
+    let same_service = old.service == new.service;
+    match (old.kind, new.kind) {
+        (CauseKind::BadEndpoint | CauseKind::Unknown, CauseKind::Service) => same_service,
+        (CauseKind::Service, CauseKind::BadEndpoint) => same_service,
+        (CauseKind::Unknown, CauseKind::BadEndpoint) | (CauseKind::BadEndpoint, CauseKind::Unknown) => {
+            old.endpoint == new.endpoint && same_service
+        }
+        _ => false,
+    }
+}
+
+fn refresh(case: &mut Case, diagnosis: Diagnosis, now_ms: i64) -> Option<Event> {
+    case.seen_ms = now_ms;
+    let young = now_ms - case.incident.opened_ms < REVISE_MS && case.proposed.is_none();
+    let incident = &mut case.incident;
+    if incident.cause.kind == CauseKind::Service && diagnosis.cause.kind != CauseKind::Service && !young {
+        // Most endpoints were found bad before: one that sticks out now does not make the rest well.
+        return None;
+    }
+    let changed = incident.cause != diagnosis.cause;
+    if changed {
+        case.proposed = None;
+        incident.cause = diagnosis.cause;
+        incident.alternatives = diagnosis.alternatives;
+    }
+    incident.confidence = diagnosis.confidence;
+    incident.summary = summary(&incident.cause, &diagnosis.evidence);
+    incident.evidence = diagnosis.evidence;
+    if !changed && (incident.confidence - case.told).abs() < NEWS {
+        return None;
+    }
+    case.told = incident.confidence;
+    incident.updated_ms = now_ms;
+    Some(Event::IncidentUpdated { incident: incident.clone() })
+}
+
+fn opened(id: String, diagnosis: Diagnosis, now_ms: i64) -> Incident {
+    Incident {
+        id,
+        state: IncidentState::Open,
+        service: diagnosis.symptom,
+        summary: summary(&diagnosis.cause, &diagnosis.evidence),
+        cause: diagnosis.cause,
+        confidence: diagnosis.confidence,
+        onset_ms: diagnosis.onset_ms,
+        opened_ms: now_ms,
+        updated_ms: now_ms,
+        closed_ms: None,
+        evidence: diagnosis.evidence,
+        alternatives: diagnosis.alternatives,
+    }
+}

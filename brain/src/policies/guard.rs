@@ -1,0 +1,213 @@
+//! `guard.yaml`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Findings, out_of_range};
+use crate::domain::Mode;
+
+/// Every kind of action there is: `ActionKind::name` and `scale`.
+const KINDS: [&str; 14] = [
+    "set_weights",
+    "eject_endpoint",
+    "trip_breaker",
+    "reset_breaker",
+    "block_ips",
+    "limit_rate",
+    "shed_load",
+    "set_timeout",
+    "set_retry_budget",
+    "set_algorithm",
+    "set_canary_weight",
+    "promote_canary",
+    "rollback_canary",
+    "scale",
+];
+
+/// What may be done without asking.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GuardPolicy {
+    /// Of this format; 1.
+    pub version: u32,
+    /// By kind of action; a kind that is not listed asks.
+    pub kinds: BTreeMap<String, KindPolicy>,
+    /// How much all live actions may take away together.
+    pub blast_radius: BlastRadius,
+    /// Share of capacity that must stay, and be well by evidence.
+    pub min_healthy_capacity: f64,
+    /// Rest of a target after an action on it ended, seconds.
+    pub cooldown_s: u32,
+    /// Reversals of one target in an hour before a person is asked.
+    pub reversals_per_hour: usize,
+    /// Actions in an hour before a person is asked.
+    pub actions_per_hour: usize,
+    /// How long a kind that did harm only advises, seconds.
+    pub demote_s: u32,
+    /// How long a person's "no" about a target stands, seconds.
+    pub person_holds_s: u32,
+    /// How long a proposal waits for a person, seconds.
+    pub proposal_expires_s: u32,
+    /// Older evidence is none, milliseconds.
+    pub max_telemetry_age_ms: i64,
+    /// Seconds of quiet traffic before what needs a baseline may act alone.
+    pub learning_s: u64,
+    /// The life of an action.
+    pub lifecycle: LifecyclePolicy,
+}
+
+/// How far one kind of action may go.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KindPolicy {
+    /// Its own bound; the brain's mode is another.
+    pub mode: KindMode,
+    /// Below this probability of helping a person is asked.
+    pub threshold: f64,
+}
+
+/// The bound of one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KindMode {
+    /// Never.
+    Observe,
+    /// Ask.
+    Advise,
+    /// Act within the guard.
+    Auto,
+}
+
+impl KindMode {
+    /// As the mode it allows.
+    #[must_use]
+    pub fn bound(self) -> Mode {
+        match self {
+            Self::Observe => Mode::Observe,
+            Self::Advise => Mode::Advisory,
+            Self::Auto => Mode::Autonomous,
+        }
+    }
+}
+
+/// Shares of capacity, 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BlastRadius {
+    /// Of any one service.
+    pub service: f64,
+    /// Of all services together.
+    pub fleet: f64,
+}
+
+/// The life of an action.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LifecyclePolicy {
+    /// From the receipts to the measuring.
+    pub settle_ms: i64,
+    /// The fewest requests an effect is measured on.
+    pub verify_requests: u64,
+    /// The longest that is measured, seconds.
+    pub verify_max_s: u32,
+    /// From helping to the first probe, seconds; doubled with each failed one.
+    pub probe_after_s: u32,
+    /// The longest between probes, seconds.
+    pub probe_max_after_s: u32,
+    /// Of the endpoint's own share of traffic.
+    pub probe_share: f64,
+    /// Requests a probe is judged on.
+    pub probe_requests: u64,
+    /// After so many seconds fewer must do.
+    pub probe_max_s: u32,
+    /// Full traffic again before the case is left, seconds.
+    pub return_watch_s: u32,
+    /// Quiet for so long ends an incident, seconds.
+    pub close_after_s: u32,
+    /// Nothing is held longer without a new decision, seconds.
+    pub max_hold_s: u32,
+}
+
+impl Default for GuardPolicy {
+    fn default() -> Self {
+        Self {
+            version: 1,
+            kinds: BTreeMap::new(),
+            blast_radius: BlastRadius { service: 0.4, fleet: 0.34 },
+            min_healthy_capacity: 0.5,
+            cooldown_s: 10,
+            reversals_per_hour: 2,
+            actions_per_hour: 30,
+            demote_s: 3_600,
+            person_holds_s: 3_600,
+            proposal_expires_s: 600,
+            max_telemetry_age_ms: 5_000,
+            learning_s: 3_600,
+            lifecycle: LifecyclePolicy::default(),
+        }
+    }
+}
+
+impl Default for LifecyclePolicy {
+    fn default() -> Self {
+        Self {
+            settle_ms: 2_000,
+            verify_requests: 50,
+            verify_max_s: 20,
+            probe_after_s: 10,
+            probe_max_after_s: 300,
+            probe_share: 0.05,
+            probe_requests: 20,
+            probe_max_s: 30,
+            return_watch_s: 5,
+            close_after_s: 10,
+            max_hold_s: 3_600,
+        }
+    }
+}
+
+impl GuardPolicy {
+    /// The bound and threshold of a kind; one that is not listed asks.
+    #[must_use]
+    pub fn kind(&self, name: &str) -> KindPolicy {
+        let unlisted = KindPolicy { mode: KindMode::Advise, threshold: 1.0 };
+        self.kinds.get(name).copied().unwrap_or(unlisted)
+    }
+
+    pub(super) fn findings(&self) -> Findings {
+        let life = &self.lifecycle;
+        let mut found = out_of_range(&[
+            ("/version", f64::from(self.version), 1.0, 1.0),
+            ("/blast_radius/service", self.blast_radius.service, 0.0, 0.9),
+            ("/blast_radius/fleet", self.blast_radius.fleet, 0.0, 0.9),
+            ("/min_healthy_capacity", self.min_healthy_capacity, 0.0, 1.0),
+            ("/max_telemetry_age_ms", self.max_telemetry_age_ms as f64, 1_000.0, 600_000.0),
+            ("/lifecycle/settle_ms", life.settle_ms as f64, 0.0, 600_000.0),
+            ("/lifecycle/verify_max_s", f64::from(life.verify_max_s), 1.0, 3_600.0),
+            ("/lifecycle/probe_after_s", f64::from(life.probe_after_s), 1.0, 3_600.0),
+            ("/lifecycle/probe_max_after_s", f64::from(life.probe_max_after_s), 1.0, 86_400.0),
+            ("/lifecycle/probe_share", life.probe_share, 0.01, 1.0),
+            ("/lifecycle/probe_requests", life.probe_requests as f64, 1.0, 1e6),
+            ("/lifecycle/max_hold_s", f64::from(life.max_hold_s), 10.0, 86_400.0),
+        ]);
+        for (name, kind) in &self.kinds {
+            let path = format!("/kinds{}", protocol::document::pointer_step(name));
+            if !KINDS.contains(&name.as_str()) {
+                found.push((
+                    path.clone(),
+                    format!("there is no action {name:?}; known: {}", KINDS.join(", ")),
+                ));
+            }
+            found.extend(out_of_range(&[(&format!("{path}/threshold"), kind.threshold, 0.0, 1.0)]));
+        }
+        found
+    }
+}
+
+/// Whether there is an action kind of this name.
+#[must_use]
+pub fn is_kind(name: &str) -> bool {
+    KINDS.contains(&name)
+}

@@ -1,0 +1,114 @@
+//! `rules.yaml`.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Findings, out_of_range};
+use crate::domain::{CauseKind, Signal};
+
+/// What to do about it.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RulesPolicy {
+    /// Of this format; 1.
+    #[serde(default = "one")]
+    pub version: u32,
+    /// In order: the first that matches proposes.
+    pub rules: Vec<Rule>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// One diagnosis, one remedy.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// How it is called in audit and proposals.
+    pub name: String,
+    /// Which incidents it answers.
+    pub when: Condition,
+    /// What it proposes.
+    pub propose: Remedy,
+    /// How often the remedy cures a cause that was named rightly, 0 to 1.
+    #[serde(default = "usually")]
+    pub helps: f64,
+}
+
+fn usually() -> f64 {
+    0.9
+}
+
+/// Which incidents a rule answers: all of it must hold.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Condition {
+    /// The cause.
+    pub cause: CauseKind,
+    /// Any of these signals is in the evidence; empty: any at all.
+    #[serde(default)]
+    pub signals: Vec<Signal>,
+    /// The diagnosis is at least so sure.
+    #[serde(default)]
+    pub min_confidence: f64,
+    /// Requests in flight over the baseline's.
+    #[serde(default)]
+    pub min_in_flight_ratio: f64,
+}
+
+/// What a rule proposes; its target comes from the diagnosis, never from the rule.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Remedy {
+    /// Nothing: people are told, and later rules are not asked.
+    None,
+    /// Send no traffic to the endpoint.
+    EjectEndpoint {
+        /// Life of each lease.
+        lease_ms: u64,
+    },
+    /// Refuse a share of the requests.
+    ShedLoad {
+        /// Which share.
+        fraction: f64,
+        /// Life of each lease.
+        lease_ms: u64,
+    },
+}
+
+impl RulesPolicy {
+    pub(super) fn findings(&self) -> Findings {
+        let mut found = out_of_range(&[("/version", f64::from(self.version), 1.0, 1.0)]);
+        for (n, rule) in self.rules.iter().enumerate() {
+            if self.rules.iter().take(n).any(|earlier| earlier.name == rule.name) {
+                found.push((format!("/rules/{n}"), format!("there are two rules named {:?}", rule.name)));
+            }
+            found.extend(rule.findings(&format!("/rules/{n}")));
+        }
+        found
+    }
+}
+
+impl Rule {
+    fn findings(&self, path: &str) -> Findings {
+        let mut found = out_of_range(&[
+            (&format!("{path}/helps"), self.helps, 0.0, 1.0),
+            (&format!("{path}/when/min_confidence"), self.when.min_confidence, 0.0, 1.0),
+        ]);
+        let (fraction, lease_ms) = match self.propose {
+            Remedy::None => return found,
+            Remedy::EjectEndpoint { lease_ms } => (0.5, lease_ms),
+            Remedy::ShedLoad { fraction, lease_ms } => (fraction, lease_ms),
+        };
+        if matches!(self.propose, Remedy::EjectEndpoint { .. }) && self.when.cause != CauseKind::BadEndpoint {
+            let why = "eject_endpoint needs an endpoint: only the cause bad_endpoint has one".to_owned();
+            found.push((format!("{path}/propose"), why));
+        }
+        found.extend(out_of_range(&[
+            (&format!("{path}/propose/fraction"), fraction, 0.01, 0.9),
+            (&format!("{path}/propose/lease_ms"), lease_ms as f64, 3_000.0, 600_000.0),
+        ]));
+        found
+    }
+}

@@ -1,0 +1,177 @@
+//! What is normal for one service: learned from quiet seconds, winsorised, frozen in trouble.
+
+use protocol::latency::{Latency, MAX_INDEX};
+
+use super::series::{Sketch, Tally, share};
+
+/// Seconds that make one lesson; long enough that slow bursts show as overdispersion.
+const BLOCK_S: u64 = 10;
+/// A block further out than this many standard deviations counts as this far out.
+const WINSOR_SD: f64 = 4.0;
+const LEAST_SHARE: f64 = 5e-4;
+
+/// A share that is learned block by block, with how much more it varies than coin flips would.
+#[derive(Debug, Clone, Copy)]
+pub struct Rate {
+    share: f64,
+    /// Intra-class correlation of the beta-binomial: variance is `n p (1-p) (1 + (n-1) rho)`.
+    rho: f64,
+    blocks: f64,
+}
+
+impl Rate {
+    fn new(share: f64) -> Self {
+        Self { share, rho: 0.0, blocks: 0.0 }
+    }
+
+    /// What is normal; never quite zero, so that one failure is no wonder.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        self.share.max(LEAST_SHARE)
+    }
+
+    /// By how much the variance of `n` requests exceeds the binomial one; at least 1.
+    #[must_use]
+    pub fn overdispersion(&self, n: u64) -> f64 {
+        (1.0 + (n.saturating_sub(1)) as f64 * self.rho).max(1.0)
+    }
+
+    fn learn(&mut self, part: u64, n: u64, memory_blocks: f64) {
+        if n == 0 {
+            return;
+        }
+        self.blocks = (self.blocks + 1.0).min(memory_blocks);
+        let (n_f, p) = (n as f64, self.share());
+        let sd = (p * (1.0 - p) / n_f * self.overdispersion(n)).sqrt();
+        let seen =
+            if self.blocks < 3.0 { share(part, n) } else { share(part, n).clamp(0.0, p + WINSOR_SD * sd) };
+        let weight = 1.0 / self.blocks;
+        self.share += (seen - self.share) * weight;
+        if n > 1 && self.blocks >= 3.0 {
+            let surprise = (seen - p).powi(2) / (p * (1.0 - p) / n_f);
+            let rho = ((surprise - 1.0) / (n_f - 1.0)).clamp(-0.05, 1.0);
+            self.rho += (rho - self.rho) * weight;
+        }
+    }
+}
+
+/// The normal of one service.
+#[derive(Debug, Clone)]
+pub struct Baseline {
+    /// Share of failures.
+    pub errors: Rate,
+    /// Share of responses above [`Baseline::slow_index`].
+    pub slow: Rate,
+    sketch: Sketch,
+    slow_index: Option<i32>,
+    in_flight: f64,
+    block: (Tally, u64),
+    learned_s: u64,
+    memory_blocks: f64,
+}
+
+impl Baseline {
+    /// Nothing learned; what was learned `half_life_s` ago will count half.
+    #[must_use]
+    pub fn new(half_life_s: u32) -> Self {
+        let half_life_s = f64::from(half_life_s);
+        Self {
+            errors: Rate::new(0.0),
+            slow: Rate::new(0.01),
+            sketch: Sketch::new(half_life_s),
+            slow_index: None,
+            in_flight: 0.0,
+            block: (Tally::default(), 0),
+            learned_s: 0,
+            memory_blocks: half_life_s / std::f64::consts::LN_2 / BLOCK_S as f64,
+        }
+    }
+
+    /// Seconds of quiet traffic learned from.
+    #[must_use]
+    pub fn learned_s(&self) -> u64 {
+        self.learned_s
+    }
+
+    /// Above this bucket a response is slow: the baseline's p99. Nothing is slow before it is known.
+    #[must_use]
+    pub fn slow_index(&self) -> i32 {
+        self.slow_index.unwrap_or(MAX_INDEX)
+    }
+
+    /// The learned p90, for the peers' threshold.
+    #[must_use]
+    pub fn p90_index(&self) -> Option<i32> {
+        (self.learned_s >= 60).then(|| self.sketch.quantile_index(0.9)).flatten()
+    }
+
+    /// Requests in flight, usually.
+    #[must_use]
+    pub fn in_flight(&self) -> f64 {
+        self.in_flight
+    }
+
+    /// Latencies of a quiet second.
+    pub fn learn_latency(&mut self, second: i64, latency: &Latency) {
+        self.sketch.add(second, latency);
+    }
+
+    /// One quiet second is over.
+    pub fn learn_second(&mut self, tally: Tally, in_flight: u64) {
+        if tally.n == 0 {
+            return;
+        }
+        self.learned_s += 1;
+        let weight = (1.0 / self.learned_s as f64).max(1.0 / (self.memory_blocks * BLOCK_S as f64));
+        self.in_flight += (in_flight as f64 - self.in_flight) * weight;
+        self.block.0.add(tally);
+        self.block.1 += 1;
+        if self.block.1 < BLOCK_S {
+            return;
+        }
+        let (block, _) = std::mem::take(&mut self.block);
+        self.errors.learn(block.failed, block.n, self.memory_blocks);
+        if self.slow_index.is_some() {
+            self.slow.learn(block.slow, block.n, self.memory_blocks);
+        }
+        // A threshold that moved a little each block would make exceedances incomparable.
+        if self.learned_s.is_multiple_of(60) {
+            self.slow_index = self.sketch.quantile_index(0.99);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quiet(baseline: &mut Baseline, seconds: u64, failed: impl Fn(u64) -> u64) {
+        for second in 0..seconds {
+            baseline.learn_second(Tally { n: 200, failed: failed(second), slow: 2 }, 4);
+        }
+    }
+
+    #[test]
+    fn a_steady_share_is_learned_without_overdispersion() {
+        let mut baseline = Baseline::new(600);
+        quiet(&mut baseline, 1_000, |_| 2);
+        assert!((baseline.errors.share() - 0.01).abs() < 1e-3);
+        assert!(baseline.errors.overdispersion(2_000) < 1.01);
+        assert_eq!(baseline.learned_s(), 1_000);
+    }
+
+    #[test]
+    fn bursts_are_learned_as_overdispersion() {
+        let mut baseline = Baseline::new(600);
+        quiet(&mut baseline, 1_000, |s| if (s / 10) % 2 == 0 { 6 } else { 0 });
+        assert!(baseline.errors.overdispersion(2_000) > 3.0, "{}", baseline.errors.overdispersion(2_000));
+    }
+
+    #[test]
+    fn one_bad_block_moves_the_baseline_only_a_little() {
+        let mut baseline = Baseline::new(600);
+        quiet(&mut baseline, 600, |_| 2);
+        quiet(&mut baseline, 10, |_| 200);
+        assert!(baseline.errors.share() < 0.013, "{}", baseline.errors.share());
+    }
+}

@@ -1,0 +1,178 @@
+//! Observe: windows become a picture of the mesh. Bounded in series, deterministic, without a clock.
+//!
+//! Three kinds of silence are kept apart, and none is a fault: a service without requests (its
+//! proxies still report), a service without telemetry (they do not), a proxy that is lost.
+
+mod baseline;
+mod series;
+mod service;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use protocol::telemetry::Window;
+use sha2::{Digest, Sha256};
+
+pub use baseline::{Baseline, Rate};
+pub use series::{RING_S, Ring, Sketch, Tally, share};
+pub use service::{Endpoint, Moment, Service};
+
+use crate::policies::DetectionPolicy;
+
+/// Windows remembered by name, so that an incident can say what it was judged from.
+const MAX_TRACE: usize = 4_096;
+/// How long a contradiction keeps a service in doubt.
+const DOUBT_MS: i64 = 10_000;
+/// A proxy not heard of for so long is forgotten.
+const FORGET_MS: i64 = 3_600_000;
+const MAX_PROXIES: usize = 4_096;
+/// A window may begin so long after now, clocks being what they are, milliseconds.
+const AHEAD_MS: i64 = 10_000;
+/// 1970 to 9999: nothing else is a time, and arithmetic on it stays far from overflow.
+const PLAUSIBLE_MS: std::ops::Range<i64> = 0..253_402_300_800_000;
+
+/// What is known of one proxy.
+#[derive(Debug, Clone, Default)]
+pub struct Reporter {
+    /// End of its newest window.
+    pub last_window_ms: i64,
+    /// Windows of it that were not taken.
+    pub refused: u64,
+}
+
+/// The mesh, as the windows show it.
+#[derive(Debug, Default)]
+pub struct MeshState {
+    /// By name.
+    pub services: BTreeMap<String, Service>,
+    /// By id.
+    pub proxies: BTreeMap<String, Reporter>,
+    /// Windows whose numbers contradicted themselves.
+    pub quarantined: u64,
+    /// Cells beyond the bound on series.
+    pub overflowed: u64,
+    /// The newest second seen.
+    pub second: i64,
+    series: usize,
+    trace: VecDeque<(i64, String)>,
+}
+
+impl MeshState {
+    /// Takes one window in, or refuses it whole when it contradicts itself.
+    pub fn observe(&mut self, window: &Window, now_ms: i64, policy: &DetectionPolicy) {
+        let at = moment(window);
+        if !self.proxies.contains_key(&window.proxy) && self.proxies.len() >= MAX_PROXIES {
+            self.overflowed += 1;
+            return;
+        }
+        let proxy = self.proxies.entry(window.proxy.clone()).or_default();
+        // One clock that is far ahead must not make all others look late.
+        let impossible = !PLAUSIBLE_MS.contains(&window.start_ms) || window.start_ms > now_ms + AHEAD_MS;
+        if impossible || window.cells.iter().any(|cell| cell.contradiction().is_some()) {
+            proxy.refused += 1;
+            self.quarantined += 1;
+            if !impossible {
+                self.doubt(window, at.end_ms);
+            }
+            return;
+        }
+        proxy.last_window_ms = proxy.last_window_ms.max(at.end_ms);
+        self.second = self.second.max(at.second);
+        self.remember(window, at.end_ms);
+        for cell in &window.cells {
+            self.observe_cell(cell, &window.proxy, at, policy);
+        }
+    }
+
+    fn observe_cell(
+        &mut self,
+        cell: &protocol::telemetry::Cell,
+        proxy: &str,
+        at: Moment,
+        policy: &DetectionPolicy,
+    ) {
+        let known =
+            self.services.get(&cell.service).is_some_and(|s| s.endpoints.contains_key(&cell.endpoint));
+        if !known {
+            if self.series >= policy.max_series {
+                self.overflowed += 1;
+                return;
+            }
+            self.series += 1;
+        }
+        if !self.services.contains_key(&cell.service) {
+            self.services.insert(cell.service.clone(), Service::new(policy));
+        }
+        if let Some(service) = self.services.get_mut(&cell.service) {
+            service.observe(cell, proxy, at, i64::from(policy.warmup_s) * 1_000);
+        }
+    }
+
+    fn doubt(&mut self, window: &Window, end_ms: i64) {
+        for cell in &window.cells {
+            if let Some(service) = self.services.get_mut(&cell.service) {
+                service.doubted_until_ms = service.doubted_until_ms.max(end_ms + DOUBT_MS);
+            }
+        }
+    }
+
+    fn remember(&mut self, window: &Window, end_ms: i64) {
+        let (mut requests, mut failed) = (0u64, 0u64);
+        for cell in &window.cells {
+            requests = requests.saturating_add(cell.requests);
+            failed = failed.saturating_add(cell.failures());
+        }
+        let name = format!("{}/{}/{} {requests} {failed}", window.proxy, window.boot, window.seq);
+        self.trace.push_back((end_ms, name));
+        let old = |front: Option<&(i64, String)>| front.is_some_and(|(ms, _)| ms + RING_S * 1_000 < end_ms);
+        while self.trace.len() > MAX_TRACE || old(self.trace.front()) {
+            self.trace.pop_front();
+        }
+    }
+
+    /// SHA-256 over the windows since `since_ms`, by name and sums: which they were can be proven later.
+    #[must_use]
+    pub fn windows_digest(&self, since_ms: i64) -> String {
+        let mut digest = Sha256::new();
+        for (_, name) in self.trace.iter().filter(|(end_ms, _)| *end_ms > since_ms) {
+            digest.update(name.as_bytes());
+            digest.update(b"\n");
+        }
+        hex::encode(digest.finalize())
+    }
+
+    /// Milliseconds since the newest window of any proxy that reports `service`; `None`: nobody ever did.
+    #[must_use]
+    pub fn telemetry_age_ms(&self, service: &str, now_ms: i64) -> Option<i64> {
+        let reporters = &self.services.get(service)?.reporters;
+        let newest = reporters.keys().filter_map(|p| self.proxies.get(p)).map(|p| p.last_window_ms).max()?;
+        Some((now_ms - newest).max(0))
+    }
+
+    /// Learns from what is quiet, resets what counts as slow, and forgets who is gone.
+    pub fn settle(&mut self, now_ms: i64, policy: &DetectionPolicy) {
+        let second = self.second;
+        for service in self.services.values_mut() {
+            service.learn(second);
+            service.set_peer_slow_index(second, &policy.peers);
+        }
+        self.forget(now_ms);
+    }
+
+    fn forget(&mut self, now_ms: i64) {
+        let recent = |ms: i64| ms + FORGET_MS > now_ms;
+        self.proxies.retain(|_, proxy| recent(proxy.last_window_ms));
+        for service in self.services.values_mut() {
+            service.endpoints.retain(|_, endpoint| recent(endpoint.traffic_ms));
+            service.callers.retain(|_, ms| recent(*ms));
+            service.reporters.retain(|_, ms| recent(*ms));
+        }
+        self.services.retain(|_, service| !service.endpoints.is_empty());
+        self.series = self.services.values().map(|s| s.endpoints.len()).sum();
+    }
+}
+
+fn moment(window: &Window) -> Moment {
+    let end_ms = window.end_ms();
+    let middle = window.start_ms.saturating_add(i64::from(window.duration_ms) / 2);
+    Moment { start_ms: window.start_ms, end_ms, second: middle.div_euclid(1_000) }
+}

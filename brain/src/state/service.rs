@@ -1,0 +1,226 @@
+//! One service as the windows show it: its endpoints, its callers, its normal.
+
+use std::collections::BTreeMap;
+
+use protocol::latency::{MAX_INDEX, index_of, value_of};
+use protocol::telemetry::Cell;
+
+use super::baseline::Baseline;
+use super::series::{Ring, Sketch, Tally};
+use crate::detection::{Cusum, Dispersion};
+use crate::policies::{DetectionPolicy, PeerPolicy};
+
+/// Half-life of "lately", seconds: what people see as the last ten seconds.
+const LATELY_S: f64 = 7.0;
+/// The most proxies whose views of one endpoint are kept apart.
+const MAX_REPORTERS: usize = 16;
+/// A witness's memory fades by this factor a window: it is about the last few seconds.
+const WITNESS_FADE: f64 = 0.6;
+/// An endpoint without traffic for so long is cold again, milliseconds.
+const COLD_AFTER_MS: i64 = 10_000;
+
+/// One endpoint.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// Version label, as last reported.
+    pub version: String,
+    /// Attempts by second: requests that ended here and those retried elsewhere.
+    pub ring: Ring,
+    /// Attempts since detection last looked.
+    pub fresh: Tally,
+    /// Latencies, lately.
+    pub sketch: Sketch,
+    /// Evidence that it fails more than its siblings.
+    pub errors: Cusum,
+    /// Evidence that it is slower than its siblings.
+    pub latency: Cusum,
+    /// By proxy, what that proxy saw, fading: proxies that disagree are a contradiction.
+    pub reporters: BTreeMap<String, (f64, f64)>,
+    /// End of the newest window with traffic.
+    pub traffic_ms: i64,
+    /// Until then nothing it does is held against it.
+    pub graced_until_ms: i64,
+}
+
+impl Endpoint {
+    fn new(version: &str, graced_until_ms: i64) -> Self {
+        Self {
+            version: version.to_owned(),
+            ring: Ring::default(),
+            fresh: Tally::default(),
+            sketch: Sketch::new(LATELY_S),
+            errors: Cusum::default(),
+            latency: Cusum::default(),
+            reporters: BTreeMap::new(),
+            traffic_ms: graced_until_ms,
+            graced_until_ms,
+        }
+    }
+
+    /// Forgets all evidence against it, and looks away until `until_ms`.
+    pub fn grace(&mut self, until_ms: i64) {
+        self.errors = Cusum::default();
+        self.latency = Cusum::default();
+        self.fresh = Tally::default();
+        self.reporters.clear();
+        self.graced_until_ms = until_ms;
+    }
+}
+
+/// One service.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// By `ADDRESS:PORT`.
+    pub endpoints: BTreeMap<String, Endpoint>,
+    /// Who calls it: end of the newest window that says so.
+    pub callers: BTreeMap<String, i64>,
+    /// Which proxies report it: end of their newest window that does.
+    pub reporters: BTreeMap<String, i64>,
+    /// Client-visible requests by second; slow against the baseline's p99.
+    pub ring: Ring,
+    /// Highest sum of requests in flight, by second (in `n`).
+    pub in_flight: Ring,
+    /// Its normal.
+    pub baseline: Baseline,
+    /// How unevenly failures fall on endpoints in quiet times.
+    pub error_dispersion: Dispersion,
+    /// How unevenly slow responses do.
+    pub slow_dispersion: Dispersion,
+    /// Above this bucket an endpoint's response counts as slow.
+    pub peer_slow_index: i32,
+    /// The last second whose lesson was learned.
+    pub learned_second: i64,
+    /// Until then its telemetry is in doubt: some of it contradicted itself.
+    pub doubted_until_ms: i64,
+    /// Until then its baseline does not learn.
+    pub frozen_until_ms: i64,
+}
+
+impl Service {
+    /// Nothing seen yet.
+    #[must_use]
+    pub fn new(policy: &DetectionPolicy) -> Self {
+        Self {
+            endpoints: BTreeMap::new(),
+            callers: BTreeMap::new(),
+            reporters: BTreeMap::new(),
+            ring: Ring::default(),
+            in_flight: Ring::default(),
+            baseline: Baseline::new(policy.service.half_life_s),
+            error_dispersion: Dispersion::default(),
+            slow_dispersion: Dispersion::default(),
+            peer_slow_index: MAX_INDEX,
+            learned_second: i64::MIN,
+            doubted_until_ms: i64::MIN,
+            frozen_until_ms: i64::MIN,
+        }
+    }
+
+    /// Counts one cell of a window of `proxy` that ended at `end_ms`.
+    pub fn observe(&mut self, cell: &Cell, proxy: &str, at: Moment, warmup_ms: i64) {
+        if let Some(caller) = Some(&cell.caller).filter(|c| !c.is_empty() && self.callers.len() < 256) {
+            self.callers.insert(caller.clone(), at.end_ms);
+        }
+        if self.reporters.len() < 256 || self.reporters.contains_key(proxy) {
+            self.reporters.insert(proxy.to_owned(), at.end_ms);
+        }
+        let slow = cell.latency.count_above(self.baseline.slow_index());
+        let failed = cell.failures();
+        self.ring.add(at.second, Tally { n: cell.requests, failed, slow });
+        self.in_flight.add(at.second, Tally { n: cell.in_flight_max, ..Tally::default() });
+        if at.end_ms > self.frozen_until_ms {
+            self.baseline.learn_latency(at.second, &cell.latency);
+        }
+        self.observe_endpoint(cell, proxy, at, warmup_ms);
+    }
+
+    fn observe_endpoint(&mut self, cell: &Cell, proxy: &str, at: Moment, warmup_ms: i64) {
+        let tally = Tally {
+            n: cell.requests.saturating_add(cell.retries),
+            failed: cell.failures().saturating_add(cell.retries),
+            slow: cell.latency.count_above(self.peer_slow_index),
+        };
+        let graced = at.start_ms + warmup_ms;
+        let endpoint = self
+            .endpoints
+            .entry(cell.endpoint.clone())
+            .or_insert_with(|| Endpoint::new(&cell.version, graced));
+        if endpoint.version != cell.version {
+            endpoint.version.clone_from(&cell.version);
+            endpoint.grace(graced);
+        }
+        endpoint.ring.add(at.second, tally);
+        endpoint.sketch.add(at.second, &cell.latency);
+        if tally.n == 0 {
+            return;
+        }
+        if at.start_ms - endpoint.traffic_ms > COLD_AFTER_MS {
+            endpoint.latency = Cusum::default();
+            endpoint.graced_until_ms = endpoint.graced_until_ms.max(at.start_ms + 1_000);
+        }
+        endpoint.traffic_ms = endpoint.traffic_ms.max(at.end_ms);
+        if at.start_ms < endpoint.graced_until_ms {
+            return;
+        }
+        endpoint.fresh.add(tally);
+        if endpoint.reporters.len() < MAX_REPORTERS || endpoint.reporters.contains_key(proxy) {
+            let seen = endpoint.reporters.entry(proxy.to_owned()).or_default();
+            seen.0 = seen.0 * WITNESS_FADE + tally.n as f64;
+            seen.1 = seen.1 * WITNESS_FADE + tally.failed as f64;
+        }
+    }
+
+    /// Sets what counts as slow for the next windows: so many times the middle endpoint's p90 (the
+    /// lower middle, so that of two the faster one sets it), and no less than the baseline's.
+    pub fn set_peer_slow_index(&mut self, second: i64, policy: &PeerPolicy) {
+        let mut p90s: Vec<i32> = self
+            .endpoints
+            .values()
+            .filter(|e| e.sketch.weight(second) >= 5.0)
+            .filter_map(|e| e.sketch.quantile_index(0.9))
+            .collect();
+        p90s.sort_unstable();
+        let Some(middle) = p90s.get(p90s.len().saturating_sub(1) / 2).copied() else { return };
+        let reference_us = value_of(middle.max(self.baseline.p90_index().unwrap_or(0)));
+        let slow_us = (reference_us * policy.slow_factor).max(reference_us + policy.slow_margin_ms * 1_000.0);
+        self.peer_slow_index = index_of(slow_us as u64);
+    }
+
+    /// All attempts of `from..=to`, over all endpoints.
+    #[must_use]
+    pub fn attempts(&self, from: i64, to: i64) -> Tally {
+        let mut sum = Tally::default();
+        self.endpoints.values().for_each(|e| sum.add(e.ring.sum(from, to)));
+        sum
+    }
+
+    /// Requests in flight lately over the baseline's; 1 before there is one.
+    #[must_use]
+    pub fn in_flight_ratio(&self, second: i64) -> f64 {
+        let lately = (second - 2..=second).map(|s| self.in_flight.at(s).n).max().unwrap_or(0) as f64;
+        if self.baseline.in_flight() < 1.0 { 1.0 } else { lately / self.baseline.in_flight() }
+    }
+
+    /// Learns from every second that is over, when all is quiet.
+    pub fn learn(&mut self, now_second: i64) {
+        let last = now_second - 3;
+        let first = self.learned_second.max(last - 30) + 1;
+        for second in first..=last {
+            if second * 1_000 > self.frozen_until_ms {
+                self.baseline.learn_second(self.ring.at(second), self.in_flight.at(second).n);
+            }
+        }
+        self.learned_second = self.learned_second.max(last);
+    }
+}
+
+/// When a window was.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// Its start.
+    pub start_ms: i64,
+    /// The instant just after it.
+    pub end_ms: i64,
+    /// The second its middle lies in.
+    pub second: i64,
+}
