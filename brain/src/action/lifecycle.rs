@@ -37,7 +37,7 @@ struct Lease {
     action: Action,
     holders: BTreeMap<String, Holder>,
     removing: Option<String>,
-    told_ms: i64,
+    told_ms: Option<i64>,
 }
 
 /// All actions, live and ended.
@@ -81,7 +81,7 @@ impl Leases {
         let names = proxies.iter().map(|(id, _)| id.clone()).collect();
         out.events.push((self.me(), Event::Intent { action: action.clone(), proxies: names }));
         let holders = proxies.iter().map(|(id, boot)| (id.clone(), Holder::new(boot))).collect();
-        let mut lease = Lease { action, holders, removing: None, told_ms: now_ms };
+        let mut lease = Lease { action, holders, removing: None, told_ms: None };
         put_where_due(&mut lease, self.epoch, now_ms, out);
         self.live.insert(lease.action.id.clone(), lease);
     }
@@ -231,9 +231,11 @@ fn send(lease: &mut Lease, what: Sent, epoch: u64, now_ms: i64, out: &mut TickOu
     }
 }
 
+/// The first renewal is told at once: it is the proof that the lease is kept alive.
 fn tell_renewal(lease: &mut Lease, brain_id: &str, now_ms: i64, out: &mut TickOutput) {
-    if lease.action.renewals > 0 && now_ms - lease.told_ms >= TELL_RENEWAL_MS {
-        lease.told_ms = now_ms;
+    let due = lease.told_ms.is_none_or(|told_ms| now_ms - told_ms >= TELL_RENEWAL_MS);
+    if lease.action.renewals > 0 && due {
+        lease.told_ms = Some(now_ms);
         out.events.push((brain_actor(brain_id), Event::Renewed { action: lease.action.clone() }));
     }
 }
