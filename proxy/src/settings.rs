@@ -19,6 +19,7 @@ mod precedence;
 mod routes;
 mod services;
 
+pub use crate::config::SAMPLE;
 pub use document::{DEFAULT_DATA_DIR, Given};
 pub use services::MAX_WEIGHT;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use protocol::document::{Document, MAX_DOCUMENT_BYTES, Report};
 
-use crate::config::SAMPLE;
+use crate::settings::SAMPLE;
 use crate::settings::{Given, Settings};
 
 /// Asked at the start, and again with every reload.

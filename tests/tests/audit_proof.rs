@@ -69,7 +69,7 @@ async fn tampering_is_found_and_the_first_bad_record_is_named() -> Result<()> {
         ("UPDATE audit SET data = replace(data, 'observe', 'autonomous') WHERE seq = 2", "2"),
         ("UPDATE audit SET at = '2020-01-01T00:00:00Z' WHERE seq = 3", "3"),
         ("UPDATE audit SET actor = replace(actor, 'operator', 'somebody') WHERE seq = 2", "2"),
-        ("DELETE FROM audit WHERE seq = 3", "4"),
+        ("DELETE FROM audit WHERE seq = 3", "3"),
     ];
     for (lie, first_bad) in lies {
         let dir = tempfile::tempdir()?;
