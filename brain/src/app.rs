@@ -78,6 +78,7 @@ pub struct App {
     service: Ingest,
     routes: axum::Router,
     control: ControlLoop,
+    least_confidence: f64,
     store: AuditStore,
     inbox: Inbox,
     client: ActionClient,
@@ -94,7 +95,8 @@ impl App {
     /// # Errors
     /// [`AppError`], with nothing left running.
     pub async fn build(settings: Settings) -> Result<Self, AppError> {
-        let policies = policy_files::load_or_shipped(&settings.policies_dir)?;
+        let least = settings.least_confidence;
+        let policies = policy_files::load_or_shipped(&settings.policies_dir)?.with_least_confidence(least);
         let (targets, mesh_token) = read_tokens(&settings)?;
         let api_token = own_token(&settings.api.token_path, "API")?;
         let telemetry_token = own_token(&settings.telemetry.token_path, "telemetry")?;
@@ -139,6 +141,7 @@ impl App {
             service: Ingest::new(telemetry_token, proxies, windows_in, metrics, stop.clone()),
             routes: router(state),
             control,
+            least_confidence: least,
             store,
             inbox,
             client,
@@ -168,7 +171,13 @@ impl App {
         // The loop stops after its sources: what they took is still judged and recorded.
         let stop_loop = CancellationToken::new();
         let Shared { fleet, proxies, metrics, .. } = self.shared.clone();
-        let runtime = Runtime::new(turns(self.control), self.store, self.inbox, self.client, self.shared);
+        let runtime = Runtime::new(
+            turns(self.control, self.least_confidence),
+            self.store,
+            self.inbox,
+            self.client,
+            self.shared,
+        );
         let mut tasks = JoinSet::new();
         tasks.spawn(named("API", serve_api(self.api, self.routes, stop.clone())));
         tasks.spawn(named("telemetry listener", serve_telemetry(self.telemetry, self.service, stop.clone())));
@@ -204,10 +213,10 @@ impl App {
 }
 
 /// The control loop as the runtime calls it.
-fn turns(mut control: ControlLoop) -> impl FnMut(Turn) -> (TickOutput, View) + Send {
+fn turns(mut control: ControlLoop, least_confidence: f64) -> impl FnMut(Turn) -> (TickOutput, View) + Send {
     move |turn| {
         if let Some(policies) = turn.policies {
-            control.set_policies(policies);
+            control.set_policies(policies.with_least_confidence(least_confidence));
         }
         if let Some(epoch) = turn.epoch {
             control.set_epoch(epoch);

@@ -7,7 +7,7 @@ use axum::routing::get;
 
 use crate::api::Api;
 
-const PAGE: &str = include_str!("../console/index.html");
+const PAGE: &str = include_str!("../../console/index.html");
 /// The page runs its own script and style and talks to where it came from; nothing else.
 const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; \
      frame-ancestors 'none'; base-uri 'none'; form-action 'none'";

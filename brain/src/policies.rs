@@ -52,6 +52,13 @@ impl Policies {
             guard: read(text("guard.yaml", GUARD), GuardPolicy::findings)?,
         })
     }
+
+    /// These policies, with nothing done alone below `least` (`advisor.decision_threshold`), 0 to 1.
+    #[must_use]
+    pub fn with_least_confidence(mut self, least: f64) -> Self {
+        self.guard.raise_thresholds(least);
+        self
+    }
 }
 
 fn shipped_name(file: &str) -> &'static str {
@@ -101,6 +108,13 @@ mod tests {
             GuardPolicy { kinds: shipped.guard.kinds.clone(), ..GuardPolicy::default() }
         );
         assert_eq!(shipped.rules.rules.len(), 2);
+    }
+
+    #[test]
+    fn a_decision_threshold_raises_every_kind_and_lowers_none() {
+        let raised = Policies::shipped().unwrap().with_least_confidence(0.9).guard;
+        assert!((raised.kind("eject_endpoint").threshold - 0.9).abs() < 1e-12);
+        assert!((raised.kind("promote_canary").threshold - 0.99).abs() < 1e-12);
     }
 
     #[test]

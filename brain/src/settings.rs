@@ -32,6 +32,8 @@ pub struct Settings {
     pub proxies: BTreeMap<String, ProxySettings>,
     /// The token for every other proxy.
     pub mesh_token_path: Option<PathBuf>,
+    /// Nothing is done alone below this probability, whatever the policies say.
+    pub least_confidence: f64,
 }
 
 /// One listening socket and its token.
@@ -98,6 +100,7 @@ impl Settings {
             policies_dir: config.policies_dir.unwrap_or_else(|| "./policies".into()),
             proxies: overrides(config.proxies, &mut findings),
             mesh_token_path: config.mesh_token_path,
+            least_confidence: config.advisor.decision_threshold.unwrap_or(0.0),
             data_dir,
         };
         let (api, telemetry) = (settings.api.address, settings.telemetry.address);
@@ -165,12 +168,8 @@ fn check_advisor(advisor: &Advisor, findings: &mut Findings) {
             "the advisor is not carried out by this build; set provider: none".to_owned(),
         ));
     }
-    if let Some(threshold) = advisor.decision_threshold {
-        let message = if (0.0..=1.0).contains(&threshold) {
-            "without an advisor this does nothing: set the threshold of each action kind in guard.yaml".into()
-        } else {
-            format!("a threshold is a probability from 0 to 1, not {threshold}")
-        };
+    if let Some(threshold) = advisor.decision_threshold.filter(|t| !(0.0..=1.0).contains(t)) {
+        let message = format!("a threshold is a probability from 0 to 1, not {threshold}");
         findings.push(("/advisor/decision_threshold".to_owned(), message));
     }
 }
@@ -214,6 +213,13 @@ mod tests {
     }
 
     #[test]
+    fn the_shipped_sample_says_the_defaults() {
+        let sample = Settings::from_text("brain.yaml", include_str!("../../config/brain.yaml")).unwrap();
+        let defaults = Settings::from_text("brain.yaml", "").unwrap();
+        assert_eq!(format!("{sample:?}"), format!("{defaults:?}"));
+    }
+
+    #[test]
     fn the_contract_sample_loads() {
         let text = r#"
 api: { bind_address: 127.0.0.1, port: 7070, token_path: /run/a }
@@ -239,7 +245,7 @@ advisor: { provider: none, model: m, base_url: "http://x", api_key_path: /run/k 
     #[test]
     fn several_impossible_values_are_reported_together() {
         let text = "api: { bind_address: localhost, port: 9 }\nproxies:\n  - { id: p1, admin: \"ftp://x\" }\n  \
-                    - { id: \"a b\", admin: \"http://u:p@h/\" }\nadvisor:\n  provider: openai\n  decision_threshold: 0.8\n";
+                    - { id: \"a b\", admin: \"http://u:p@h/\" }\nadvisor:\n  provider: openai\n  decision_threshold: 80\n";
         let report = Settings::from_text("brain.yaml", text).unwrap_err();
         insta::assert_snapshot!(report.to_string());
     }

@@ -1,10 +1,12 @@
 //! `lightsout demo --once`: the whole night, unattended.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tests::binary;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
 async fn demo(arguments: &[&str]) -> Result<(Option<i32>, String)> {
@@ -24,6 +26,35 @@ async fn the_demo_mends_a_gray_endpoint_and_tells_the_story() -> Result<()> {
     for part in ["incident_opened", "eject_endpoint", "intact", "with the brain", "without"] {
         assert!(text.contains(part), "{part:?} is missing from:\n{text}");
     }
+    Ok(())
+}
+
+/// What the demo prints for the person at the other terminal, taken at its word.
+const WAITS: &str = "it waits for you: lightsout ";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_advisory_mode_the_demo_waits_for_the_command_it_prints() -> Result<()> {
+    let mut command = Command::new(binary("lightsout"));
+    command.args(["demo", "--once", "--api-port", "0", "--mode", "advisory", "--no-comparison"]);
+    let mut demo = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true).spawn()?;
+    let mut lines = BufReader::new(demo.stdout.take().context("no standard output")?).lines();
+    let mut text = String::new();
+    let told = tokio::time::timeout(Duration::from_secs(240), async {
+        while let Some(line) = lines.next_line().await? {
+            if let Some((_, verb)) = line.split_once(WAITS) {
+                assert!(!text.contains("took act-"), "it acted before anybody approved:\n{text}");
+                let arguments: Vec<&str> = verb.split_whitespace().collect();
+                let approved = Command::new(binary("lightsout")).args(arguments).output().await?;
+                assert!(approved.status.success(), "{}", String::from_utf8_lossy(&approved.stderr));
+            }
+            text.push_str(&line);
+            text.push('\n');
+        }
+        anyhow::Ok(demo.wait().await?)
+    });
+    let status = told.await.context("the demo did not end")??;
+    assert!(text.contains(WAITS) && text.contains("nothing was done before a person approved"), "{text}");
+    assert_eq!(status.code(), Some(0), "{text}");
     Ok(())
 }
 

@@ -218,7 +218,11 @@ async fn a_drain_finishes_what_is_on_its_way_and_exits_0() -> Result<()> {
 async fn with_ai_enabled_and_no_brain_configured_it_starts_its_own() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let origins = Origin::start_many(1).await?;
-    let config = proxy_config(dir.path(), &origins, "ai: { data_dir: own-brain }\n")?;
+    let config = proxy_config(
+        dir.path(),
+        &origins,
+        "ai: { data_dir: own-brain, provider: openai, model: gpt-4, decision_threshold: 0.8 }\n",
+    )?;
     std::fs::write(dir.path().join("proxy.yaml"), config)?;
     let arguments = ["start", "--config", "proxy.yaml", "--ai-enabled"];
     let mut proxy = Running::start("sidecar-proxy", &arguments, dir.path()).await?;

@@ -19,6 +19,13 @@ pub enum Fault {
     None,
 }
 
+impl Fault {
+    /// As it is written on the command line.
+    pub fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
 /// The sick service.
 pub const SICK_SERVICE: &str = "cart";
 /// Which of its endpoints, from 0.

@@ -21,6 +21,8 @@ pub struct Mesh {
     proxies: Vec<Process>,
     brain: Option<Process>,
     cart_control: String,
+    /// Where the run keeps its files, the brain's among them.
+    pub dir: PathBuf,
     /// Where users knock.
     pub front_door: String,
     /// The brain's API, where there is a brain.
@@ -71,6 +73,7 @@ impl Mesh {
         let cart = &origins[1];
         let sick = cart.address("endpoints")?.split(',').nth(SICK_ENDPOINT);
         Ok(Self {
+            dir: dir.to_owned(),
             cart_control: format!("http://{}", cart.address("control")?),
             sick_endpoint: sick.context("cart has too few endpoints")?.to_owned(),
             cart_admin: format!("http://{}", proxies[1].address("admin")?),
@@ -87,9 +90,7 @@ impl Mesh {
     /// # Errors
     /// When the origin does not take it.
     pub async fn set_fault(&self, fault: Fault) -> Result<()> {
-        let name = serde_json::to_value(fault)?;
-        let name = name.as_str().unwrap_or("none");
-        let url = format!("{}/fault/{SICK_ENDPOINT}/{name}", self.cart_control);
+        let url = format!("{}/fault/{SICK_ENDPOINT}/{}", self.cart_control, fault.name());
         reqwest::Client::new().post(url).send().await?.error_for_status()?;
         Ok(())
     }

@@ -90,9 +90,9 @@ impl Stage {
             return Ok((sick_at, self.traffic.began.elapsed()));
         }
         self.mesh.set_fault(args.fault).await?;
-        self.view.say(&format!("{} falls sick: {:?}", self.mesh.sick_endpoint, args.fault));
+        self.view.say(&format!("{} falls sick: {}", self.mesh.sick_endpoint, args.fault.name()));
         if brain == Brain::On && args.mode == Mode::Advisory {
-            self.wait(APPROVAL_WITHIN, |lines| lines.iter().any(|l| l.kind == "receipt")).await?;
+            self.wait_for_a_person().await?;
         }
         self.wait(SICK_FOR, |_| false).await?;
         self.mesh.set_fault(Fault::None).await?;
@@ -102,6 +102,19 @@ impl Stage {
             self.wait(RETURN_WITHIN, |lines| lines.iter().any(|l| l.kind == "incident_closed")).await?;
         }
         Ok((sick_at, well_at))
+    }
+
+    /// Until somebody approves in another terminal, and the proxy has taken it.
+    async fn wait_for_a_person(&mut self) -> Result<()> {
+        self.wait(APPROVAL_WITHIN, |lines| lines.iter().any(|l| l.kind == "proposal")).await?;
+        let lines = self.feed.iter().flat_map(|feed| &feed.lines);
+        let proposal =
+            lines.map(|l| l.text("/proposal/id")).find(|id| !id.is_empty()).unwrap_or("ID").to_owned();
+        let api = self.mesh.api.clone().unwrap_or_default();
+        let dir = self.mesh.dir.display();
+        self.view
+            .say(&format!("it waits for you: lightsout approve {proposal} --url {api} --data-dir {dir}"));
+        self.wait(APPROVAL_WITHIN, |lines| lines.iter().any(|l| l.kind == "receipt")).await
     }
 
     /// Lets time pass, looking and drawing, until it is over or `enough` has been seen.

@@ -39,8 +39,7 @@ impl View {
     /// A view for a run of `args`, with or without the brain.
     pub fn new(args: &DemoArgs, brain: Brain) -> Self {
         let term = Term::stdout();
-        let fault = clap::ValueEnum::to_possible_value(&args.fault);
-        let fault = fault.map(|f| f.get_name().to_owned()).unwrap_or_default();
+        let fault = args.fault.name();
         let who = match brain {
             Brain::On => format!("brain on, {:?}", args.mode).to_lowercase(),
             Brain::Off => "brain off".to_owned(),

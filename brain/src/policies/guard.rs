@@ -176,6 +176,11 @@ impl GuardPolicy {
         self.kinds.get(name).copied().unwrap_or(unlisted)
     }
 
+    /// No kind acts alone below this probability, whatever its own threshold says.
+    pub(super) fn raise_thresholds(&mut self, least: f64) {
+        self.kinds.values_mut().for_each(|kind| kind.threshold = kind.threshold.max(least));
+    }
+
     pub(super) fn findings(&self) -> Findings {
         let life = &self.lifecycle;
         let mut found = out_of_range(&[
