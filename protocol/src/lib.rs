@@ -4,6 +4,7 @@
 //! reads the file and passes its text; a caller reads the clock and passes the instant.
 
 pub mod action;
+pub mod canonical;
 pub mod document;
 pub mod id;
 pub mod latency;

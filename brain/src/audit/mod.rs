@@ -3,7 +3,6 @@
 //! Intent is durable here before an action is sent, its outcome after: no audit, no action. Only this
 //! folder knows SQL. Absent: judgement of any kind; records are written as the control loop states them.
 
-pub mod canonical;
 mod chain;
 mod query;
 mod record;

@@ -6,11 +6,11 @@ use std::time::Duration;
 use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
 use protocol::action::Items;
+use protocol::canonical;
 use serde::Deserialize;
 use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteRow};
 use sqlx::{QueryBuilder, Row as _};
 
-use super::canonical;
 use super::chain::{Chain, Flaw, Proof};
 use super::record::{Record, instant};
 use super::store::{StoreError, check_owner, database, words};

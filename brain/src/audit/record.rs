@@ -1,12 +1,12 @@
 //! One record of the audit log, and how an event becomes one.
 
 use jiff::Timestamp;
+use protocol::canonical;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::canonical;
 use crate::domain::{Actor, Event};
 
 /// What the first record calls its predecessor.
@@ -140,6 +140,7 @@ fn subjects(event: &Event) -> Subjects {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
+
     use super::*;
     use crate::domain::{ActorKind, Refusal};
 

@@ -13,7 +13,8 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqlSafeStr as _};
 
-use super::canonical;
+use protocol::canonical;
+
 use super::record::{FIRST_PREV_HASH, Record};
 use crate::domain::{Actor, Event};
 

@@ -6,6 +6,7 @@ mod rules;
 pub use desk::Desk;
 pub use rules::{Advice, advise};
 
+use protocol::canonical;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -76,9 +77,8 @@ pub fn propose(
 
 /// SHA-256 over the canonical JSON of what is proposed, on what evidence, for which incident.
 fn digest(action: &ProposedAction, evidence: &[Evidence], incident: Option<&str>) -> String {
-    // `serde_json` keeps maps sorted and writes no spaces: the canonical form of such values.
-    let canonical = json!({ "action": action, "evidence": evidence, "incident": incident }).to_string();
-    hex::encode(Sha256::digest(canonical.as_bytes()))
+    let proposed = json!({ "action": action, "evidence": evidence, "incident": incident });
+    hex::encode(Sha256::digest(canonical::to_string(&proposed).as_bytes()))
 }
 
 fn predicted_effect(action: &ProposedAction, evidence: &[Evidence]) -> String {
