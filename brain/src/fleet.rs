@@ -10,9 +10,9 @@ use reqwest::Client;
 use tokio_util::sync::CancellationToken;
 
 use crate::action::client::{bounded_body, direct_client};
+use crate::clock::wall_clock_ms;
 use crate::domain::ProxyView;
 use crate::ingest::{ProxyTable, Target};
-use crate::runtime::wall_clock_ms;
 
 const POLL: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_millis(800);

@@ -5,6 +5,7 @@ pub mod api;
 pub mod app;
 pub mod audit;
 pub mod cli;
+mod clock;
 pub mod config;
 mod console;
 pub mod control_loop;

@@ -8,7 +8,7 @@ mod inbox;
 mod unwritten;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::sync::broadcast;
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::action::client::{ActionClient, Unsent};
 use crate::audit::{AuditStore, Record};
+use crate::clock::wall_clock_ms;
 use crate::domain::{
     ActionPhase, Command, IncidentState, Outcome, PersonAnswer, Refusal, Reply, TickInput, TickOutput, Verb,
     View,
@@ -248,13 +249,6 @@ fn unproven(answer: PersonAnswer, durable: bool) -> Told {
         ),
         answer => Told::Answered(answer),
     }
-}
-
-/// The wall clock, milliseconds since the epoch.
-#[must_use]
-pub fn wall_clock_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

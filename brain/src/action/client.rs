@@ -8,10 +8,10 @@ use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
+use crate::clock::wall_clock_ms;
 use crate::domain::{Command, Outcome, Refusal, Reply, Verb};
 use crate::ingest::{ProxyTable, Target};
 use crate::metrics::Metrics;
-use crate::runtime::wall_clock_ms;
 
 /// How long a proxy may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(2);

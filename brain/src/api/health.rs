@@ -8,7 +8,7 @@ use axum::routing::get;
 
 use super::problem::Refusal;
 use super::server::Api;
-use crate::runtime::wall_clock_ms;
+use crate::clock::wall_clock_ms;
 
 /// A picture older than this comes from a loop that is stuck.
 const MAX_SILENCE_MS: i64 = 5_000;

@@ -13,9 +13,10 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::action::client::direct_client;
 use crate::audit::{AuditReader, AuditStore, FIRST_PREV_HASH, Record};
+use crate::clock::wall_clock_ms;
 use crate::domain::{Actor, ActorKind, Event, Mode, PersonAnswer, PersonRequest, View};
 use crate::metrics::Metrics;
-use crate::runtime::{Ask, Live, Told, wall_clock_ms};
+use crate::runtime::{Ask, Live, Told};
 use crate::token::Token;
 
 struct Served {

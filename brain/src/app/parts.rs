@@ -8,10 +8,10 @@ use tokio::net::TcpListener;
 
 use super::{AppError, BRAIN_ID, brain};
 use crate::audit::{AuditReader, AuditStore, StoreError};
+use crate::clock::wall_clock_ms;
 use crate::control_loop::LoopOptions;
 use crate::domain::Event;
 use crate::ingest::Target;
-use crate::runtime::wall_clock_ms;
 use crate::settings::Settings;
 use crate::token::{Token, TokenError};
 

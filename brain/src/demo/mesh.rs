@@ -8,12 +8,20 @@ use anyhow::{Context, Result};
 
 use super::fault::{Fault, SICK_ENDPOINT};
 use super::process::Process;
-use super::script::Brain;
 use crate::domain::Mode;
 use crate::token::Token;
 
 /// The chain: each service, how many endpoints it has, in the order they must be started.
 const SERVICES: [(&str, u16, &str); 3] = [("catalog", 2, "cart"), ("cart", 5, "web"), ("web", 1, "internet")];
+
+/// Whether there is a brain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Brain {
+    /// It watches and mends.
+    On,
+    /// The proxies are alone.
+    Off,
+}
 
 /// A whole mesh, running.
 pub struct Mesh {

@@ -58,11 +58,11 @@ pub struct DemoArgs {
 /// is exit code 1.
 pub async fn run(args: DemoArgs) -> Result<ExitCode> {
     let dir = mesh::data_dir(args.dir.as_deref())?;
-    let with = script::play(&args, &dir, script::Brain::On).await?;
+    let with = script::play(&args, &dir, mesh::Brain::On).await?;
     let without = match args.fault {
         Fault::None => None,
         _ if args.no_comparison || with.interrupted => None,
-        _ => Some(script::play(&args, &dir, script::Brain::Off).await?),
+        _ => Some(script::play(&args, &dir, mesh::Brain::Off).await?),
     };
     let verified = story::print_audit(&dir, with.started_ms).await?;
     let outcomes = expectations::judge(&args, &with, without.as_ref(), verified);

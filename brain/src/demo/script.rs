@@ -11,7 +11,7 @@ use super::fault::{
     APPROVAL_WITHIN, Fault, QUIET_FOR, RETURN_WITHIN, SICK_FOR, WARM_UP, WARM_UP_WITHOUT_BRAIN,
 };
 use super::feed::{Feed, Line};
-use super::mesh::Mesh;
+use super::mesh::{Brain, Mesh};
 use super::traffic::{History, Traffic};
 use super::view::View;
 use crate::domain::Mode;
@@ -20,15 +20,6 @@ use crate::domain::Mode;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// The last requests may still be on their way for so long.
 const SETTLE: Duration = Duration::from_secs(3);
-
-/// Whether there is a brain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Brain {
-    /// It watches and mends.
-    On,
-    /// The proxies are alone.
-    Off,
-}
 
 /// What happened in a run. Durations count from the first request.
 pub struct Run {

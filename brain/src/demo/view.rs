@@ -11,8 +11,7 @@ use protocol::snapshot::{EndpointStatus, Health, ProxyStatus};
 use super::DemoArgs;
 use super::fault::SICK_SERVICE;
 use super::feed::Line;
-use super::mesh::Mesh;
-use super::script::Brain;
+use super::mesh::{Brain, Mesh};
 use super::traffic::Traffic;
 
 /// Lines of the brain's doings that are kept on screen.
