@@ -1,6 +1,7 @@
 //! What the brain does, as it happens, read from its audit log through its API.
 
 use anyhow::{Context, Result};
+use jiff::Timestamp;
 use protocol::action::Items;
 use serde::Deserialize;
 use serde_json::Value;
@@ -30,7 +31,7 @@ impl Line {
 
     /// Milliseconds since the epoch.
     pub fn at_ms(&self) -> i64 {
-        self.at.parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_millisecond)
+        self.at.parse::<Timestamp>().map_or(0, Timestamp::as_millisecond)
     }
 }
 
@@ -38,14 +39,16 @@ impl Line {
 pub struct Feed {
     client: reqwest::Client,
     url: String,
+    since: Timestamp,
     /// All records so far, in order.
     pub lines: Vec<Line>,
 }
 
 impl Feed {
-    /// The log of the brain at `api`.
+    /// The log of the brain at `api` from now on: a folder that is used again holds earlier runs.
     pub fn new(api: &str) -> Self {
-        Self { client: reqwest::Client::new(), url: format!("{api}/v1/audit"), lines: Vec::new() }
+        let url = format!("{api}/v1/audit");
+        Self { client: reqwest::Client::new(), url, since: Timestamp::now(), lines: Vec::new() }
     }
 
     /// Reads what is new; how many records that were.
@@ -56,7 +59,9 @@ impl Feed {
         let known = self.lines.len();
         let mut cursor: Option<String> = self.lines.last().map(|line| line.seq.to_string());
         loop {
-            let request = self.client.get(&self.url).query(&cursor.as_ref().map(|c| [("cursor", c)]));
+            let mut query = vec![("since", self.since.to_string())];
+            query.extend(cursor.map(|cursor| ("cursor", cursor)));
+            let request = self.client.get(&self.url).query(&query);
             let page: Items<Line> =
                 request.send().await?.error_for_status()?.json().await.context("no list")?;
             self.lines.extend(page.items);
