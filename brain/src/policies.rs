@@ -69,6 +69,13 @@ fn shipped_name(file: &str) -> &'static str {
     }
 }
 
+/// The JSON Schemas of rules, guard and detection.
+#[must_use]
+pub fn schemas() -> [String; 3] {
+    use protocol::document::schema_text;
+    [schema_text::<RulesPolicy>(), schema_text::<GuardPolicy>(), schema_text::<DetectionPolicy>()]
+}
+
 /// What a policy finds wrong with its own values: JSON pointer and message.
 type Findings = Vec<(String, String)>;
 

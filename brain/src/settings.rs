@@ -70,6 +70,12 @@ pub enum SettingsError {
     Invalid(#[from] Report),
 }
 
+/// The JSON Schema of `brain.yaml`.
+#[must_use]
+pub fn schema() -> String {
+    protocol::document::schema_text::<Config>()
+}
+
 impl Settings {
     /// Reads and validates the file at `path`; the defaults where there is none.
     ///

@@ -46,6 +46,9 @@ pub struct GenerateConfig {
     /// The file to make; standard output without one. A file that is there is never overwritten.
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// The file's JSON Schema instead of a sample, for editors to check and complete by.
+    #[arg(long)]
+    pub schema: bool,
 }
 
 /// `validate-config`.

@@ -11,8 +11,7 @@ use anyhow::Context;
 use clap::Parser;
 use proxy::app::{App, Ending};
 use proxy::cli::{Cli, Format, GenerateConfig, Start, ValidateConfig, Verb};
-use proxy::settings::Given;
-use proxy::settings::SAMPLE;
+use proxy::settings::{Given, SAMPLE, schema};
 use proxy::source::{NoSettings, Source};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
@@ -49,16 +48,17 @@ fn serve(start: Start) -> anyhow::Result<ExitCode> {
 }
 
 fn generate_config(generate: &GenerateConfig) -> anyhow::Result<ExitCode> {
+    let text = if generate.schema { schema() } else { SAMPLE.to_owned() };
     match &generate.output {
-        Some(path) => write_new(path).with_context(|| format!("{} cannot be made", path.display()))?,
-        None => io::stdout().write_all(SAMPLE.as_bytes()).context("standard output")?,
+        Some(path) => write_new(path, &text).with_context(|| format!("{} cannot be made", path.display()))?,
+        None => io::stdout().write_all(text.as_bytes()).context("standard output")?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Never over a file that is there: it may be the one that someone runs by.
-fn write_new(path: &Path) -> io::Result<()> {
-    OpenOptions::new().write(true).create_new(true).open(path)?.write_all(SAMPLE.as_bytes())
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
 }
 
 fn validate_config(validate: &ValidateConfig) -> anyhow::Result<ExitCode> {

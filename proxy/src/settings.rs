@@ -19,7 +19,7 @@ mod precedence;
 mod routes;
 mod services;
 
-pub use crate::config::SAMPLE;
+pub use crate::config::{SAMPLE, schema};
 pub use document::{DEFAULT_DATA_DIR, Given};
 pub use services::MAX_WEIGHT;
 

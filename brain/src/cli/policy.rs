@@ -1,13 +1,13 @@
-//! `lightsout policy check DIR`.
+//! `lightsout policy check DIR | schema DOCUMENT`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::client::Failure;
 use super::output::print;
-use crate::policy_files;
+use crate::{policies, policy_files, settings};
 
 /// `lightsout policy`.
 #[derive(Debug, Args)]
@@ -23,11 +23,39 @@ enum PolicyVerb {
         /// The folder
         folder: PathBuf,
     },
+    /// Print the JSON Schema of a document, for editors to check and complete by
+    Schema {
+        /// Which
+        document: DocumentName,
+    },
+}
+
+/// What people write for the brain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DocumentName {
+    Brain,
+    Rules,
+    Guard,
+    Detection,
 }
 
 pub(super) fn run(args: &PolicyArgs) -> Result<ExitCode, Failure> {
-    let PolicyVerb::Check { folder } = &args.verb;
-    policy_files::load(folder).map_err(|why| Failure::Invalid(why.to_string()))?;
-    print(&format!("{}: the policies are valid\n", folder.display()))?;
+    match &args.verb {
+        PolicyVerb::Check { folder } => {
+            policy_files::load(folder).map_err(|why| Failure::Invalid(why.to_string()))?;
+            print(&format!("{}: the policies are valid\n", folder.display()))?;
+        }
+        PolicyVerb::Schema { document } => print(&schema(*document))?,
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+fn schema(document: DocumentName) -> String {
+    let [rules, guard, detection] = policies::schemas();
+    match document {
+        DocumentName::Brain => settings::schema(),
+        DocumentName::Rules => rules,
+        DocumentName::Guard => guard,
+        DocumentName::Detection => detection,
+    }
 }

@@ -70,6 +70,12 @@ impl Document {
     }
 }
 
+/// The JSON Schema of `T` as text, for editors to check and complete by.
+#[must_use]
+pub fn schema_text<T: JsonSchema>() -> String {
+    format!("{:#}\n", schemars::schema_for!(T).to_value())
+}
+
 /// One step of a JSON pointer, escaped (RFC 6901).
 #[must_use]
 pub fn pointer_step(key: &str) -> String {

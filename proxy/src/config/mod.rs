@@ -23,6 +23,12 @@ pub const SAMPLE: &str = include_str!("../../../config/proxy.yaml");
 /// A part that this build does not carry out; its presence is refused.
 pub type NotCarriedOut = Option<serde_json::Value>;
 
+/// The JSON Schema of `proxy.yaml`.
+#[must_use]
+pub fn schema() -> String {
+    protocol::document::schema_text::<Config>()
+}
+
 /// The configuration of one sidecar-proxy.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
