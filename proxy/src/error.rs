@@ -17,6 +17,12 @@ pub enum Refusal {
     /// The client's: the framing is ambiguous. Its connection is closed.
     #[error("malformed request: {0}")]
     Framing(Fault),
+    /// The client's: its body broke off, or is no body. Its connection is closed.
+    #[error("malformed request: the body broke off")]
+    UploadBroken,
+    /// The client's: the time was over while the endpoint waited for the body. Its connection is closed.
+    #[error("the request's body did not come in time")]
+    UploadSlow,
     /// The client's: a method that is not served here.
     #[error("this method is not served here")]
     Method,
@@ -52,7 +58,8 @@ impl Refusal {
     pub fn status(self) -> StatusCode {
         match self {
             Self::Framing(Fault::HeadTooLarge) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::BadRequest(_) | Self::Framing(_) => StatusCode::BAD_REQUEST,
+            Self::BadRequest(_) | Self::Framing(_) | Self::UploadBroken => StatusCode::BAD_REQUEST,
+            Self::UploadSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Method => StatusCode::NOT_IMPLEMENTED,
             Self::Blocked => StatusCode::FORBIDDEN,
             Self::NoRoute => StatusCode::NOT_FOUND,
@@ -65,7 +72,8 @@ impl Refusal {
     /// Whether nothing more may be read from this client's connection.
     #[must_use]
     pub fn closes_connection(self) -> bool {
-        matches!(self, Self::BadRequest(_) | Self::Framing(_) | Self::Method)
+        use Refusal::{BadRequest, Framing, Method, UploadBroken, UploadSlow};
+        matches!(self, BadRequest(_) | Framing(_) | UploadBroken | UploadSlow | Method)
     }
 
     /// The endpoint's outcome, where an endpoint had been chosen.

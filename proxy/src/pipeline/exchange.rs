@@ -11,12 +11,13 @@ use crate::middleware::headers;
 use crate::settings::Server;
 use crate::telemetry::Outcome;
 use crate::upstream::pool::Lent;
-use crate::upstream::upload::Upload;
+use crate::upstream::upload::{Upload, UploadProgress};
 
 /// Sends, within the request timeout, and hands the response on.
 ///
 /// # Errors
-/// [`Refusal::ConnectFailure`], [`Refusal::Reset`] or [`Refusal::Timeout`]: no response came.
+/// [`Refusal::ConnectFailure`], [`Refusal::Reset`] or [`Refusal::Timeout`]: no response came;
+/// [`Refusal::UploadBroken`] or [`Refusal::UploadSlow`]: because the client did not finish its request.
 pub(super) async fn forward(
     mut flight: Flight,
     request: Request<Upload>,
@@ -33,9 +34,20 @@ pub(super) async fn forward(
             Ok(Response::from_parts(parts, Passing::new(body, flight, connection, server)))
         }
         Err(refusal) => {
+            let refusal = whose_fault(refusal, &flight.upload);
             refusal.outcome().into_iter().for_each(|outcome| flight.decide(outcome));
             Err(refusal)
         }
+    }
+}
+
+/// What the client did to its own request is no failure of the endpoint, which could otherwise be put
+/// out of service by anyone who begins uploads and does not end them.
+fn whose_fault(refusal: Refusal, upload: &UploadProgress) -> Refusal {
+    match refusal {
+        _ if upload.broken.get() => Refusal::UploadBroken,
+        Refusal::Timeout if upload.waiting.get() && !upload.ended.get() => Refusal::UploadSlow,
+        of_the_endpoint => of_the_endpoint,
     }
 }
 

@@ -17,7 +17,8 @@ use crate::upstream::upload::UploadProgress;
 use crate::worker::Worker;
 
 /// A client that goes away sooner than this proves nothing about the endpoint; one that waited
-/// longer got no response in time, and counts so. The breaker is told neither.
+/// longer got no response in time, and counts so, if it had sent all of its request. The breaker is
+/// told neither.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// See the module. Dropping it ends the flight.
@@ -80,7 +81,8 @@ impl Flight {
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        let waited = || Some(self.started.elapsed()).filter(|waited| *waited >= PATIENCE);
+        let asked = self.upload.ended.get();
+        let waited = || Some(self.started.elapsed()).filter(|waited| asked && *waited >= PATIENCE);
         let decided = self.decided.or_else(|| Some((Outcome::Timeout, waited()?)));
         let (bytes_in, bytes_out) = (self.upload.bytes.get(), self.bytes_out);
         self.worker.shard.bytes(bytes_in, bytes_out);

@@ -95,7 +95,8 @@ async fn answer(
     let (upload, progress) = Upload::new(body);
     let request = Request::from_parts(parts, upload);
     let flight = Flight::begin(worker, &endpoint, admission, &route.name, asker, progress, started);
-    exchange::forward(flight, request, server, started).await
+    let answered = exchange::forward(flight, request, server, started).await;
+    answered.map_err(|refusal| if refusal.outcome().is_some() { refusal } else { refuse(refusal) })
 }
 
 /// Makes the client's request this proxy's own.

@@ -16,6 +16,10 @@ pub struct UploadProgress {
     pub bytes: Cell<u64>,
     /// Whether the last frame was handed on.
     pub ended: Cell<bool>,
+    /// Whether it broke off: its client went away, or sent what is no body.
+    pub broken: Cell<bool>,
+    /// Whether the next frame was asked for and has not come: the client is who keeps all waiting.
+    pub waiting: Cell<bool>,
 }
 
 /// See the module.
@@ -30,7 +34,7 @@ impl Upload {
     #[must_use]
     pub fn new(incoming: Incoming) -> (Self, Rc<UploadProgress>) {
         let ended = Cell::new(incoming.is_end_stream());
-        let progress = Rc::new(UploadProgress { bytes: Cell::new(0), ended });
+        let progress = Rc::new(UploadProgress { ended, ..UploadProgress::default() });
         (Self { incoming, progress: Rc::clone(&progress) }, progress)
     }
 }
@@ -44,13 +48,18 @@ impl Body for Upload {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
-        if let Poll::Ready(frame) = &polled {
-            if let Some(data) = frame.as_ref().and_then(|f| f.as_ref().ok()).and_then(Frame::data_ref) {
-                self.progress.bytes.set(self.progress.bytes.get() + data.len() as u64);
+        self.progress.waiting.set(polled.is_pending());
+        match &polled {
+            Poll::Ready(Some(Err(_))) => self.progress.broken.set(true),
+            Poll::Ready(frame) => {
+                if let Some(data) = frame.as_ref().and_then(|f| f.as_ref().ok()).and_then(Frame::data_ref) {
+                    self.progress.bytes.set(self.progress.bytes.get() + data.len() as u64);
+                }
+                if frame.is_none() || self.incoming.is_end_stream() {
+                    self.progress.ended.set(true);
+                }
             }
-            if frame.is_none() || self.incoming.is_end_stream() {
-                self.progress.ended.set(true);
-            }
+            Poll::Pending => {}
         }
         polled
     }
