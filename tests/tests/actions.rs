@@ -88,6 +88,57 @@ async fn a_stale_epoch_is_refused_even_after_a_restart() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_share_of_a_version_without_endpoints_is_carried_by_the_others() -> Result<()> {
+    let origins = Origin::start_many(2).await?;
+    let dir = tempfile::tempdir()?;
+    let split = "routes:\n  - split:\n    - { service: cart, version: v1, weight: 9 }\n    \
+                 - { service: cart, version: v2, weight: 1 }\n";
+    let config = proxy_config(dir.path(), &origins, split)?;
+    let second = format!("port: {}, weight: 100, version: v", origins[1].address.port());
+    let config = config.replace(&format!("{second}1"), &format!("{second}2"));
+    let proxy = Proxy::start(dir.path(), &config).await?;
+    let kinds = [
+        json!({ "type": "eject_endpoint", "endpoint": origins[1].address.to_string() }),
+        json!({ "type": "trip_breaker", "endpoint": origins[1].address.to_string() }),
+        json!({ "type": "set_weights", "weights": { "version:v2": 0 } }),
+    ];
+    for kind in kinds {
+        let mut body = eject(&origins[1], 1, 60_000);
+        body["kind"] = kind;
+        assert_eq!(proxy.ask("PUT", "/v1/actions/a", Some(&body)).await?.0, 200, "{body}");
+        let before = origins[1].requests();
+        for _ in 0..20 {
+            assert_eq!(reqwest::get(&proxy.url).await?.status(), 200, "{body}");
+        }
+        assert_eq!(origins[1].requests(), before);
+        assert_eq!(proxy.ask("DELETE", "/v1/actions/a?epoch=1", None).await?.0, 200);
+    }
+    for _ in 0..20 {
+        assert_eq!(reqwest::get(&proxy.url).await?.status(), 200);
+    }
+    assert_eq!(origins[1].requests(), 2, "after the undo its share is its own again");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_actions_are_counted_and_the_log_stays_short() -> Result<()> {
+    let origins = Origin::start_many(2).await?;
+    let (proxy, dir) = proxy_with(&origins).await?;
+    for _ in 0..50 {
+        assert_eq!(proxy.ask("PUT", "/v1/actions/a", Some(&json!({}))).await?.0, 422);
+    }
+    let beyond = eject(&origins[0], (1 << 53) + 1, 60_000);
+    assert_eq!(proxy.ask("PUT", "/v1/actions/a", Some(&beyond)).await?.0, 422, "no epoch ends all others");
+    let metrics = reqwest::get(format!("{}/metrics", proxy.admin)).await?.text().await?;
+    assert!(metrics.contains("proxy_actions_refused_total 51\n"), "{metrics}");
+    let logs =
+        std::fs::read_dir(dir.path())?.filter_map(|entry| std::fs::read_to_string(entry.ok()?.path()).ok());
+    let lines = logs.map(|log| log.matches("refused: PUT").count()).sum::<usize>();
+    assert!((1..=5).contains(&lines), "{lines} lines");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_floor_holds_over_all_leases_together() -> Result<()> {
     let origins = Origin::start_many(4).await?;
     let (proxy, _dir) = proxy_with(&origins).await?;

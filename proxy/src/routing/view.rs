@@ -166,13 +166,22 @@ fn route_view(
     let known = |share: &SplitTarget| {
         services.get(&share.service).map(|service| (share.weight, target(share, service, worker)))
     };
-    let (weights, targets) = route.split.iter().filter_map(known).unzip();
+    let (weights, targets): (_, Vec<_>) = route.split.iter().filter_map(known).unzip();
+    let weights = without_withdrawn(weights, &targets);
     RouteView {
         route: Arc::clone(route),
         name: Arc::from(route.name.as_str()),
         split: TrafficSplit::new(weights),
         targets,
     }
+}
+
+/// A share that leases have left without any endpoint is carried by the others, if there are others:
+/// what is done against one bad version would otherwise have its whole share refused.
+fn without_withdrawn(weights: Vec<u32>, targets: &[Target]) -> Vec<u32> {
+    let served = |(weight, target): (&u32, &Target)| if target.group.is_withdrawn() { 0 } else { *weight };
+    let left: Vec<u32> = weights.iter().zip(targets).map(served).collect();
+    if left.iter().any(|weight| *weight > 0) { left } else { weights }
 }
 
 fn target(share: &SplitTarget, service: &Rc<ServiceView>, worker: usize) -> Target {

@@ -17,6 +17,7 @@ use super::admission::Admission;
 use super::balancer::{LeastConnections, SmoothRoundRobin};
 use super::breaker::Rules;
 use super::pool::EndpointPool;
+use crate::live_state::HeldBreaker;
 use crate::settings::Algorithm;
 use crate::table::EndpointHandle;
 use crate::telemetry::cells::EndpointLabel;
@@ -83,6 +84,13 @@ impl Group {
             *weights.get_mut(at)? = 0;
         }
         None
+    }
+
+    /// Whether decisions alone, whatever the weather, leave no endpoint to ask.
+    #[must_use]
+    pub fn is_withdrawn(&self) -> bool {
+        let serves = |m: &Rc<EndpointView>| configured_weight(m) > 0 && m.rules.held != HeldBreaker::Open;
+        !self.members.iter().any(serves)
     }
 
     fn pick(&self, weights: &[u32]) -> Option<usize> {
