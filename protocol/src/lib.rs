@@ -15,3 +15,7 @@ pub mod wire;
 /// The version of the telemetry stream and the action API spoken by this build. A peer that
 /// announces another one is refused with a message naming both.
 pub const PROTOCOL_VERSION: u32 = 1;
+
+/// The environment variable by which whoever starts a brain tells it to end when its standard input does,
+/// so that a brain beside a proxy does not outlive it, however the proxy ends.
+pub const ENDS_WITH_STDIN: &str = "LIGHTSOUT_ENDS_WITH_STDIN";

@@ -1,8 +1,8 @@
 //! A brain beside this proxy: `lightsout brain` as a supervised child on loopback.
 //!
 //! Its trouble is never the proxy's: a missing executable, a crash or a port taken is logged and tried
-//! again with growing pauses, and traffic flows meanwhile. Absent: any link that would end the child when
-//! this process is killed by SIGKILL; its leases then end by themselves.
+//! again with growing pauses, and traffic flows meanwhile. The child's standard input is a pipe that this
+//! process holds open and never writes to: however this process ends, the pipe closes, and so does the child.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -150,7 +150,8 @@ fn start(beside: &Beside) -> io::Result<Child> {
         .arg("brain")
         .arg("--config")
         .arg(&beside.config)
-        .stdin(Stdio::null())
+        .env(protocol::ENDS_WITH_STDIN, "1")
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
@@ -168,6 +169,8 @@ fn executable() -> io::Result<PathBuf> {
 
 /// Follows the child to its end; true when that end was asked for.
 async fn watch(mut child: Child, stop: &CancellationToken) -> bool {
+    // Taken out of the child, because waiting for it would close the pipe, which tells it to end.
+    let _held_open = child.stdin.take();
     if let Some(stdout) = child.stdout.take() {
         tokio::spawn(async move {
             let mut lines = BufReader::new(stdout).lines();

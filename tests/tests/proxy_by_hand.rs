@@ -238,3 +238,40 @@ async fn with_ai_enabled_and_no_brain_configured_it_starts_its_own() -> Result<(
     })
     .await
 }
+
+/// The brain that `proxy` started: the process whose parent it is.
+fn child_of(proxy: i32) -> Option<i32> {
+    let pids = std::fs::read_dir("/proc").ok()?.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok());
+    let parent = |pid: &i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (_, after_name) = stat.rsplit_once(") ")?;
+        let mut fields = after_name.split(' ');
+        fields.next().filter(|state| *state != "Z")?;
+        fields.next()?.parse::<i32>().ok()
+    };
+    pids.into_iter().find(|pid| parent(pid) == Some(proxy))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_brain_beside_is_started_again_when_killed_and_does_not_outlive_its_proxy() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let origins = Origin::start_many(1).await?;
+    let config = proxy_config(dir.path(), &origins, "ai: { data_dir: own-brain }\n")?;
+    std::fs::write(dir.path().join("proxy.yaml"), config)?;
+    let arguments = ["start", "--config", "proxy.yaml", "--ai-enabled"];
+    let proxy = Running::start("sidecar-proxy", &arguments, dir.path()).await?;
+    let pid = proxy.pid().as_raw();
+    eventually("a brain", Duration::from_secs(20), || async { Ok(child_of(pid).is_some()) }).await?;
+    let first = child_of(pid).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(first), Signal::SIGKILL)?;
+    let another = || async { Ok(child_of(pid).is_some_and(|child| child != first)) };
+    eventually("another brain", Duration::from_secs(20), another).await?;
+    let second = child_of(pid).unwrap();
+    assert_eq!(reqwest::get(format!("http://{}", proxy.address("main"))).await?.status(), 200);
+    proxy.signal(Signal::SIGKILL)?;
+    let gone = || async {
+        let stat = std::fs::read_to_string(format!("/proc/{second}/stat")).unwrap_or_default();
+        Ok(stat.is_empty() || stat.contains(") Z "))
+    };
+    eventually("the brain has ended with its proxy", Duration::from_secs(20), gone).await
+}

@@ -34,10 +34,25 @@ pub(super) async fn run(args: BrainArgs) -> Result<ExitCode, Failure> {
         tokio::select! {
             _ = term.recv() => {}
             _ = interrupt.recv() => {}
+            () = left_alone() => tracing::warn!("the proxy that started this brain is gone: ending"),
         }
     };
     app.run(stop).await.map_err(failure)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Waits for standard input to end, where whoever started this brain has said that it ends with it.
+async fn left_alone() {
+    if std::env::var_os(protocol::ENDS_WITH_STDIN).is_none() {
+        return std::future::pending().await;
+    }
+    let (gone, told) = tokio::sync::oneshot::channel();
+    // A thread of its own: the runtime would wait, at its end, for a read that may never return.
+    std::thread::spawn(move || {
+        let _ended = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        let _ = gone.send(());
+    });
+    let _ = told.await;
 }
 
 fn failure(why: AppError) -> Failure {
