@@ -102,6 +102,12 @@ name_type!(
 #[serde(transparent)]
 pub struct Epoch(pub u64);
 
+impl Epoch {
+    /// The highest that is taken: beyond it JSON readers and the audit's canonical form lose digits, and a
+    /// brain that comes later could not go higher.
+    pub const MAX: Self = Self((1 << 53) - 1);
+}
+
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

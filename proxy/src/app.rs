@@ -11,7 +11,7 @@ use std::sync::Arc;
 use protocol::id::{BadName, ProxyId};
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::Admin;
+use crate::admin::{Admin, Refusals};
 use crate::control::Control;
 use crate::listener;
 use crate::settings::Settings;
@@ -104,6 +104,7 @@ impl App {
             token,
             drain: data_path.lifecycle.drain.clone(),
             source,
+            refusals: Refusals::default(),
             readings: data_path.readings(),
         });
         let stop = CancellationToken::new();

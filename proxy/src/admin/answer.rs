@@ -17,6 +17,10 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// A refusal on its way out.
 pub(super) struct Refused(pub(super) Problem);
 
+/// A refusal's reason, left on the response for whoever notes it.
+#[derive(Clone)]
+pub(super) struct Why(pub(super) String);
+
 impl Refused {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("refused").to_lowercase();
@@ -33,8 +37,10 @@ impl From<Refusal> for Refused {
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::BAD_REQUEST);
+        let why = self.0.detail.clone();
         let mut response = (status, Json(self.0)).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        response.extensions_mut().insert(Why(why));
         response
     }
 }

@@ -26,7 +26,9 @@ pub struct Readings {
 
 pub(super) async fn metrics(State(admin): State<Shared>) -> Response {
     let view = admin.control.view();
-    let families = families(&(admin.readings)(), &view.table, view.leases.len());
+    let mut families = families(&(admin.readings)(), &view.table, view.leases.len());
+    let help = "Actions and other writes on the admin listener that were refused.";
+    families.push(counter("proxy_actions_refused_total", help, admin.refusals.count()));
     match exposition(families) {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(why) => Refused::new(StatusCode::SERVICE_UNAVAILABLE, why.to_string()).into_response(),

@@ -7,6 +7,7 @@ mod answer;
 mod auth;
 mod lifecycle;
 pub mod metrics;
+mod refusals;
 mod server;
 mod status;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use crate::source::Source;
 use crate::token::Token;
 
 pub use lifecycle::reload;
+pub use refusals::Refusals;
 pub use server::serve;
 
 /// The largest body that is read, bytes.
@@ -40,6 +42,8 @@ pub struct Admin {
     pub drain: CancellationToken,
     /// Where a reload reads from.
     pub source: Source,
+    /// What was refused of what was asked behind the token.
+    pub refusals: Refusals,
     /// What the workers have counted.
     pub readings: Box<dyn Fn() -> metrics::Readings + Send + Sync>,
 }
@@ -62,7 +66,8 @@ pub fn router(admin: Shared) -> Router {
         .route("/v1/actions", get(actions::list))
         .route("/v1/actions/{id}", put(actions::put).delete(actions::undo))
         .route("/v1/actions/{id}/renew", post(actions::renew))
-        .route_layer(from_fn_with_state(Arc::clone(&admin), auth::require_token));
+        .route_layer(from_fn_with_state(Arc::clone(&admin), auth::require_token))
+        .route_layer(from_fn_with_state(Arc::clone(&admin), refusals::note));
     open.merge(guarded)
         .fallback(answer::no_such_path)
         .method_not_allowed_fallback(answer::no_such_method)

@@ -40,6 +40,7 @@ async fn served() -> Served {
         token: Token::load_or_make(&token_path).unwrap().0,
         drain: CancellationToken::new(),
         source: Source { path: Some(rig.path("proxy.yaml")), given },
+        refusals: Refusals::default(),
         readings: Box::new(|| {
             let shard = Shard::default();
             for ms in [50, 400, 20_000] {

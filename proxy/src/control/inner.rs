@@ -169,6 +169,10 @@ impl Inner {
 
     fn may_act(&self, given: Epoch) -> Result<(), Refusal> {
         let seen = self.held.epoch;
+        if given > Epoch::MAX {
+            let most = Epoch::MAX;
+            return Err(Refusal::Invalid(format!("epoch {given} is out of range: 0 to {most}")));
+        }
         if given < seen { Err(Refusal::StaleEpoch { given, seen }) } else { Ok(()) }
     }
 

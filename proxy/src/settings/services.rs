@@ -1,7 +1,7 @@
 //! `upstream.services`, judged, each with the policies that hold for it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -118,7 +118,9 @@ pub(super) fn is_host_name(text: &str) -> bool {
     let label = |label: &str| {
         !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
     };
-    text.len() <= 253 && text.split('.').all(label)
+    // What ends in a number is an IPv4 address or nothing: no name does.
+    let numeric = text.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+    text.len() <= 253 && text.split('.').all(label) && (!numeric || text.parse::<Ipv4Addr>().is_ok())
 }
 
 /// The balancing that holds for `service`.
