@@ -191,6 +191,21 @@ async fn malformed_requests_are_answered_400_and_never_forwarded() -> Result<()>
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_without_a_host_gets_one_on_its_way_to_the_endpoint() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let origins = Origin::start_many(1).await?;
+    let proxy = Proxy::start(dir.path(), &proxy_config(dir.path(), &origins, "")?).await?;
+    let mut stream = TcpStream::connect(proxy.process.address("main")).await?;
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    assert!(answer.contains(" 200 OK"), "{answer}");
+    let head = origins[0].last_head().unwrap();
+    assert_eq!(head.headers["host"], origins[0].address.to_string().as_str());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_drain_finishes_what_is_on_its_way_and_exits_0() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let origins = Origin::start_many(1).await?;

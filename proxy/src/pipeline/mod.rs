@@ -91,6 +91,11 @@ async fn answer(
         return Err(refuse(Refusal::NoEndpoint));
     };
 
+    if !parts.headers.contains_key(HOST) && parts.uri.authority().is_none() {
+        // HTTP/1.0 may name no host, HTTP/1.1 may not leave it out.
+        let own = HeaderValue::from_str(endpoint.handle.live.settings.id.as_str());
+        own.into_iter().for_each(|own| drop(parts.headers.insert(HOST, own)));
+    }
     prepare(&mut parts, &body, connection.peer, id, server);
     let (upload, progress) = Upload::new(body);
     let request = Request::from_parts(parts, upload);
