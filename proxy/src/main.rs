@@ -16,6 +16,9 @@ use proxy::source::{NoSettings, Source};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
+/// What is logged unless RUST_LOG says otherwise; the HTTP library would log what any client may do to it.
+const DEFAULT_LOG: &str = "info,h2=error";
+
 fn main() -> ExitCode {
     let done = match Cli::parse().verb {
         Verb::Start(start) => serve(start),
@@ -93,7 +96,7 @@ fn machine() -> Given {
 }
 
 fn log_to_stderr() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(io::stderr().is_terminal())
