@@ -19,6 +19,17 @@ pub enum LineType {
     Effect,
 }
 
+/// The culprit with every key, null where it says nothing.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct ShownCause {
+    pub kind: CauseKind,
+    pub service: String,
+    pub endpoint: Option<String>,
+    pub version: Option<String>,
+    pub ips: Vec<String>,
+}
+
 /// One line.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Line {
@@ -32,7 +43,7 @@ pub struct Line {
     /// Where the symptom shows.
     pub service: String,
     /// The culprit.
-    pub cause: Option<Cause>,
+    pub cause: Option<ShownCause>,
     /// That the diagnosis is right or, on lines about an action, that the action helps.
     pub confidence: f64,
     /// What would be done.
@@ -103,9 +114,9 @@ fn of_incident(line_type: LineType, incident: &Incident, at_ms: i64, why: String
 }
 
 /// The endpoint belongs to `bad_endpoint` alone; elsewhere it only told two incidents apart.
-fn shown(cause: &Cause) -> Cause {
-    let endpoint = cause.endpoint.clone().filter(|_| cause.kind == CauseKind::BadEndpoint);
-    Cause { endpoint, ..cause.clone() }
+fn shown(cause: &Cause) -> ShownCause {
+    let Cause { kind, service, endpoint, version, ips } = cause.clone();
+    ShownCause { endpoint: endpoint.filter(|_| kind == CauseKind::BadEndpoint), kind, service, version, ips }
 }
 
 #[allow(clippy::too_many_arguments)]
