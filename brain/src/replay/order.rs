@@ -11,10 +11,15 @@ const WAIT_MS: i64 = 2_000;
 const LATE_MS: i64 = 5_000;
 /// A proxy silent for so long is not waited for, milliseconds.
 const LOST_MS: i64 = 10_000;
-/// A leap forward in time that needs more than one witness, milliseconds.
-const LEAP_MS: i64 = 3_600_000;
-/// Windows that are lost before a leap is believed.
-const LEAP_WITNESSES: u32 = 2;
+/// A window that begins so long after the newest is a leap in time; it is believed once others follow
+/// it, milliseconds.
+const LEAP_MS: i64 = LATE_MS;
+/// So much more must be told after a leap, with nothing from before it in between, milliseconds.
+const LEAP_PROOF_MS: i64 = 2_000;
+/// Windows further apart than this do not prove the same leap, milliseconds.
+const SAME_LEAP_MS: i64 = 3_600_000;
+/// Windows put aside until a leap is believed, at most.
+const MAX_ASIDE: usize = 4_096;
 /// Windows held at most.
 const MAX_HELD: usize = 65_536;
 /// Lives of proxies whose numbers are remembered.
@@ -30,38 +35,56 @@ pub struct Order {
     seen: BTreeMap<(String, String), BTreeSet<u64>>,
     told_ms: Option<i64>,
     refused: u64,
-    leap: Option<(i64, u32)>,
+    /// After a leap that is not believed yet, in order of arrival.
+    aside: Vec<Window>,
 }
 
 impl Order {
     /// Takes a window in, unless it was seen before or comes too late.
     pub fn put(&mut self, window: Window) {
-        let end_ms = window.end_ms();
-        let too_late = self.told_ms.is_some_and(|told| end_ms < told - LATE_MS);
-        if too_late || self.leaps(end_ms) || self.seen_before(&window) {
+        let too_late = self.told_ms.is_some_and(|told| window.end_ms() < told - LATE_MS);
+        if too_late || self.seen_before(&window) {
             self.refused += 1;
-            return;
+        } else if self.leaps(&window) {
+            self.put_aside(window);
+        } else {
+            self.refused += self.aside.len() as u64;
+            self.aside.clear();
+            self.hold(window);
         }
+    }
+
+    fn hold(&mut self, window: Window) {
+        let end_ms = window.end_ms();
         let newest = self.newest.entry(window.proxy.clone()).or_insert(end_ms);
         *newest = (*newest).max(end_ms);
         let key = (end_ms, window.start_ms, window.proxy.clone(), window.boot.clone(), window.seq);
         self.held.insert(key, window);
     }
 
-    /// Whether this window alone claims that hours have passed. A recording may have such gaps, but
-    /// then the next lines claim it too; one wrong clock must not make all others look late.
-    fn leaps(&mut self, end_ms: i64) -> bool {
-        let ahead = self.newest.values().max().is_some_and(|newest| end_ms > newest + LEAP_MS);
-        if !ahead {
-            self.leap = None;
-            return false;
+    /// Whether this window alone claims that time has passed in which nobody told anything.
+    fn leaps(&self, window: &Window) -> bool {
+        let newest = self.newest.values().max();
+        newest.is_some_and(|newest| window.start_ms > newest.saturating_add(LEAP_MS))
+    }
+
+    /// A recording may have gaps, but then the next lines claim them too; one wrong clock among others
+    /// that go on must not make all others look late.
+    fn put_aside(&mut self, window: Window) {
+        let since = self.aside.iter().map(Window::end_ms).min().unwrap_or(window.end_ms());
+        let apart = window.end_ms().saturating_sub(since);
+        if apart > SAME_LEAP_MS {
+            self.refused += 1;
+            return;
         }
-        let agreeing = match self.leap {
-            Some((to_ms, count)) if (end_ms - to_ms).abs() <= LEAP_MS => count + 1,
-            _ => 1,
-        };
-        self.leap = Some((end_ms, agreeing));
-        agreeing <= LEAP_WITNESSES
+        if apart < -SAME_LEAP_MS {
+            self.refused += self.aside.len() as u64;
+            self.aside.clear();
+        }
+        self.aside.push(window);
+        if apart >= LEAP_PROOF_MS || self.aside.len() > MAX_ASIDE {
+            std::mem::take(&mut self.aside).into_iter().for_each(|window| self.hold(window));
+        }
     }
 
     fn seen_before(&mut self, window: &Window) -> bool {
@@ -106,7 +129,7 @@ impl Order {
     /// Windows that were not taken.
     #[must_use]
     pub fn refused(&self) -> u64 {
-        self.refused
+        self.refused + self.aside.len() as u64
     }
 }
 
@@ -155,5 +178,34 @@ mod tests {
         assert_eq!(order.refused(), 1);
         order.put(window("a", 2, 1_000));
         assert_eq!(order.complete().map(|b| b.len()), Some(1));
+    }
+
+    #[test]
+    fn a_clock_a_minute_ahead_does_not_make_the_others_late() {
+        let mut order = Order::default();
+        let mut taken = 0;
+        for second in 0..100 {
+            order.put(window("a", second, second as i64 * 1_000));
+            // Four windows a second, in a row: still one witness.
+            (0..4).for_each(|n| order.put(window("b", second * 4 + n, second as i64 * 1_000 + 60_000)));
+            order.put(window("c", second, second as i64 * 1_000));
+            while let Some(batch) = order.complete() {
+                taken += batch.iter().filter(|w| w.proxy != "b").count();
+            }
+        }
+        assert!(taken >= 190, "{taken}");
+    }
+
+    #[test]
+    fn a_gap_in_which_nobody_told_anything_loses_no_window() {
+        let mut order = Order::default();
+        for second in (0..10).chain(40..50) {
+            order.put(window("a", second, second as i64 * 1_000));
+        }
+        let mut taken = 0;
+        while let Some(batch) = order.rest() {
+            taken += batch.len();
+        }
+        assert_eq!((taken, order.refused()), (20, 0));
     }
 }
