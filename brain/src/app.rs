@@ -20,7 +20,7 @@ use crate::action::client::ActionClient;
 use crate::api::{Api, router};
 use crate::audit::{AuditReader, AuditStore, StoreError};
 use crate::control_loop::ControlLoop;
-use crate::domain::{Actor, ActorKind, PersonRequest, TickOutput, View};
+use crate::domain::{Actor, ActorKind, Mode, PersonRequest, TickOutput, View};
 use crate::fleet::Fleet;
 use crate::ingest::{Ingest, ProxyTable};
 use crate::metrics::Metrics;
@@ -90,7 +90,7 @@ pub struct App {
 }
 
 impl App {
-    /// Builds all parts: policies, tokens, store, listeners, in this order; the first that fails ends it.
+    /// Builds all parts: policies, listeners, tokens, store, in this order; the first that fails ends it.
     ///
     /// # Errors
     /// [`AppError`], with nothing left running.
@@ -98,11 +98,12 @@ impl App {
         let least = settings.least_confidence;
         let policies = policy_files::load_or_shipped(&settings.policies_dir)?.with_least_confidence(least);
         let (targets, mesh_token) = read_tokens(&settings)?;
-        let api_token = own_token(&settings.api.token_path, "API")?;
-        let telemetry_token = own_token(&settings.telemetry.token_path, "telemetry")?;
+        // An address in use leaves no file behind: the listeners come before what is made.
         let api = listen(settings.api.address, "api").await?;
         let telemetry = listen(settings.telemetry.address, "telemetry").await?;
-        let Past { store, reader, options, was_frozen } = recall(&settings.data_dir).await?;
+        let api_token = own_token(&settings.api.token_path, "API")?;
+        let telemetry_token = own_token(&settings.telemetry.token_path, "telemetry")?;
+        let Past { store, reader, options, was_frozen, modes } = recall(&settings.data_dir).await?;
         let metrics = Metrics::new().map_err(|why| AppError::Part("metrics", why.to_string()))?;
         let control = ControlLoop::new(policies, settings.mode, options);
         let (windows_in, windows) = mpsc::channel(MAX_WINDOWS);
@@ -134,6 +135,17 @@ impl App {
         if was_frozen {
             tracing::warn!("a person froze this brain before its restart; it stays frozen until unfrozen");
             inbox.put_request(brain(), PersonRequest::Freeze { revert_all: false });
+        }
+        for (mode, kind) in modes {
+            let lower = mode < if kind.is_some() { Mode::Autonomous } else { settings.mode };
+            if lower {
+                tracing::warn!(
+                    ?mode,
+                    kind,
+                    "a person lowered the mode before this brain's restart; it stays so"
+                );
+                inbox.put_request(brain(), PersonRequest::SetMode { mode, kind });
+            }
         }
         Ok(Self {
             api,

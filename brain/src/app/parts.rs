@@ -10,7 +10,7 @@ use super::{AppError, BRAIN_ID, brain};
 use crate::audit::{AuditReader, AuditStore, StoreError};
 use crate::clock::wall_clock_ms;
 use crate::control_loop::LoopOptions;
-use crate::domain::Event;
+use crate::domain::{Event, Mode};
 use crate::ingest::Target;
 use crate::settings::Settings;
 use crate::token::{Token, TokenError};
@@ -21,6 +21,8 @@ pub(super) struct Past {
     pub(super) reader: AuditReader,
     pub(super) options: LoopOptions,
     pub(super) was_frozen: bool,
+    /// What people last said of the mode as a whole and of kinds of action.
+    pub(super) modes: Vec<(Mode, Option<String>)>,
 }
 
 /// Opens the store, and writes the start into it: a log that cannot be written is found here.
@@ -40,9 +42,16 @@ pub(super) async fn recall(data_dir: &Path) -> Result<Past, StoreError> {
     };
     // A person's freeze outlives the brain that was frozen.
     let was_frozen = reader.last_of("frozen", "unfrozen").await?.is_some_and(|r| r.kind == "frozen");
+    // So does a mode below brain.yaml's: a crash must not give back what a person took away.
+    let modes = reader.last_modes().await?.into_iter().filter_map(|r| mode_of(&r.data)).collect();
     let started = Event::BrainStarted { epoch, version: env!("CARGO_PKG_VERSION").to_owned() };
     store.append(wall_clock_ms(), &[(brain(), started)]).await?;
-    Ok(Past { store, reader, options, was_frozen })
+    Ok(Past { store, reader, options, was_frozen, modes })
+}
+
+fn mode_of(data: &serde_json::Value) -> Option<(Mode, Option<String>)> {
+    let mode = serde_json::from_value(data.get("mode")?.clone()).ok()?;
+    Some((mode, data.get("kind").and_then(serde_json::Value::as_str).map(str::to_owned)))
 }
 
 type Tokens = (BTreeMap<String, Target>, Option<Token>);
@@ -102,6 +111,9 @@ mod tests {
             json!({"type": "incident_opened", "incident": incident, "windows_digest": ""}),
             json!({"type": "proposal", "proposal": proposal}),
             json!({"type": "intent", "action": intent, "proxies": ["p1"]}),
+            json!({"type": "mode", "by": brain(), "mode": "autonomous"}),
+            json!({"type": "mode", "by": brain(), "mode": "observe", "kind": "eject_endpoint"}),
+            json!({"type": "mode", "by": brain(), "mode": "observe"}),
             json!({"type": "frozen", "by": brain(), "revert_all": true}),
         ];
         all.into_iter().map(|event| (brain(), serde_json::from_value(event).unwrap())).collect()
@@ -118,5 +130,7 @@ mod tests {
         let options = &past.options;
         assert_eq!((options.first_incident, options.first_proposal, options.first_action), (8, 13, 100));
         assert_eq!((options.epoch, past.was_frozen), (2, true));
+        let of_kind = (Mode::Observe, Some("eject_endpoint".to_owned()));
+        assert_eq!(past.modes, [of_kind, (Mode::Observe, None)], "the last word on each");
     }
 }

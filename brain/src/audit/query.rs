@@ -136,6 +136,21 @@ impl AuditReader {
         row.as_ref().map(record).transpose().map_err(StoreError::Read)
     }
 
+    /// The newest `mode` record of the whole and of each kind of action, oldest first.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn last_modes(&self) -> Result<Vec<Record>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM audit WHERE seq IN (SELECT max(seq) FROM audit WHERE kind = 'mode' \
+             GROUP BY json_extract(data, '$.kind')) ORDER BY seq",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(read_error)?;
+        rows.iter().map(|row| record(row).map_err(StoreError::Read)).collect()
+    }
+
     /// The highest number `n` in ids `PREFIXn` that records of `kind` hold at `path` in their data
     /// (a JSON path such as `$.incident.id`); 0 where there is none.
     ///
