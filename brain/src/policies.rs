@@ -114,7 +114,7 @@ mod tests {
             shipped.guard,
             GuardPolicy { kinds: shipped.guard.kinds.clone(), ..GuardPolicy::default() }
         );
-        assert_eq!(shipped.rules.rules.len(), 2);
+        assert_eq!(shipped.rules.rules.len(), 3);
     }
 
     #[test]
