@@ -11,8 +11,8 @@ use crate::action::lifecycle::{Leases, brain_actor};
 use crate::action::operation::Operation;
 use crate::decision::Desk;
 use crate::detection::{Findings, detect};
-use crate::diagnosis::{Book, Waiting, diagnose};
-use crate::domain::{Actor, CauseKind, Decision, Event, Mode, TickInput, TickOutput, View};
+use crate::diagnosis::{Book, Waiting, diagnose, lingers};
+use crate::domain::{Actor, CauseKind, Decision, Event, Incident, Mode, TickInput, TickOutput, View};
 use crate::guard::{Fleet, Ledger};
 use crate::policies::Policies;
 use crate::state::MeshState;
@@ -160,7 +160,10 @@ impl ControlLoop {
     fn close(&mut self, out: &mut TickOutput) {
         let quiet_ms = i64::from(self.policies.guard.lifecycle.close_after_s) * 1_000;
         let operations = &self.operations;
-        let held = |id: &str| operations.iter().any(|o| o.incident.as_deref() == Some(id));
+        let mesh = &self.mesh;
+        let held = |incident: &Incident| {
+            operations.iter().any(|o| o.incident.as_ref() == Some(&incident.id)) || lingers(incident, mesh)
+        };
         let closed = self.book.close(self.now_ms, quiet_ms, held);
         for event in &closed {
             if let Event::IncidentClosed { incident, .. } = event

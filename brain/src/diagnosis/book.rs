@@ -106,9 +106,9 @@ impl Book {
         Some(Event::IncidentOpened { incident, windows_digest })
     }
 
-    /// Closes what has been quiet for `quiet_ms` and is not `held` by a live action.
-    pub fn close(&mut self, now_ms: i64, quiet_ms: i64, held: impl Fn(&str) -> bool) -> Vec<Event> {
-        let over = |c: &Case| now_ms - c.seen_ms >= quiet_ms && !held(&c.incident.id);
+    /// Closes what has been quiet for `quiet_ms` and is not `held`: by a live action, or by a trouble too thin for an alarm.
+    pub fn close(&mut self, now_ms: i64, quiet_ms: i64, held: impl Fn(&Incident) -> bool) -> Vec<Event> {
+        let over = |c: &Case| now_ms - c.seen_ms >= quiet_ms && !held(&c.incident);
         let mut events = Vec::new();
         for case in self.open.extract_if(.., |c| over(c)) {
             let mut incident = case.incident;
@@ -150,6 +150,10 @@ fn refresh(case: &mut Case, diagnosis: Diagnosis, now_ms: i64) -> Option<Event> 
         return None;
     }
     let changed = incident.cause != diagnosis.cause;
+    if !changed && diagnosis.drilled && incident.confidence > diagnosis.confidence {
+        // It is still there; what the endpoint's own evidence said of it was said better.
+        return None;
+    }
     if changed {
         case.proposed = None;
         incident.cause = diagnosis.cause;

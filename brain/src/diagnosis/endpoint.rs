@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use super::{Diagnosis, cause, of_evidence};
 use crate::detection::Anomaly;
-use crate::domain::{CauseKind, Evidence, Signal};
+use crate::domain::{CauseKind, Evidence, Incident, Signal};
 use crate::policies::DetectionPolicy;
 use crate::state::{Endpoint, MeshState, Service, Tally, share};
 
 /// Seconds over which siblings are compared.
 const LATELY_S: i64 = 5;
+/// Seconds in which a named endpoint must have failed for its trouble to linger.
+const LINGER_S: i64 = 20;
 /// A witness counts from so many requests on.
 const WITNESS_REQUESTS: f64 = 20.0;
 
@@ -54,7 +56,25 @@ fn one(
         onset_ms: evidence.iter().map(|e| e.since_ms).min().unwrap_or(0),
         evidence,
         alternatives,
+        drilled: false,
     }
+}
+
+/// Whether the endpoint of an open incident still fails half as much above its siblings as it did when
+/// it was named. Thin evidence comes and goes around an alarm's threshold; one fault stays one incident.
+#[must_use]
+pub fn lingers(incident: &Incident, mesh: &MeshState) -> bool {
+    let (Some(id), Some(service)) = (&incident.cause.endpoint, mesh.services.get(&incident.cause.service))
+    else {
+        return false;
+    };
+    let named = incident.evidence.iter().find(|e| e.signal == Signal::PeerErrors);
+    let (Some(endpoint), Some(named)) = (service.endpoints.get(id), named) else { return false };
+    let from = mesh.second - LINGER_S + 1;
+    let own = endpoint.ring.sum(from, mesh.second);
+    let rest = service.attempts(from, mesh.second).without(own);
+    let excess = share(own.failed, own.n) - share(rest.failed, rest.n);
+    own.failed >= 2 && excess >= (named.observed - named.baseline) / 2.0
 }
 
 /// How many endpoints are as bad as half the named ones' excess, if that is half of them all. Of
@@ -95,6 +115,7 @@ fn as_a_whole(name: &str, by_endpoint: BTreeMap<&str, Vec<Evidence>>, bad: usize
         onset_ms: evidence.iter().map(|e| e.since_ms).min().unwrap_or(0),
         evidence,
         alternatives: vec![format!("single endpoints of {name}: {bad} of them show the same")],
+        drilled: false,
     }
 }
 

@@ -4,6 +4,7 @@
 mod book;
 mod call_graph;
 mod confidence;
+mod drill;
 mod endpoint;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use book::{Book, Case};
 pub use call_graph::CallGraph;
 pub use confidence::confidence;
+use drill::Drilled;
+pub use endpoint::lingers;
 
 use crate::detection::{Anomaly, Findings};
 use crate::domain::{Cause, CauseKind, Evidence, Signal};
@@ -19,6 +22,8 @@ use crate::state::MeshState;
 
 /// A symptom waits so many holds at most for an endpoint that is under suspicion.
 const LONGEST_HOLDS: i64 = 5;
+/// And so many while one endpoint explains it, on too few failures to say so.
+const HOLDS_FOR_ONE: i64 = 20;
 
 /// A culprit.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +40,8 @@ pub struct Diagnosis {
     pub evidence: Vec<Evidence>,
     /// Who else it could have been, and why not.
     pub alternatives: Vec<String>,
+    /// Whether the whole service's alarm led here, rather than the endpoint's own.
+    pub drilled: bool,
 }
 
 /// Symptoms that wait for a deeper culprit: since when.
@@ -60,7 +67,9 @@ pub fn diagnose(
         culprits.extend(named.iter().map(|d| d.cause.service.clone()));
         diagnoses.extend(named);
     }
-    diagnoses.extend(deepest_services(found, &graph, waiting, &culprits, known, now_ms, policy));
+    let named: Vec<Cause> = diagnoses.iter().map(|d| d.cause.clone()).collect();
+    let of_services = deepest_services(found, mesh, &graph, waiting, &culprits, known, now_ms, policy);
+    diagnoses.extend(of_services.into_iter().filter(|d| !named.contains(&d.cause)));
     let anomalous: BTreeSet<&str> = found.anomalies.iter().map(|a| a.service.as_str()).collect();
     for diagnosis in &mut diagnoses {
         diagnosis.symptom = highest_symptom(&diagnosis.cause.service, &anomalous, &graph);
@@ -70,8 +79,10 @@ pub fn diagnose(
 
 /// The services that are unwell of themselves: nothing below them is, and they have waited long
 /// enough for something below to show.
+#[allow(clippy::too_many_arguments)]
 fn deepest_services(
     found: &Findings,
+    mesh: &MeshState,
     graph: &CallGraph,
     waiting: &mut Waiting,
     culprits: &BTreeSet<String>,
@@ -92,11 +103,20 @@ fn deepest_services(
             None => culprits.contains(*service),
         };
         let suspected = found.suspicious.iter().any(|s| s == *service || below.contains(s));
-        let holds = if suspected { LONGEST_HOLDS } else { 1 };
-        if explained || own_endpoint || now_ms - since < policy.service.hold_ms * holds {
+        let drilled = drill::one_endpoint(service, &found.anomalies, mesh, policy);
+        let holds = match drilled {
+            Some(Drilled::Perhaps) => HOLDS_FOR_ONE,
+            _ if suspected => LONGEST_HOLDS,
+            _ => 1,
+        };
+        if explained || now_ms - since < policy.service.hold_ms * holds {
             continue;
         }
-        diagnoses.push(whole_service(service, &found.anomalies, &below));
+        match drilled {
+            Some(Drilled::Named(diagnosis)) => diagnoses.push(diagnosis),
+            _ if own_endpoint => {}
+            _ => diagnoses.push(whole_service(service, &found.anomalies, &below)),
+        }
     }
     diagnoses
 }
@@ -113,6 +133,7 @@ fn whole_service(service: &str, anomalies: &[Anomaly], below: &BTreeSet<String>)
         onset_ms: evidence.iter().map(|e| e.since_ms).min().unwrap_or(0),
         evidence,
         alternatives,
+        drilled: false,
     }
 }
 

@@ -171,3 +171,22 @@ fn the_same_input_gives_the_same_output() {
     };
     assert_eq!(run(), run());
 }
+
+#[test]
+fn where_traffic_is_thin_the_whole_alarms_and_the_one_endpoint_is_named_once() {
+    let mut named = 0;
+    for seed in 1..=4 {
+        let mut world = World::new(shop(20.0), seed, Mode::Autonomous);
+        world.run(400);
+        assert_eq!(world.opened(), [], "seed {seed}");
+        world.mesh.faults.push(fault("cart", Some(2), 400.0, 0.15));
+        world.run(45);
+        let opened = world.opened();
+        assert!(opened.len() <= 1, "seed {seed}: {opened:#?}");
+        for incident in &opened {
+            assert_eq!(incident.cause.endpoint.as_deref(), Some("10.0.1.3:8080"), "seed {seed}");
+        }
+        named += opened.len();
+    }
+    assert!(named >= 2, "{named} of 4 within 45 s");
+}
