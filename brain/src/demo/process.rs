@@ -38,6 +38,9 @@ impl Process {
         let mut child = Command::new(program)
             .args(arguments)
             .current_dir(dir)
+            // It ends with the demo, however that ends; Ctrl-C is for the demo alone, which stops the parts in order.
+            .env(protocol::ENDS_WITH_STDIN, "1")
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)

@@ -57,6 +57,7 @@ impl App {
         say(&format!("admin on {admin_at}"));
         say(&format!("sidecar-proxy ready: main={main} admin={admin_at}"));
         tasks.spawn(reload_on_hangup(signal(SignalKind::hangup())?, admin, stop.clone()));
+        end_with_standard_input(lifecycle.drain.clone());
         let ending = tokio::select! {
             ending = finish(&lifecycle, server.drain, server.drain_timeout, &mut workers) => ending,
             () = ends.asked_twice(&lifecycle.drain) => Ending::Hurried,
@@ -97,6 +98,18 @@ impl App {
         }
         self.data_path.start_workers(&control.table(), tap.as_ref())
     }
+}
+
+/// Drains when standard input ends, where whoever started this proxy has said that it ends with it.
+fn end_with_standard_input(drain: CancellationToken) {
+    if std::env::var_os(protocol::ENDS_WITH_STDIN).is_none() {
+        return;
+    }
+    // A thread of its own, left behind at the end: its read may never return.
+    std::thread::spawn(move || {
+        let _ended = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        drain.cancel();
+    });
 }
 
 /// Waits for a drain to begin, then sees it through.
