@@ -22,6 +22,7 @@ bench: setup ## what the telemetry recorder costs: CPU time per request, on and 
 	cargo build --release --workspace --bins
 	bash benchmarks/install.sh
 	bash benchmarks/telemetry_cost.sh
+	bash benchmarks/telemetry_instructions.sh
 
 fmt: ## format the code
 	cargo fmt --all
