@@ -2,16 +2,14 @@
 //! never who is to blame.
 
 mod errors;
-mod evalue;
 mod latency;
 mod own_past;
 mod peers;
 
-pub use evalue::{Cusum, Dispersion, Step, threshold};
-
 use crate::domain::{Evidence, Signal};
 use crate::policies::DetectionPolicy;
 use crate::state::MeshState;
+use crate::state::evidence::threshold;
 
 /// Something is odd.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,9 +1,9 @@
 //! One endpoint against its siblings, for failures and for slow responses: shared noise cancels.
 
 use super::Anomaly;
-use super::evalue::{Cusum, Step, threshold};
 use crate::domain::{Evidence, Signal};
 use crate::policies::{DetectionPolicy, Floor};
+use crate::state::evidence::{Cusum, Step, threshold};
 use crate::state::{Endpoint, Service, Tally, share};
 
 /// Of the threshold, what one second may bring: so many seconds are needed at least.

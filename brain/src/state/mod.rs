@@ -4,6 +4,7 @@
 //! proxies still report), a service without telemetry (they do not), a proxy that is lost.
 
 mod baseline;
+pub mod evidence;
 mod series;
 mod service;
 

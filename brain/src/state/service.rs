@@ -7,8 +7,8 @@ use protocol::telemetry::Cell;
 
 use super::baseline::Baseline;
 use super::series::{Ring, Sketch, Tally};
-use crate::detection::{Cusum, Dispersion};
 use crate::policies::{DetectionPolicy, PeerPolicy};
+use crate::state::evidence::{Cusum, Dispersion};
 
 /// Half-life of "lately", seconds: what people see as the last ten seconds.
 const LATELY_S: f64 = 7.0;
