@@ -167,7 +167,7 @@ fn proxy_config(
 ) -> Result<PathBuf> {
     let token = mesh_token(dir)?;
     let mut text = String::from(
-        "server: { bind_address: 127.0.0.1, port: 0, workers: 1, trusted_proxies: [127.0.0.1/32] }\n",
+        "server: { bind_address: 127.0.0.1, port: 0, workers: 1, drain_ms: 100, trusted_proxies: [127.0.0.1/32] }\n",
     );
     writeln!(
         text,
