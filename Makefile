@@ -33,9 +33,10 @@ lint: setup ## formatting, clippy, licences, banned and doubled crates
 	command -v cargo-deny >/dev/null || cargo install cargo-deny --locked
 	cargo deny --all-features check bans licenses sources
 
-# A C compiler for SQLite and zstd, and the sqlite3 shell with which a test forges the audit log.
+# A C compiler for SQLite and zstd, the sqlite3 shell with which a test forges the audit log, and Prometheus
+# with promtool, which judge the metrics, the dashboards and the rules.
 setup:
-	@if ! command -v cc >/dev/null || ! command -v sqlite3 >/dev/null; then \
+	@if ! command -v cc >/dev/null || ! command -v sqlite3 >/dev/null || ! command -v promtool >/dev/null; then \
 	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
-	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq build-essential sqlite3; \
+	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq build-essential sqlite3 prometheus; \
 	fi

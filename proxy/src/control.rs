@@ -23,11 +23,13 @@ use crate::upstream::endpoint_state::Registry;
 mod expiry;
 mod inner;
 mod reload;
+mod reloads;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use inner::Inner;
 pub use reload::NeedsRestart;
+pub use reloads::{Reloads, ReloadsSeen};
 
 /// See the module.
 pub struct Control {
@@ -35,6 +37,8 @@ pub struct Control {
     pub proxy: ProxyId,
     /// Which life of it.
     pub boot: String,
+    /// What became of reloads.
+    pub reloads: Reloads,
     started: Instant,
     registry: Registry,
     table: SharedTable,
@@ -77,6 +81,7 @@ impl Control {
         Arc::new(Self {
             proxy,
             boot,
+            reloads: Reloads::default(),
             started: Instant::now(),
             registry,
             table,

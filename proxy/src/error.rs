@@ -76,6 +76,26 @@ impl Refusal {
         matches!(self, BadRequest(_) | Framing(_) | UploadBroken | UploadSlow | Method)
     }
 
+    /// One word for it: a label of metrics, a field of the access log.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::BadRequest(_) => "bad_request",
+            Self::Framing(_) => "framing",
+            Self::UploadBroken => "upload_broken",
+            Self::UploadSlow => "upload_slow",
+            Self::Method => "method",
+            Self::Blocked => "blocked",
+            Self::NoRoute => "no_route",
+            Self::NothingToServe => "nothing_to_serve",
+            Self::Shed => "shed",
+            Self::NoEndpoint => "no_endpoint",
+            Self::ConnectFailure => "connect_failure",
+            Self::Reset => "reset",
+            Self::Timeout => "timeout",
+        }
+    }
+
     /// The endpoint's outcome, where an endpoint had been chosen.
     #[must_use]
     pub fn outcome(self) -> Option<Outcome> {

@@ -5,8 +5,10 @@ mod load;
 mod mesh;
 mod origin;
 mod process;
+mod prometheus;
 
 pub use load::{Load, Tally};
 pub use mesh::{Brain, Proxy, admin_token, eventually, proxy_config};
 pub use origin::{Behaviour, Origin};
 pub use process::{Running, binary, run};
+pub use prometheus::promtool;

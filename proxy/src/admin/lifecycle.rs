@@ -53,6 +53,12 @@ pub(super) async fn reload_now(State(admin): State<Shared>) -> Result<Json<Value
 /// # Errors
 /// 422 with the whole report, or with the parts that need a restart.
 pub async fn reload(admin: &Arc<Admin>) -> Result<String, Problem> {
+    let reloaded = try_reload(admin).await;
+    admin.control.reloads.note(reloaded.is_ok());
+    reloaded
+}
+
+async fn try_reload(admin: &Arc<Admin>) -> Result<String, Problem> {
     let source = admin.source.clone();
     let refused = |detail: String| {
         tracing::error!("the configuration was not reloaded, the last good one stays:\n{detail}");

@@ -11,6 +11,7 @@ use super::Asker;
 use crate::telemetry::Outcome;
 use crate::telemetry::cells::{CellId, Ended};
 use crate::telemetry::clients::ClientOutcome;
+use crate::telemetry::shard::RouteCounters;
 use crate::upstream::admission::Admission;
 use crate::upstream::group::EndpointView;
 use crate::upstream::upload::UploadProgress;
@@ -31,6 +32,7 @@ pub(crate) struct Flight {
     pub(super) bytes_out: u64,
     admission: Admission,
     cell: Option<CellId>,
+    counters: Arc<RouteCounters>,
     asker: Asker,
     started: Instant,
     decided: Option<(Outcome, Duration)>,
@@ -41,7 +43,7 @@ impl Flight {
         worker: &Rc<Worker>,
         endpoint: &Rc<EndpointView>,
         admission: Admission,
-        route: &Arc<str>,
+        (route, counters): (&Arc<str>, &Arc<RouteCounters>),
         asker: Asker,
         upload: Rc<UploadProgress>,
         started: Instant,
@@ -53,6 +55,7 @@ impl Flight {
             bytes_out: 0,
             admission,
             cell: worker.recorder.begin(&endpoint.label, route),
+            counters: Arc::clone(counters),
             asker,
             started,
             decided: None,
@@ -63,7 +66,12 @@ impl Flight {
     pub(super) fn decide(&mut self, outcome: Outcome) {
         let now = Instant::now();
         self.admission.settle(!outcome.is_failure(), self.worker.now_ms(now));
-        self.decided = Some((outcome, now - self.started));
+        let took = now - self.started;
+        self.endpoint.counters.attempt(outcome, took);
+        if matches!(outcome, Outcome::Status(_)) {
+            self.counters.upstream(took);
+        }
+        self.decided = Some((outcome, took));
     }
 
     fn count(&self, outcome: Outcome, took: Duration) {

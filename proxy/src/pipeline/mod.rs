@@ -3,6 +3,7 @@
 mod body;
 mod exchange;
 mod flight;
+mod seen;
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -17,6 +18,7 @@ use tokio::time::Instant;
 
 pub use body::ProxyBody;
 use flight::Flight;
+use seen::Seen;
 
 use crate::connection::ClientConnection;
 use crate::error::Refusal;
@@ -46,10 +48,15 @@ pub(crate) async fn handle(
     let version = request.version();
     let (parts, body) = request.into_parts();
     let id = worker.request_ids.keep_or_make(&parts.headers);
-    let answered = answer(&worker, &connection, parts, body, &id, started).await;
+    let seen = Seen::begin(&worker, started);
+    let answered = answer(&worker, &connection, parts, body, &id, started, &seen).await;
     let (mut response, closes) = match answered {
-        Ok(response) => (response.map(|body| ProxyBody::passing(body, busy)), false),
+        Ok(response) => {
+            seen.answered(response.status().as_u16());
+            (response.map(|body| ProxyBody::passing(body, busy)), false)
+        }
         Err(refusal) => {
+            seen.refused(refusal);
             (refusal.response().map(|text| ProxyBody::own(text, busy)), refusal.closes_connection())
         }
     };
@@ -68,6 +75,7 @@ async fn answer(
     body: Incoming,
     id: &HeaderValue,
     started: Instant,
+    seen: &Seen<'_>,
 ) -> Result<Response<body::Passing>, Refusal> {
     let view = worker.view();
     let server = &view.table.live.settings.server;
@@ -83,6 +91,7 @@ async fn answer(
     }
     let route = view.route(&parts).ok_or_else(|| refuse(Refusal::NoRoute))?;
     let target = route.target().ok_or_else(|| refuse(Refusal::NothingToServe))?;
+    seen.led_to(target);
     if target.service.sheds() {
         return Err(refuse(Refusal::Shed));
     }
@@ -99,7 +108,8 @@ async fn answer(
     prepare(&mut parts, &body, connection.peer, id, server);
     let (upload, progress) = Upload::new(body);
     let request = Request::from_parts(parts, upload);
-    let flight = Flight::begin(worker, &endpoint, admission, &route.name, asker, progress, started);
+    let way = (&route.name, &target.counters);
+    let flight = Flight::begin(worker, &endpoint, admission, way, asker, progress, started);
     let answered = exchange::forward(flight, request, server, started).await;
     answered.map_err(|refusal| if refusal.outcome().is_some() { refusal } else { refuse(refusal) })
 }

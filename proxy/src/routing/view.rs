@@ -18,7 +18,7 @@ use crate::middleware::shed::Shedder;
 use crate::settings::{Route, SplitTarget};
 use crate::table::{EndpointHandle, ServiceTable, Table};
 use crate::telemetry::cells::{EndpointLabel, NO_ENDPOINT};
-use crate::telemetry::shard::Shard;
+use crate::telemetry::shard::{RouteCounters, Shard};
 use crate::upstream::breaker::Rules;
 use crate::upstream::group::{EndpointView, Group};
 use crate::upstream::pool::EndpointPool;
@@ -51,6 +51,8 @@ pub struct Target {
     pub service: Rc<ServiceView>,
     /// Who may serve it.
     pub group: Group,
+    /// What is counted of requests by this route to this service.
+    pub counters: Arc<RouteCounters>,
 }
 
 /// One service.
@@ -73,11 +75,15 @@ impl View {
         let services: BTreeMap<&ServiceName, Rc<ServiceView>> =
             table.services.iter().map(|(name, service)| (name, builder.service(name, service))).collect();
         let routes = table.live.settings.routes.iter();
-        let routes = routes.map(|route| route_view(route, &services, worker)).collect();
+        let routes = routes.map(|route| route_view(route, &services, shard, worker)).collect();
         let blocks = BlockList::new(&table.live.blocks);
         shard.retain_backends(|service, endpoint| {
             let service = table.services.get(service);
             service.is_some_and(|s| s.endpoints.iter().any(|e| e.live.settings.id == *endpoint))
+        });
+        shard.retain_routes(|service, route| {
+            let leads = |r: &&Arc<Route>| r.name == route && r.split.iter().any(|s| s.service == *service);
+            table.live.settings.routes.iter().any(|r| leads(&r))
         });
         drop(services);
         let endpoints = builder.all.into_inner();
@@ -161,19 +167,18 @@ fn label(service: &ServiceName, version: &str, endpoint: &str) -> EndpointLabel 
 fn route_view(
     route: &Arc<Route>,
     services: &BTreeMap<&ServiceName, Rc<ServiceView>>,
+    shard: &Shard,
     worker: usize,
 ) -> RouteView {
+    let name: Arc<str> = Arc::from(route.name.as_str());
     let known = |share: &SplitTarget| {
-        services.get(&share.service).map(|service| (share.weight, target(share, service, worker)))
+        let service = services.get(&share.service)?;
+        let counters = shard.route(&share.service, &name);
+        Some((share.weight, target(share, service, counters, worker)))
     };
     let (weights, targets): (_, Vec<_>) = route.split.iter().filter_map(known).unzip();
     let weights = without_withdrawn(weights, &targets);
-    RouteView {
-        route: Arc::clone(route),
-        name: Arc::from(route.name.as_str()),
-        split: TrafficSplit::new(weights),
-        targets,
-    }
+    RouteView { route: Arc::clone(route), name, split: TrafficSplit::new(weights), targets }
 }
 
 /// A share that leases have left without any endpoint is carried by the others, if there are others:
@@ -184,11 +189,16 @@ fn without_withdrawn(weights: Vec<u32>, targets: &[Target]) -> Vec<u32> {
     if left.iter().any(|weight| *weight > 0) { left } else { weights }
 }
 
-fn target(share: &SplitTarget, service: &Rc<ServiceView>, worker: usize) -> Target {
+fn target(
+    share: &SplitTarget,
+    service: &Rc<ServiceView>,
+    counters: Arc<RouteCounters>,
+    worker: usize,
+) -> Target {
     let wanted = |e: &&Rc<EndpointView>| {
         share.version.as_ref().is_none_or(|version| e.handle.live.settings.version == *version)
     };
     let members = service.endpoints.iter().filter(wanted).cloned().collect();
     let algorithm = service.table.live.settings.algorithm;
-    Target { service: Rc::clone(service), group: Group::new(members, algorithm, worker) }
+    Target { service: Rc::clone(service), group: Group::new(members, algorithm, worker), counters }
 }

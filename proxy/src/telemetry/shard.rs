@@ -5,78 +5,39 @@
 //! of all workers add up.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use protocol::id::{EndpointId, ServiceName};
 
-/// Upper bounds of the response time histogram, seconds; one more bucket holds what is beyond.
-pub const RESPONSE_TIME_BOUNDS_S: [f64; 14] =
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-const BUCKETS: usize = RESPONSE_TIME_BOUNDS_S.len() + 1;
+mod backend;
+mod by_route;
+mod count;
+
+pub use backend::{BackendCounters, BackendSnapshot, OpenConnection};
+pub use by_route::{CLASSES, RouteCounters, RouteSnapshot};
+use count::{Count, Tally, Times};
+pub use count::{RESPONSE_TIME_BOUNDS_S, TimesSnapshot};
 
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Shard {
     successful: Count,
     failed: Count,
-    response_time: [Count; BUCKETS],
-    response_time_us: Count,
+    response_time: Times,
+    refused: Tally<48>,
     opened_connections: Count,
     closed_connections: Count,
     bytes_sent: Count,
     bytes_received: Count,
     /// Locked when a worker meets a new table and when a scrape reads, never per request.
     backends: Mutex<BTreeMap<(ServiceName, EndpointId), Arc<BackendCounters>>>,
+    /// Likewise.
+    routes: Mutex<BTreeMap<RouteKey, Arc<RouteCounters>>>,
 }
 
-/// A counter with one writer.
-#[derive(Debug, Default)]
-struct Count(AtomicU64);
-
-impl Count {
-    fn add(&self, n: u64) {
-        self.0.store(self.get().wrapping_add(n), Ordering::Relaxed);
-    }
-
-    fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// One worker's counters of one endpoint.
-#[derive(Debug, Default)]
-pub struct BackendCounters {
-    opened: Count,
-    closed: Count,
-    requests: Count,
-    failures: Count,
-}
-
-/// Counts a connection to an endpoint as open until it is dropped.
-#[derive(Debug)]
-pub struct OpenConnection(Arc<BackendCounters>);
-
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        self.0.closed.add(1);
-    }
-}
-
-impl BackendCounters {
-    /// A connection to the endpoint was opened. Called by the shard's own worker only.
-    pub fn connection(self: &Arc<Self>) -> OpenConnection {
-        self.opened.add(1);
-        OpenConnection(Arc::clone(self))
-    }
-
-    /// A request to the endpoint ended. Called by the shard's own worker only.
-    pub fn request(&self, failed: bool) {
-        self.requests.add(1);
-        self.failures.add(u64::from(failed));
-    }
-}
+/// A service and the route by which it is reached.
+pub type RouteKey = (ServiceName, Arc<str>);
 
 impl Shard {
     /// A request was answered, by an endpoint or by the proxy itself. 5xx and no answer are failures.
@@ -86,12 +47,12 @@ impl Shard {
         } else {
             self.successful.add(1)
         }
-        let seconds = took.as_secs_f64();
-        let bucket = RESPONSE_TIME_BOUNDS_S.iter().position(|bound| seconds <= *bound);
-        if let Some(count) = self.response_time.get(bucket.unwrap_or(BUCKETS - 1)) {
-            count.add(1);
-        }
-        self.response_time_us.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        self.response_time.add(took);
+    }
+
+    /// A request was refused here for `reason`, a word of the program.
+    pub fn refused(&self, reason: &'static str) {
+        self.refused.add(reason);
     }
 
     /// A client connection was accepted.
@@ -123,6 +84,19 @@ impl Shard {
         backends.retain(|(service, endpoint), _| keep(service, endpoint));
     }
 
+    /// The counters of one route to one service, made at first sight.
+    #[must_use]
+    pub fn route(&self, service: &ServiceName, route: &Arc<str>) -> Arc<RouteCounters> {
+        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(routes.entry((service.clone(), Arc::clone(route))).or_default())
+    }
+
+    /// Forgets the routes that `keep` does not name, so that reloads do not grow it.
+    pub fn retain_routes(&self, keep: impl Fn(&ServiceName, &str) -> bool) {
+        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        routes.retain(|(service, route), _| keep(service, route));
+    }
+
     /// The counts as they are now. May be called from any thread, at any time.
     #[must_use]
     pub fn snapshot(&self) -> ShardSnapshot {
@@ -130,28 +104,19 @@ impl Shard {
         let closed = self.closed_connections.get();
         let total_connections = self.opened_connections.get();
         let backends = self.backends.lock().unwrap_or_else(PoisonError::into_inner);
+        let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
         ShardSnapshot {
             requests: successful + failed,
             successful,
             failed,
-            response_time: std::array::from_fn(|i| self.response_time.get(i).map_or(0, Count::get)),
-            response_time_sum_us: self.response_time_us.get(),
+            refused: self.refused.read().collect(),
+            response_time: self.response_time.snapshot(),
             active_connections: total_connections.saturating_sub(closed),
             total_connections,
             bytes_sent: self.bytes_sent.get(),
             bytes_received: self.bytes_received.get(),
             backends: backends.iter().map(|(key, counters)| (key.clone(), counters.snapshot())).collect(),
-        }
-    }
-}
-
-impl BackendCounters {
-    fn snapshot(&self) -> BackendSnapshot {
-        let closed = self.closed.get();
-        BackendSnapshot {
-            connections: self.opened.get().saturating_sub(closed),
-            requests: self.requests.get(),
-            failures: self.failures.get(),
+            routes: routes.iter().map(|(key, counters)| (key.clone(), counters.snapshot())).collect(),
         }
     }
 }
@@ -165,10 +130,10 @@ pub struct ShardSnapshot {
     pub successful: u64,
     /// `proxy_requests_failed_total`: answered 5xx, also by the proxy itself.
     pub failed: u64,
-    /// `proxy_response_time_histogram`, one count a bucket of [`RESPONSE_TIME_BOUNDS_S`] (not cumulative).
-    pub response_time: [u64; BUCKETS],
-    /// Sum of the response times, microseconds.
-    pub response_time_sum_us: u64,
+    /// `proxy_response_time_histogram`.
+    pub response_time: TimesSnapshot,
+    /// Refused here, by reason.
+    pub refused: BTreeMap<&'static str, u64>,
     /// `proxy_active_connections`.
     pub active_connections: u64,
     /// `proxy_total_connections`.
@@ -179,17 +144,8 @@ pub struct ShardSnapshot {
     pub bytes_received: u64,
     /// By service and endpoint.
     pub backends: BTreeMap<(ServiceName, EndpointId), BackendSnapshot>,
-}
-
-/// One endpoint's counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct BackendSnapshot {
-    /// `proxy_backend_connections`: open now.
-    pub connections: u64,
-    /// `proxy_backend_requests_total`.
-    pub requests: u64,
-    /// `proxy_backend_failures_total`.
-    pub failures: u64,
+    /// By service and route.
+    pub routes: BTreeMap<RouteKey, RouteSnapshot>,
 }
 
 impl ShardSnapshot {
@@ -198,19 +154,17 @@ impl ShardSnapshot {
         self.requests += other.requests;
         self.successful += other.successful;
         self.failed += other.failed;
-        for (mine, theirs) in self.response_time.iter_mut().zip(&other.response_time) {
-            *mine += theirs;
-        }
-        self.response_time_sum_us = self.response_time_sum_us.wrapping_add(other.response_time_sum_us);
+        self.response_time.merge(&other.response_time);
         self.active_connections += other.active_connections;
         self.total_connections += other.total_connections;
         self.bytes_sent += other.bytes_sent;
         self.bytes_received += other.bytes_received;
+        other.refused.iter().for_each(|(reason, n)| *self.refused.entry(reason).or_default() += n);
         for (key, theirs) in &other.backends {
-            let mine = self.backends.entry(key.clone()).or_default();
-            mine.connections += theirs.connections;
-            mine.requests += theirs.requests;
-            mine.failures += theirs.failures;
+            self.backends.entry(key.clone()).or_default().merge(theirs);
+        }
+        for (key, theirs) in &other.routes {
+            self.routes.entry(key.clone()).or_default().merge(theirs);
         }
     }
 }
@@ -230,15 +184,24 @@ mod tests {
             shard.connection_opened();
             let backend = shard.backend(&service, &endpoint);
             backend.request(true);
+            backend.attempt(crate::telemetry::Outcome::Timeout, Duration::from_secs(1));
             drop(backend.connection());
+            shard.refused("shed");
+            let route = shard.route(&service, &Arc::from("all"));
+            route.answered(204, Duration::from_millis(2));
+            route.abandoned();
         }
         two.connection_closed();
         let mut sum = one.snapshot();
         sum.merge(&two.snapshot());
         assert_eq!((sum.requests, sum.successful, sum.failed), (4, 2, 2));
-        assert_eq!((sum.response_time[1], sum.response_time[BUCKETS - 1]), (2, 2));
+        assert_eq!((sum.response_time.buckets[1], sum.response_time.count()), (2, 4));
         assert_eq!((sum.active_connections, sum.total_connections), (1, 2));
-        let backend = sum.backends[&(service, endpoint)];
-        assert_eq!(backend, BackendSnapshot { connections: 0, requests: 2, failures: 2 });
+        let backend = &sum.backends[&(service.clone(), endpoint)];
+        assert_eq!((backend.connections, backend.opened), (0, 2));
+        assert_eq!((backend.requests, backend.failures, backend.errors["timeout"]), (2, 2, 2));
+        let route = &sum.routes[&(service, Arc::from("all"))];
+        assert_eq!(route.classes, [2, 0, 2, 0, 0, 0]);
+        assert_eq!(sum.refused["shed"], 2);
     }
 }
