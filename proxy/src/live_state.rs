@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::digest;
 use crate::leases::{Lease, Leases};
-use crate::settings::{Endpoint, Service, Settings};
+use crate::settings::{Algorithm, Endpoint, Service, Settings};
 
 pub mod blocks;
 mod capacity;
@@ -41,6 +41,8 @@ pub struct LiveService {
     pub settings: Arc<Service>,
     /// In the order of the configuration.
     pub endpoints: Vec<LiveEndpoint>,
+    /// By what an endpoint is chosen.
+    pub algorithm: Algorithm,
     /// What is refused before an endpoint is chosen.
     pub shed: Shed,
 }
@@ -56,6 +58,14 @@ pub struct LiveEndpoint {
     pub ejected: bool,
     /// A breaker held by a lease.
     pub breaker: HeldBreaker,
+}
+
+impl LiveEndpoint {
+    /// Whether file and leases leave it no traffic.
+    #[must_use]
+    pub fn is_withdrawn(&self) -> bool {
+        self.ejected || self.weight == 0 || self.breaker == HeldBreaker::Open
+    }
 }
 
 /// Whether a lease holds a breaker.
@@ -113,6 +123,7 @@ fn live_service(service: &Arc<Service>, kinds: &[&ActionKind]) -> LiveService {
     let live = |(settings, weight): (&Arc<Endpoint>, u32)| live_endpoint(settings, weight, kinds);
     LiveService {
         settings: Arc::clone(service),
+        algorithm: service.balancing.algorithm,
         endpoints: service.endpoints.iter().zip(weights).map(live).collect(),
         shed: kinds.iter().fold(Shed::default(), |shed, kind| shed.strictest(kind)),
     }

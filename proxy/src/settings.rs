@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use protocol::id::{EndpointId, ProxyId, ServiceName};
 
 mod ai;
+mod balancing;
 mod document;
 mod findings;
 mod listeners;
@@ -20,6 +21,9 @@ mod routes;
 mod services;
 
 pub use crate::config::{SAMPLE, schema};
+pub use balancing::{
+    Affinity, Algorithm, Balancing, HashTable, KeySource, SameSite, SessionCookie, SlowStart,
+};
 pub use document::{DEFAULT_DATA_DIR, Given};
 pub use services::MAX_WEIGHT;
 
@@ -90,7 +94,7 @@ pub struct Service {
     /// Its endpoints, in the file's order; at least one.
     pub endpoints: Vec<Arc<Endpoint>>,
     /// How one is chosen.
-    pub algorithm: Algorithm,
+    pub balancing: Balancing,
     /// Breaker settings; absent when switched off.
     pub breaker: Option<Breaker>,
     /// Active checks; absent when switched off.
@@ -110,15 +114,10 @@ pub struct Endpoint {
     pub weight: u32,
     /// Version label; empty where none is given.
     pub version: String,
-}
-
-/// How an endpoint is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Algorithm {
-    /// Smooth weighted round robin (nginx's), which is plain round robin where weights are equal.
-    WeightedRoundRobin,
-    /// Fewest requests in flight per weight, of all endpoints.
-    LeastConnections,
+    /// Where it runs; empty where none is given.
+    pub zone: String,
+    /// Labels.
+    pub metadata: BTreeMap<String, String>,
 }
 
 /// When an endpoint's breaker opens and closes.

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use protocol::id::ServiceName;
 
+use crate::clock;
 use crate::live_state::{LiveEndpoint, LiveService, LiveState};
+use crate::upstream::balancer::Lookups;
 use crate::upstream::endpoint_state::{EndpointState, Registry};
 
 /// The live state, ready to be asked.
@@ -28,6 +30,8 @@ pub struct ServiceTable {
     pub live: Arc<LiveService>,
     /// Its endpoints, in the order of the configuration.
     pub endpoints: Vec<EndpointHandle>,
+    /// Tables for hashing, shared by all workers.
+    pub lookups: Lookups,
 }
 
 /// One endpoint, ready to be asked.
@@ -43,16 +47,26 @@ pub struct EndpointHandle {
 pub type SharedTable = Arc<ArcSwap<Table>>;
 
 impl Table {
-    /// Joins decisions and weather.
+    /// Joins decisions and weather. Who comes, or comes back, is told so.
     #[must_use]
     pub fn new(live: Arc<LiveState>, registry: &Registry, generation: u64) -> Self {
+        let now_ms = clock::now_ms();
         let join = |(name, service): (&ServiceName, &Arc<LiveService>)| {
-            let handle = |endpoint: &LiveEndpoint| EndpointHandle {
-                live: endpoint.clone(),
-                state: registry.get(name, &endpoint.settings.id),
+            let known = registry.knows(name);
+            let handle = |endpoint: &LiveEndpoint| {
+                let state = registry.get(name, &endpoint.settings.id, known, now_ms);
+                state.set_withdrawn(endpoint.is_withdrawn(), now_ms);
+                EndpointHandle { live: endpoint.clone(), state }
             };
             let endpoints = service.endpoints.iter().map(handle).collect();
-            (name.clone(), Arc::new(ServiceTable { live: Arc::clone(service), endpoints }))
+            (
+                name.clone(),
+                Arc::new(ServiceTable {
+                    live: Arc::clone(service),
+                    endpoints,
+                    lookups: registry.lookups.clone(),
+                }),
+            )
         };
         let services = live.services.iter().map(join).collect();
         Self { live, services, generation }

@@ -6,8 +6,8 @@
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use crate::clock;
 use crate::connection;
 use crate::error::Refusal;
 use crate::middleware::request_id::RequestIds;
@@ -36,8 +37,6 @@ use crate::telemetry::stream::{wall_clock_ms, window_end};
 const UPKEEP: Duration = Duration::from_secs(1);
 /// After an accept failed for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Where breakers' time begins, for all workers of the process.
-static BEGINNING: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
 
 /// How the proxy goes down, one step after the other.
 #[derive(Debug, Clone, Default)]
@@ -234,8 +233,7 @@ impl Worker {
 
     /// Breakers' time: milliseconds since the process began to serve.
     pub(crate) fn now_ms(&self, now: Instant) -> u64 {
-        let since = now.into_std().saturating_duration_since(*BEGINNING);
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        clock::ms_at(now)
     }
 
     /// Counts a request that was refused here.

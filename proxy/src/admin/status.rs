@@ -7,7 +7,6 @@ use axum::extract::State;
 use protocol::snapshot::{BreakerState, EndpointStatus, ProxyStatus, ServiceStatus};
 
 use super::Shared;
-use crate::settings::Algorithm;
 use crate::table::{EndpointHandle, ServiceTable};
 
 pub(super) async fn status(State(admin): State<Shared>) -> Json<ProxyStatus> {
@@ -30,13 +29,9 @@ pub(super) async fn status(State(admin): State<Shared>) -> Json<ProxyStatus> {
 
 fn service(service: &ServiceTable) -> ServiceStatus {
     let settings = &service.live.settings;
-    let algorithm = match settings.algorithm {
-        Algorithm::WeightedRoundRobin => "weighted_round_robin",
-        Algorithm::LeastConnections => "least_connections",
-    };
     ServiceStatus {
         service: settings.name.clone(),
-        algorithm: algorithm.to_owned(),
+        algorithm: service.live.algorithm.name().to_owned(),
         endpoints: service.endpoints.iter().map(endpoint).collect(),
     }
 }

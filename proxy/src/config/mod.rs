@@ -4,6 +4,7 @@
 //! An unknown key is an error everywhere. Parts that other builds know but this one does not carry out
 //! are listed, so that their presence is refused by name instead of being silently ignored.
 
+mod load_balancing;
 mod policy;
 mod route;
 mod server;
@@ -12,7 +13,8 @@ mod upstream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use policy::{AlgorithmName, CircuitBreaker, LoadBalancing};
+pub use load_balancing::{AlgorithmName, HashName, LoadBalancing, SameSite, SessionCookie, StickySessions};
+pub use policy::CircuitBreaker;
 pub use route::{PathRule, Route, Split};
 pub use server::{Admin, Server, Tls};
 pub use upstream::{Endpoint, HealthCheck, Service, Upstream};

@@ -49,10 +49,10 @@ pub struct Endpoint {
     /// Version label, for splits and for actions on a version.
     #[serde(default)]
     pub version: String,
-    /// A label for people; nothing is decided by it.
+    /// Where it runs: with `load_balancing.zone`, endpoints of that zone come first.
     #[serde(default)]
     pub zone: String,
-    /// Labels for people; nothing is decided by them.
+    /// Labels, for people and for routes that choose endpoints by them.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
 }

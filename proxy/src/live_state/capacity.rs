@@ -47,8 +47,8 @@ mod tests {
             breaker: HeldBreaker::Free,
         });
         let endpoints = endpoints.collect();
-        LiveService { settings: Arc::new(settings), endpoints, shed: crate::live_state::Shed::default() }
-            .servable_share()
+        let (algorithm, shed) = (settings.balancing.algorithm, crate::live_state::Shed::default());
+        LiveService { settings: Arc::new(settings), algorithm, endpoints, shed }.servable_share()
     }
 
     #[test]

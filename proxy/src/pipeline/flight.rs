@@ -65,8 +65,8 @@ impl Flight {
     /// The outcome is known: with the response's head, or without one.
     pub(super) fn decide(&mut self, outcome: Outcome) {
         let now = Instant::now();
-        self.admission.settle(!outcome.is_failure(), self.worker.now_ms(now));
         let took = now - self.started;
+        self.admission.settle(outcome, took, self.worker.now_ms(now));
         self.endpoint.counters.attempt(outcome, took);
         if matches!(outcome, Outcome::Status(_)) {
             self.counters.upstream(took);

@@ -95,7 +95,8 @@ async fn answer(
     if target.service.sheds() {
         return Err(refuse(Refusal::Shed));
     }
-    let Some((endpoint, admission)) = target.group.choose(worker.now_ms(started)) else {
+    let preference = target.group.preference(&parts, asker.ip);
+    let Some((endpoint, admission)) = target.group.choose(&preference, worker.now_ms(started)) else {
         worker.note_nowhere(target, &route.name, started);
         return Err(refuse(Refusal::NoEndpoint));
     };

@@ -15,10 +15,11 @@ use super::router;
 use super::traffic_split::TrafficSplit;
 use crate::middleware::block_list::BlockList;
 use crate::middleware::shed::Shedder;
-use crate::settings::{Route, SplitTarget};
+use crate::settings::{Algorithm, Route, SplitTarget};
 use crate::table::{EndpointHandle, ServiceTable, Table};
 use crate::telemetry::cells::{EndpointLabel, NO_ENDPOINT};
 use crate::telemetry::shard::{RouteCounters, Shard};
+use crate::upstream::admission::Terms;
 use crate::upstream::breaker::Rules;
 use crate::upstream::group::{EndpointView, Group};
 use crate::upstream::pool::EndpointPool;
@@ -152,7 +153,10 @@ impl Builder<'_> {
         };
         Rc::new(EndpointView {
             handle: handle.clone(),
-            rules: Rules { settings: service.live.settings.breaker, held: handle.live.breaker },
+            terms: Terms {
+                breaker: Rules { settings: service.live.settings.breaker, held: handle.live.breaker },
+                latency: service.live.algorithm == Algorithm::PeakEwma,
+            },
             label: Arc::new(label(name, &settings.version, settings.id.as_str())),
             counters,
             pool,
@@ -199,6 +203,5 @@ fn target(
         share.version.as_ref().is_none_or(|version| e.handle.live.settings.version == *version)
     };
     let members = service.endpoints.iter().filter(wanted).cloned().collect();
-    let algorithm = service.table.live.settings.algorithm;
-    Target { service: Rc::clone(service), group: Group::new(members, algorithm, worker), counters }
+    Target { service: Rc::clone(service), group: Group::new(members, &service.table, worker), counters }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use protocol::id::{EndpointId, ServiceName};
 
 use super::findings::{Findings, Place};
-use super::{Algorithm, Breaker, Endpoint, HealthCheck, Service};
-use crate::config::{self, AlgorithmName, Config};
+use super::{Breaker, Endpoint, HealthCheck, Service, balancing};
+use crate::config::{self, Config};
 
 /// The largest weight that may be written, in the file or in an action.
 pub const MAX_WEIGHT: u32 = 100_000;
@@ -39,7 +39,7 @@ pub(super) fn services(config: &Config, root: &Place, findings: &mut Findings) -
 }
 
 fn common_policies(config: &Config, root: &Place, findings: &mut Findings) {
-    judge_balancing(&config.load_balancing, &root.at("load_balancing"), findings);
+    balancing::judge(&config.load_balancing, &root.at("load_balancing"), findings);
     judge_breaker(&config.circuit_breaker, &root.at("circuit_breaker"), findings);
 }
 
@@ -52,7 +52,7 @@ fn one(
 ) -> Service {
     findings.not_carried_out(&at.at("retry"), &service.retry);
     if let Some(balancing) = &service.load_balancing {
-        judge_balancing(balancing, &at.at("load_balancing"), findings);
+        balancing::judge(balancing, &at.at("load_balancing"), findings);
     }
     if let Some(breaker) = &service.circuit_breaker {
         judge_breaker(breaker, &at.at("circuit_breaker"), findings);
@@ -61,7 +61,7 @@ fn one(
     Service {
         name,
         endpoints: endpoints(&service.endpoints, &at.at("endpoints"), findings),
-        algorithm: algorithm(load_balancing(config, service).algorithm),
+        balancing: balancing::of(&load_balancing(config, service)),
         breaker: breaker(&circuit_breaker(config, service)),
         health_check: health_check.and_then(|check| health(check, &at.at("health_check"), findings)),
     }
@@ -102,8 +102,9 @@ fn endpoint(given: &config::Endpoint, at: &Place, findings: &mut Findings) -> Op
     let is_host = host.parse::<Ipv6Addr>().is_ok() || is_host_name(&host);
     match EndpointId::new(id.to_ascii_lowercase()) {
         Ok(id) if is_host => {
-            let version = given.version.clone();
-            Some(Endpoint { id, host, port: given.port, weight: given.weight, version })
+            let (version, zone) = (given.version.clone(), given.zone.clone());
+            let metadata = given.metadata.clone();
+            Some(Endpoint { id, host, port: given.port, weight: given.weight, version, zone, metadata })
         }
         _ => {
             let message = format!("{:?} is neither a host name nor an IP address", given.address);
@@ -123,11 +124,10 @@ pub(super) fn is_host_name(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(label) && (!numeric || text.parse::<Ipv4Addr>().is_ok())
 }
 
-/// The balancing that holds for `service`.
+/// The balancing that holds for `service`, every key that has a default filled in.
 pub(super) fn load_balancing(config: &Config, service: &config::Service) -> config::LoadBalancing {
-    let own = service.load_balancing.as_ref().and_then(|own| own.algorithm);
-    let algorithm = own.or(config.load_balancing.algorithm).unwrap_or(AlgorithmName::RoundRobin);
-    config::LoadBalancing { algorithm: Some(algorithm), ..config::LoadBalancing::default() }
+    let common = config.load_balancing.over(&balancing::defaults());
+    service.load_balancing.as_ref().map_or_else(|| common.clone(), |own| own.over(&common))
 }
 
 /// The breaker that holds for `service`, every key filled in.
@@ -142,28 +142,6 @@ pub(super) fn circuit_breaker(config: &Config, service: &config::Service) -> con
     };
     let common = config.circuit_breaker.over(&defaults);
     service.circuit_breaker.as_ref().map_or_else(|| common.clone(), |own| own.over(&common))
-}
-
-fn judge_balancing(given: &config::LoadBalancing, at: &Place, findings: &mut Findings) {
-    findings.not_carried_out(&at.at("sticky_sessions"), &given.sticky_sessions);
-    findings.not_carried_out(&at.at("session_affinity_key"), &given.session_affinity_key);
-    use AlgorithmName::{ConsistentHash, PeakEwma, Random};
-    if let Some(name @ (ConsistentHash | PeakEwma | Random)) = given.algorithm {
-        let message = format!(
-            "{} is not carried out by this build: round_robin, weighted_round_robin and least_connections are",
-            name.as_str()
-        );
-        findings.add(&at.at("algorithm"), message);
-    }
-}
-
-/// Plain round robin is weighted round robin with equal weights, and an action may set weights at any
-/// time, so that one algorithm carries out both names.
-fn algorithm(name: Option<AlgorithmName>) -> Algorithm {
-    match name {
-        Some(AlgorithmName::LeastConnections) => Algorithm::LeastConnections,
-        _ => Algorithm::WeightedRoundRobin,
-    }
 }
 
 fn judge_breaker(given: &config::CircuitBreaker, at: &Place, findings: &mut Findings) {

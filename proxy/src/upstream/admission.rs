@@ -3,31 +3,49 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use http::StatusCode;
 
 use super::breaker::{Rules, Ticket};
 use super::endpoint_state::EndpointState;
+use crate::telemetry::Outcome;
+
+/// What a stay is judged by.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// What the breaker goes by.
+    pub breaker: Rules,
+    /// Whether the latency is wanted.
+    pub latency: bool,
+}
 
 /// Held while a request is on its way. Dropping it ends the stay; a breaker's probe that was not
 /// settled by then gives its place back.
 #[derive(Debug)]
 pub struct Admission {
     state: Arc<EndpointState>,
-    rules: Rules,
+    terms: Terms,
     ticket: Option<Ticket>,
 }
 
 impl Admission {
     /// Enters, unless the breaker refuses.
-    pub fn enter(state: &Arc<EndpointState>, rules: Rules, now_ms: u64) -> Option<Self> {
-        let ticket = Some(state.breaker.admit(&rules, now_ms)?);
+    pub fn enter(state: &Arc<EndpointState>, terms: Terms, now_ms: u64) -> Option<Self> {
+        let ticket = Some(state.breaker.admit(&terms.breaker, now_ms)?);
         state.in_flight.fetch_add(1, Ordering::Relaxed);
-        Some(Self { state: Arc::clone(state), rules, ticket })
+        Some(Self { state: Arc::clone(state), terms, ticket })
     }
 
-    /// Tells the breaker what became of the request. Only the first word counts.
-    pub fn settle(&mut self, succeeded: bool, now_ms: u64) {
-        if let Some(ticket) = self.ticket.take() {
-            self.state.breaker.settle(ticket, succeeded, &self.rules, now_ms);
+    /// What became of the request, and how long after it was sent: for the breaker, and for whoever
+    /// chooses by latency. Only the first word counts.
+    pub fn settle(&mut self, outcome: Outcome, took: Duration, now_ms: u64) {
+        let Some(ticket) = self.ticket.take() else { return };
+        self.state.breaker.settle(ticket, !outcome.is_failure(), &self.terms.breaker, now_ms);
+        if self.terms.latency {
+            // Refused for too many requests: no failure, but no answer either.
+            let refused = outcome == Outcome::Status(StatusCode::TOO_MANY_REQUESTS.as_u16());
+            self.state.latency.observe(!refused && !outcome.is_failure(), took, now_ms);
         }
     }
 }
@@ -47,17 +65,31 @@ mod tests {
     use super::*;
     use crate::live_state::HeldBreaker;
 
+    const FREE: Terms = Terms { breaker: Rules { settings: None, held: HeldBreaker::Free }, latency: true };
+
     #[test]
     fn in_flight_counts_stays_and_forgets_them_when_they_end() {
         let state = Arc::new(EndpointState::default());
-        let free = Rules { settings: None, held: HeldBreaker::Free };
-        let first = Admission::enter(&state, free, 0).unwrap();
-        let second = Admission::enter(&state, free, 0).unwrap();
+        let first = Admission::enter(&state, FREE, 0).unwrap();
+        let second = Admission::enter(&state, FREE, 0).unwrap();
         assert_eq!(state.in_flight.load(Ordering::Relaxed), 2);
         drop((first, second));
         assert_eq!(state.in_flight.load(Ordering::Relaxed), 0);
-        let held = Rules { held: HeldBreaker::Open, ..free };
+        let held = Terms { breaker: Rules { held: HeldBreaker::Open, ..FREE.breaker }, ..FREE };
         assert!(Admission::enter(&state, held, 0).is_none());
         assert_eq!(state.in_flight.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_fast_429_does_not_make_an_endpoint_look_quick() {
+        let (honest, refusing) = (Arc::new(EndpointState::default()), Arc::new(EndpointState::default()));
+        let ask = |state: &Arc<EndpointState>, status, took| {
+            Admission::enter(state, FREE, 1).unwrap().settle(Outcome::Status(status), took, 1);
+        };
+        for _ in 0..20 {
+            ask(&honest, 200, Duration::from_millis(50));
+            ask(&refusing, 429, Duration::from_micros(100));
+        }
+        assert!(refusing.latency.cost(0.0, 1) > honest.latency.cost(0.0, 1));
     }
 }

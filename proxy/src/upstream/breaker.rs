@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use protocol::snapshot::BreakerState;
 
+use super::weather;
 use crate::live_state::HeldBreaker;
 use crate::settings;
 
@@ -137,6 +138,21 @@ impl Breaker {
         }
     }
 
+    /// Until when nothing gets through unless it changes: for whoever asks less often than it may
+    /// recover. `None`: something does now.
+    #[must_use]
+    pub fn shut_until_ms(&self, rules: &Rules) -> Option<u64> {
+        match (rules.held, &rules.settings) {
+            (HeldBreaker::Open, _) => Some(u64::MAX),
+            (HeldBreaker::Closed, _) | (HeldBreaker::Free, None) => None,
+            (HeldBreaker::Free, Some(settings)) => {
+                let word = self.load();
+                let recovery_ms = u64::try_from(settings.recovery_timeout.as_millis()).unwrap_or(u64::MAX);
+                (word.state == BreakerState::Open).then(|| word.opened_ms.saturating_add(recovery_ms))
+            }
+        }
+    }
+
     /// The right to send one request, unless the breaker is open or has no room for a probe.
     pub fn admit(&self, rules: &Rules, now_ms: u64) -> Option<Ticket> {
         let settings = match (rules.held, &rules.settings) {
@@ -185,7 +201,11 @@ impl Breaker {
     fn replace(&self, seen: Word, next: Word) -> bool {
         let exchange =
             || self.0.compare_exchange_weak(seen.pack(), next.pack(), Ordering::AcqRel, Ordering::Acquire);
-        seen == next || exchange().is_ok()
+        let replaced = seen == next || exchange().is_ok();
+        if replaced && seen.state != next.state {
+            weather::changed();
+        }
+        replaced
     }
 
     fn update(&self, change: impl Fn(Word) -> Word) {

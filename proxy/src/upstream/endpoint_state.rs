@@ -2,13 +2,16 @@
 //! carried over when the configuration or the leases change.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use protocol::id::{EndpointId, ServiceName};
 use protocol::snapshot::Health;
 
+use super::balancer::Lookups;
 use super::breaker::Breaker;
+use super::ewma::Ewma;
+use super::weather;
 
 /// What is known of one endpoint right now.
 #[derive(Debug, Default)]
@@ -19,9 +22,21 @@ pub struct EndpointState {
     pub in_flight: AtomicU32,
     /// The breaker.
     pub breaker: Breaker,
+    /// How long it lets one wait; kept where an algorithm asks for it.
+    pub latency: Ewma,
+    /// Since when it is (again) there, ms; 0: always.
+    since_ms: AtomicU64,
+    /// Whether decisions have it out.
+    withdrawn: AtomicBool,
 }
 
 impl EndpointState {
+    /// One that has come at `now_ms`, beside others.
+    #[must_use]
+    pub fn new_at(now_ms: u64) -> Self {
+        Self { since_ms: AtomicU64::new(now_ms), ..Self::default() }
+    }
+
     /// What active checks say.
     #[must_use]
     pub fn health(&self) -> Health {
@@ -33,34 +48,78 @@ impl EndpointState {
     }
 
     /// The active check's word.
-    pub fn set_health(&self, health: Health) {
+    pub fn set_health(&self, health: Health, now_ms: u64) {
         let code = match health {
             Health::Unknown => 0,
             Health::Healthy => 1,
             Health::Unhealthy => 2,
         };
-        self.health.store(code, Ordering::Relaxed);
+        if self.health.swap(code, Ordering::Relaxed) == 2 && code != 2 {
+            self.returned(now_ms);
+        }
+        weather::changed();
+    }
+
+    /// Whether file and leases have it out, as of now.
+    pub fn set_withdrawn(&self, withdrawn: bool, now_ms: u64) {
+        if self.withdrawn.swap(withdrawn, Ordering::Relaxed) && !withdrawn {
+            self.returned(now_ms);
+        }
+    }
+
+    /// It was out, and is back: a slow start begins.
+    pub fn returned(&self, now_ms: u64) {
+        self.since_ms.store(now_ms, Ordering::Relaxed);
+        weather::changed();
+    }
+
+    /// Since when it is there, ms; 0: always.
+    #[must_use]
+    pub fn since_ms(&self) -> u64 {
+        self.since_ms.load(Ordering::Relaxed)
     }
 }
 
 /// All endpoints' weather, by service and endpoint. Locked only when a table is built (start,
 /// reload, lease change), never per request.
 #[derive(Debug, Default, Clone)]
-pub struct Registry(Arc<Mutex<States>>);
+pub struct Registry {
+    states: Arc<Mutex<States>>,
+    /// Tables for hashing, shared by whoever wants the same.
+    pub lookups: Lookups,
+}
 
-type States = HashMap<(ServiceName, EndpointId), Arc<EndpointState>>;
+type States = HashMap<ServiceName, HashMap<EndpointId, Arc<EndpointState>>>;
 
 impl Registry {
-    /// The state of one endpoint, fresh if it was never seen.
+    /// The state of one endpoint, fresh if it was never seen. One that comes to a service which has
+    /// endpoints `before` this table starts slowly; a service's first endpoints do not.
     #[must_use]
-    pub fn get(&self, service: &ServiceName, endpoint: &EndpointId) -> Arc<EndpointState> {
-        let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(states.entry((service.clone(), endpoint.clone())).or_default())
+    pub fn get(
+        &self,
+        service: &ServiceName,
+        endpoint: &EndpointId,
+        before: bool,
+        now_ms: u64,
+    ) -> Arc<EndpointState> {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        let states = states.entry(service.clone()).or_default();
+        let fresh = || Arc::new(EndpointState::new_at(if before { now_ms } else { 0 }));
+        Arc::clone(states.entry(endpoint.clone()).or_insert_with(fresh))
+    }
+
+    /// Whether any endpoint of the service was seen.
+    #[must_use]
+    pub fn knows(&self, service: &ServiceName) -> bool {
+        self.states.lock().unwrap_or_else(PoisonError::into_inner).contains_key(service)
     }
 
     /// Forgets the endpoints that `keep` does not name, so that reloads do not grow it.
     pub fn retain(&self, keep: impl Fn(&ServiceName, &EndpointId) -> bool) {
-        let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        states.retain(|(service, endpoint), _| keep(service, endpoint));
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        states.retain(|service, endpoints| {
+            endpoints.retain(|endpoint, _| keep(service, endpoint));
+            !endpoints.is_empty()
+        });
     }
 }

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::endpoint_state::EndpointState;
+use crate::clock;
 use crate::settings::{Endpoint, HealthCheck};
 use crate::table::SharedTable;
 
@@ -79,7 +80,11 @@ impl Checks {
                 .is_some_and(|w| w.settings == check.settings && Arc::ptr_eq(&w.state, &check.state));
             if !stays {
                 task.abort();
-                check.state.set_health(Health::Unknown);
+            }
+            let other = wanted.get(key).is_some_and(|w| Arc::ptr_eq(&w.state, &check.state));
+            // Checked otherwise from now on, it keeps what is known of it.
+            if !stays && !other {
+                check.state.set_health(Health::Unknown, clock::now_ms());
             }
             stays
         });
@@ -105,7 +110,7 @@ async fn keep_checking(check: Check) {
         let passed = matches!(timeout(check.settings.timeout, probe(&check)).await, Ok(Ok(true)));
         if let Some(health) = tally.add(passed, check.state.health(), &check.settings) {
             info!(endpoint = %check.endpoint.id, ?health, "an active check changed its mind");
-            check.state.set_health(health);
+            check.state.set_health(health, clock::now_ms());
         }
     }
 }

@@ -56,14 +56,14 @@ async fn an_endpoint_that_is_ejected_weightless_tripped_or_unhealthy_gets_nothin
     }
     let table = mesh.table.load_full();
     let states = &table.services.values().next().unwrap().endpoints;
-    states[1].state.set_health(Health::Unhealthy);
+    states[1].state.set_health(Health::Unhealthy, 1);
     let before = requests()[1];
     for _ in 0..6 {
         get(mesh.address, "/status/200", "").await;
     }
     assert_eq!(requests()[1], before);
     // When hardly any passes its check, the checks are not believed.
-    states.iter().for_each(|endpoint| endpoint.state.set_health(Health::Unhealthy));
+    states.iter().for_each(|endpoint| endpoint.state.set_health(Health::Unhealthy, 1));
     for _ in 0..6 {
         assert_eq!(status(&get(mesh.address, "/status/200", "").await), 200);
     }

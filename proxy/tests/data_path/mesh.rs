@@ -11,7 +11,8 @@ use protocol::id::{EndpointId, ServiceName};
 use proxy::listener;
 use proxy::live_state::{HeldBreaker, LiveEndpoint, LiveService, LiveState, Shed};
 use proxy::settings::{
-    Admin, Algorithm, Breaker, Endpoint, Floor, PathMatch, Route, Server, Service, Settings, SplitTarget,
+    Admin, Algorithm, Balancing, Breaker, Endpoint, Floor, HashTable, KeySource, PathMatch, Route, Server,
+    Service, Settings, SplitTarget,
 };
 use proxy::table::{SharedTable, Table};
 use proxy::telemetry::recorder::{Tap, WorkerWindow};
@@ -42,7 +43,7 @@ pub fn live(endpoints: &[SocketAddr]) -> LiveState {
     let service = Arc::new(Service {
         name: name.clone(),
         endpoints: endpoints.clone(),
-        algorithm: Algorithm::WeightedRoundRobin,
+        balancing: balancing(),
         breaker: Some(Breaker {
             failure_threshold: 1_000,
             recovery_timeout: Duration::from_millis(200),
@@ -58,12 +59,31 @@ pub fn live(endpoints: &[SocketAddr]) -> LiveState {
         breaker: HeldBreaker::Free,
     };
     let endpoints = endpoints.into_iter().map(live_endpoint).collect();
-    let live = LiveService { settings: Arc::clone(&service), endpoints, shed: Shed::default() };
+    let live = LiveService {
+        settings: Arc::clone(&service),
+        algorithm: Algorithm::WeightedRoundRobin,
+        endpoints,
+        shed: Shed::default(),
+    };
     LiveState {
         settings: Arc::new(settings(&name, service)),
         services: BTreeMap::from([(name, Arc::new(live))]),
         blocks: Vec::new(),
         hash: "live".into(),
+    }
+}
+
+fn balancing() -> Balancing {
+    Balancing {
+        algorithm: Algorithm::WeightedRoundRobin,
+        choices: 2,
+        hash: HashTable::Maglev,
+        hash_key: KeySource::ClientIp,
+        load_factor: None,
+        affinity: None,
+        zone: String::new(),
+        slow_start: None,
+        panic_percent: 50,
     }
 }
 
@@ -74,6 +94,8 @@ fn endpoint(address: &SocketAddr) -> Arc<Endpoint> {
         port: address.port(),
         weight: 100,
         version: "v1".into(),
+        zone: String::new(),
+        metadata: BTreeMap::new(),
     })
 }
 

@@ -92,8 +92,8 @@ fn a_services_own_policies_win_key_by_key() -> Result<(), Report> {
         "circuit_breaker: { failure_threshold: 9 }\nupstream:\n  services:\n    a:\n      endpoints: [{address: h, port: 1}]\n      load_balancing: {algorithm: least_connections}\n      circuit_breaker: {success_threshold: 7}\n    b: {endpoints: [{address: h, port: 2}], circuit_breaker: {enabled: false}}\n",
     )?;
     let service = |name: &str| settings.services[&ServiceName::new(name).unwrap()].clone();
-    assert_eq!(service("a").algorithm, Algorithm::LeastConnections);
-    assert_eq!(service("b").algorithm, Algorithm::WeightedRoundRobin);
+    assert_eq!(service("a").balancing.algorithm, Algorithm::LeastConnections);
+    assert_eq!(service("b").balancing.algorithm, Algorithm::RoundRobin);
     assert_eq!(service("a").breaker.map(|b| (b.failure_threshold, b.success_threshold)), Some((9, 7)));
     assert_eq!(service("b").breaker, None);
     assert_eq!(settings.routes[0].hosts, ["a.*"]);
@@ -153,9 +153,6 @@ fn what_this_build_does_not_carry_out_is_refused_by_name() {
     cart:
       endpoints: [{ address: h, port: 1 }]
       retry: { attempts: 3 }
-load_balancing:
-  algorithm: peak_ewma
-  sticky_sessions: true
 security: {}
 rate_limit: { rps: 1 }
 server:
@@ -163,12 +160,10 @@ server:
 ";
     insta::assert_snapshot!(problems(text), @r#"
     5:7 retry is not carried out by this build; remove it
-    7:3 peak_ewma is not carried out by this build: round_robin, weighted_round_robin and least_connections are
-    8:3 sticky_sessions is not carried out by this build; remove it
-    9:1 security is not carried out by this build; remove it
-    10:1 rate_limit is not carried out by this build; remove it
-    12:10 /nowhere/cert.pem cannot be read: No such file or directory (os error 2)
-    12:42 /nowhere/key.pem cannot be read: No such file or directory (os error 2)
+    6:1 security is not carried out by this build; remove it
+    7:1 rate_limit is not carried out by this build; remove it
+    9:10 /nowhere/cert.pem cannot be read: No such file or directory (os error 2)
+    9:42 /nowhere/key.pem cannot be read: No such file or directory (os error 2)
     "#);
 }
 

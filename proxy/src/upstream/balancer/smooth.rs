@@ -1,7 +1,4 @@
-//! Which of several endpoints: pure choices over the weights of those that may be asked now.
-//!
-//! A weight of 0 means "not now", for whatever reason, and is never chosen. State is one worker's
-//! own: workers do not coordinate, each spreads its own requests by weight.
+//! Smooth weighted round robin.
 
 /// Smooth weighted round robin, as in nginx (Igor Sysoev, commit 52327e0627f4, 2012): exact shares
 /// over every full cycle, and no bursts towards the heaviest.
@@ -15,6 +12,11 @@ impl SmoothRoundRobin {
     #[must_use]
     pub fn new(choices: usize) -> Self {
         Self { credit: vec![0; choices] }
+    }
+
+    /// Forgets all claims, as when weights are counted in another unit.
+    pub fn restart(&mut self) {
+        self.credit.fill(0);
     }
 
     /// The next choice; `None` when every weight is 0. Weights beyond the number of choices are
@@ -38,42 +40,6 @@ impl SmoothRoundRobin {
         if let Some(credit) = self.credit.get_mut(at) {
             *credit -= total;
         }
-        Some(at)
-    }
-}
-
-/// The choice with the fewest requests in flight per weight, of all; ties go round.
-#[derive(Debug, Clone, Default)]
-pub struct LeastConnections {
-    turn: usize,
-}
-
-impl LeastConnections {
-    /// Starts its round at `turn`, so that workers do not all begin with the same endpoint.
-    #[must_use]
-    pub fn new(turn: usize) -> Self {
-        Self { turn }
-    }
-
-    /// The next choice; `None` when every weight is 0. `in_flight` is asked once per choice.
-    pub fn pick(&mut self, weights: &[u32], in_flight: impl Fn(usize) -> u32) -> Option<usize> {
-        let choices = weights.len();
-        let mut best: Option<(usize, u64, u64)> = None;
-        for step in 0..choices {
-            let at = (self.turn.wrapping_add(step)) % choices;
-            let weight = u64::from(weights.get(at).copied().unwrap_or(0));
-            if weight == 0 {
-                continue;
-            }
-            // With this request on it, so that an idle heavy endpoint goes before an idle light one.
-            let load = u64::from(in_flight(at)) + 1;
-            // load/weight < least/its weight, without division.
-            if best.is_none_or(|(_, least, of)| load * of < least * weight) {
-                best = Some((at, load, weight));
-            }
-        }
-        let (at, ..) = best?;
-        self.turn = at.wrapping_add(1);
         Some(at)
     }
 }
@@ -107,22 +73,6 @@ mod tests {
                 prop_assert!(*weight > 0 || *count == 0);
             }
         }
-
-        #[test]
-        fn least_connections_never_picks_weight_zero_nor_a_busier_one(
-            state in proptest::collection::vec((0u32..4, 0u32..50), 1..8), turn in 0usize..8
-        ) {
-            let weights: Vec<u32> = state.iter().map(|s| s.0).collect();
-            let load = |at: usize| f64::from(state[at].1 + 1) / f64::from(weights[at]);
-            match LeastConnections::new(turn).pick(&weights, |at| state[at].1) {
-                None => prop_assert!(weights.iter().all(|w| *w == 0)),
-                Some(at) => {
-                    prop_assert!(weights[at] > 0);
-                    let least = (0..weights.len()).filter(|i| weights[*i] > 0).map(load);
-                    prop_assert!(load(at) <= least.fold(f64::INFINITY, f64::min) + 1e-9);
-                }
-            }
-        }
     }
 
     #[test]
@@ -137,11 +87,5 @@ mod tests {
         let mut balancer = SmoothRoundRobin::new(2);
         spread(1_000, 2, || balancer.pick(&[1, 0]));
         assert_eq!(spread(100, 2, || balancer.pick(&[1, 1])), [50, 50]);
-    }
-
-    #[test]
-    fn ties_go_round_while_all_are_idle() {
-        let mut balancer = LeastConnections::default();
-        assert_eq!(spread(300, 3, || balancer.pick(&[1, 1, 1], |_| 0)), [100, 100, 100]);
     }
 }
