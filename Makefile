@@ -18,11 +18,10 @@ test: setup ## every test: units, properties, golden files, real processes end t
 	cargo build --workspace --bins
 	cargo test --workspace
 
-bench: setup ## what the telemetry recorder costs: CPU time per request, on and off
+bench: setup ## side by side with nginx, HAProxy and Envoy: what a request costs (QUICK=1: four minutes)
 	cargo build --release --workspace --bins
 	bash benchmarks/install.sh
-	bash benchmarks/telemetry_cost.sh
-	bash benchmarks/telemetry_instructions.sh
+	python3 benchmarks/side_by_side
 
 fmt: ## format the code
 	cargo fmt --all
