@@ -19,6 +19,7 @@ use crate::source::Source;
 use crate::state_file::{BadState, StateFile};
 use crate::supervise::{self, Beside, CannotPrepare, Neighbour};
 use crate::token::{NoToken, Token};
+use crate::upstream::sessions::Secret;
 
 mod data_path;
 mod run;
@@ -97,7 +98,8 @@ impl App {
         let boot = random_name()?;
         let proxy = proxy_id(&settings, &source, main_address)?;
         let beside = brain_beside(&settings, &proxy, admin_address)?;
-        let control = Control::start(Arc::clone(&settings), proxy, boot, state_file, held);
+        let sessions = Secret::new(token.key_for("sticky sessions"));
+        let control = Control::start(Arc::clone(&settings), proxy, boot, state_file, held, sessions);
         let data_path = DataPath::new(listeners);
         let admin = Arc::new(Admin {
             control,

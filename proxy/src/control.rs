@@ -19,6 +19,7 @@ use crate::settings::Settings;
 use crate::state_file::{Persisted, StateFile};
 use crate::table::{SharedTable, Table};
 use crate::upstream::endpoint_state::Registry;
+use crate::upstream::sessions::Secret;
 
 mod expiry;
 mod inner;
@@ -65,7 +66,7 @@ pub struct View {
 }
 
 impl Control {
-    /// The first table: `settings` without any lease.
+    /// The first table: `settings` without any lease; `sessions` is what sessions' cookies are made with.
     #[must_use]
     pub fn start(
         settings: Arc<Settings>,
@@ -73,8 +74,9 @@ impl Control {
         boot: String,
         state_file: StateFile,
         held: Persisted,
+        sessions: Secret,
     ) -> Arc<Self> {
-        let registry = Registry::default();
+        let registry = Registry::new(sessions);
         let inner = Inner::new(settings, held);
         let table = Arc::new(ArcSwap::from_pointee(inner.table(&registry)));
         let turn = tokio::sync::Mutex::new(());

@@ -11,6 +11,7 @@ use crate::clock;
 use crate::live_state::{LiveEndpoint, LiveService, LiveState};
 use crate::upstream::balancer::Lookups;
 use crate::upstream::endpoint_state::{EndpointState, Registry};
+use crate::upstream::sessions::Secret;
 
 /// The live state, ready to be asked.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub struct ServiceTable {
     pub endpoints: Vec<EndpointHandle>,
     /// Tables for hashing, shared by all workers.
     pub lookups: Lookups,
+    /// What sessions' cookies are made with.
+    pub secret: Secret,
 }
 
 /// One endpoint, ready to be asked.
@@ -59,14 +62,8 @@ impl Table {
                 EndpointHandle { live: endpoint.clone(), state }
             };
             let endpoints = service.endpoints.iter().map(handle).collect();
-            (
-                name.clone(),
-                Arc::new(ServiceTable {
-                    live: Arc::clone(service),
-                    endpoints,
-                    lookups: registry.lookups.clone(),
-                }),
-            )
+            let (lookups, secret) = (registry.lookups.clone(), registry.secret.clone());
+            (name.clone(), Arc::new(ServiceTable { live: Arc::clone(service), endpoints, lookups, secret }))
         };
         let services = live.services.iter().map(join).collect();
         Self { live, services, generation }

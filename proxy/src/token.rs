@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::durable;
@@ -67,6 +68,12 @@ impl Token {
             return Err(format!("must hold one token of at least {MIN_BYTES} printable characters"));
         }
         Ok(Self(token.to_owned()))
+    }
+
+    /// A key for another purpose, from which the token cannot be found.
+    #[must_use]
+    pub fn key_for(&self, purpose: &str) -> [u8; 32] {
+        Sha256::new_with_prefix(purpose).chain_update([0]).chain_update(&self.0).finalize().into()
     }
 
     /// Whether an `Authorization` header's value shows this token. The time it takes does not depend

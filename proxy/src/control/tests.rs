@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::leases::sample::{id, request, settings, settings_of};
+use crate::upstream::sessions::Secret;
 
 pub(crate) struct Rig {
     pub(crate) control: Arc<Control>,
@@ -26,7 +27,7 @@ pub(crate) fn rig() -> Rig {
 
 fn open(folder: &tempfile::TempDir) -> Arc<Control> {
     let (file, held) = StateFile::open(&folder.path().join("state.json")).unwrap();
-    Control::start(settings(), ProxyId::new("p1").unwrap(), "b1".to_owned(), file, held)
+    Control::start(settings(), ProxyId::new("p1").unwrap(), "b1".to_owned(), file, held, Secret::new([7; 32]))
 }
 
 fn eject(n: u8) -> ActionRequest {

@@ -1,6 +1,7 @@
 //! Response bodies: an endpoint's, passed on frame by frame with back-pressure, or the proxy's own.
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 use super::flight::Flight;
 use crate::connection::Busy;
 use crate::settings::Server;
+use crate::upstream::group::EndpointView;
 use crate::upstream::pool::Lent;
 
 /// A response body on its way to the client. Keeps the client's connection busy until it is gone.
@@ -84,6 +86,11 @@ impl Passing {
     pub(super) fn new(incoming: Incoming, flight: Flight, connection: Lent, server: &Server) -> Self {
         let max_idle = server.max_idle_per_endpoint;
         Self { incoming, flight, connection: Some(connection), max_idle, ended: false }
+    }
+
+    /// Whose it is.
+    pub(super) fn endpoint(&self) -> &Rc<EndpointView> {
+        &self.flight.endpoint
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {

@@ -111,7 +111,11 @@ async fn answer(
     let request = Request::from_parts(parts, upload);
     let way = (&route.name, &target.counters);
     let flight = Flight::begin(worker, &endpoint, admission, way, asker, progress, started);
-    let answered = exchange::forward(flight, request, server, started).await;
+    let mut answered = exchange::forward(flight, request, server, started).await;
+    if let (Ok(response), true) = (&mut answered, target.service.gives_cookies()) {
+        let endpoint = Rc::clone(response.body().endpoint());
+        target.group.keep_session(&preference, &endpoint, response.headers_mut());
+    }
     answered.map_err(|refusal| if refusal.outcome().is_some() { refusal } else { refuse(refusal) })
 }
 

@@ -112,6 +112,12 @@ impl RouteView {
 }
 
 impl ServiceView {
+    /// Whether clients are given a session's cookie.
+    #[must_use]
+    pub fn gives_cookies(&self) -> bool {
+        self.table.live.settings.balancing.gives_cookies()
+    }
+
     /// Whether a lease has this request refused.
     #[must_use]
     pub fn sheds(&self) -> bool {
@@ -144,6 +150,7 @@ impl Builder<'_> {
         handle: &EndpointHandle,
     ) -> Rc<EndpointView> {
         let settings = &handle.live.settings;
+        let cookies = service.live.settings.balancing.gives_cookies();
         let counters = self.shard.backend(name, &settings.id);
         let known = |e: &&Rc<EndpointView>| Arc::ptr_eq(&e.handle.state, &handle.state);
         let kept = self.before.and_then(|view| view.endpoints.iter().find(known));
@@ -157,6 +164,7 @@ impl Builder<'_> {
                 breaker: Rules { settings: service.live.settings.breaker, held: handle.live.breaker },
                 latency: service.live.algorithm == Algorithm::PeakEwma,
             },
+            mark: if cookies { service.secret.mark(name, &settings.id) } else { 0 },
             label: Arc::new(label(name, &settings.version, settings.id.as_str())),
             counters,
             pool,

@@ -32,6 +32,14 @@ pub struct Balancing {
     pub panic_percent: u32,
 }
 
+impl Balancing {
+    /// Whether clients are given a cookie.
+    #[must_use]
+    pub fn gives_cookies(&self) -> bool {
+        self.affinity.as_ref().is_some_and(|affinity| affinity.cookie.is_some())
+    }
+}
+
 /// By what an endpoint is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {

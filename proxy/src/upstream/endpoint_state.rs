@@ -11,6 +11,7 @@ use protocol::snapshot::Health;
 use super::balancer::Lookups;
 use super::breaker::Breaker;
 use super::ewma::Ewma;
+use super::sessions::Secret;
 use super::weather;
 
 /// What is known of one endpoint right now.
@@ -82,9 +83,11 @@ impl EndpointState {
 
 /// All endpoints' weather, by service and endpoint. Locked only when a table is built (start,
 /// reload, lease change), never per request.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Clone)]
 pub struct Registry {
     states: Arc<Mutex<States>>,
+    /// What sessions' cookies are made with.
+    pub secret: Secret,
     /// Tables for hashing, shared by whoever wants the same.
     pub lookups: Lookups,
 }
@@ -92,6 +95,12 @@ pub struct Registry {
 type States = HashMap<ServiceName, HashMap<EndpointId, Arc<EndpointState>>>;
 
 impl Registry {
+    /// Empty.
+    #[must_use]
+    pub fn new(secret: Secret) -> Self {
+        Self { states: Arc::default(), secret, lookups: Lookups::default() }
+    }
+
     /// The state of one endpoint, fresh if it was never seen. One that comes to a service which has
     /// endpoints `before` this table starts slowly; a service's first endpoints do not.
     #[must_use]

@@ -1,49 +1,34 @@
-//! The endpoints that may serve one share of a split, and the choice among them.
+//! The endpoints that may serve one share of a split, and the choice among them: first whom the request's
+//! session is with, then whom its key belongs to, then by the algorithm.
 
 use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
+use http::header::SET_COOKIE;
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
 use protocol::snapshot::Health;
 use smallvec::SmallVec;
 
-use super::admission::{Admission, Terms};
-use super::balancer::{Draws, LeastConnections, Lookup, SmoothRoundRobin};
-use super::pool::EndpointPool;
+use super::admission::Admission;
+use super::balancer::Lookup;
+use super::choice::{Candidates, Choice, running};
+pub use super::endpoint_view::EndpointView;
 use super::preference::{self, Preference};
-use super::slow_start;
 use super::standing::{Reading, Standing, Weights, stand};
-use super::weather;
-use crate::live_state::HeldBreaker;
-use crate::settings::{Algorithm, Balancing};
-use crate::table::{EndpointHandle, ServiceTable};
-use crate::telemetry::cells::EndpointLabel;
-use crate::telemetry::shard::BackendCounters;
-
-/// One endpoint as one worker sees it.
-#[derive(Debug)]
-pub struct EndpointView {
-    /// Decisions and weather.
-    pub handle: EndpointHandle,
-    /// What a request's stay is judged by.
-    pub terms: Terms,
-    /// Its name in telemetry.
-    pub label: Arc<EndpointLabel>,
-    /// This worker's counters of it.
-    pub counters: Arc<BackendCounters>,
-    /// This worker's idle connections to it.
-    pub pool: Rc<EndpointPool>,
-}
+use super::{sessions, slow_start, weather};
+use crate::settings::{Affinity, Algorithm, Balancing, KeySource, SessionCookie};
+use crate::table::ServiceTable;
 
 /// Endpoints to choose from: all of a service, or one version's.
 #[derive(Debug)]
 pub struct Group {
     members: Vec<Rc<EndpointView>>,
     rules: Balancing,
-    algorithm: Algorithm,
+    /// What is hashed of a request that belongs to no session.
+    hash_key: Option<KeySource>,
     /// Present where keys are hashed.
     lookup: Option<Arc<Lookup>>,
     now: RefCell<Now>,
@@ -60,78 +45,101 @@ struct Now {
     until_ms: u64,
 }
 
-#[derive(Debug)]
-enum Choice {
-    Rounds(SmoothRoundRobin),
-    Least(LeastConnections),
-    Draws(Draws),
-}
+/// Who was chosen, and the right to ask.
+type Chosen = (Rc<EndpointView>, Admission);
 
 impl Group {
     /// Starts its rounds at `turn`, so that workers do not all begin with the same endpoint.
     #[must_use]
     pub fn new(members: Vec<Rc<EndpointView>>, table: &ServiceTable, turn: usize) -> Self {
-        let service = &table.live;
-        let rules = service.settings.balancing.clone();
-        let configured: Weights = members.iter().map(|m| decided_weight(m)).collect();
-        let hashes = service.algorithm == Algorithm::ConsistentHash
-            || rules.affinity.as_ref().is_some_and(|affinity| affinity.key.is_some());
-        let named =
-            members.iter().map(|m| m.handle.live.settings.id.as_str()).zip(configured.iter().copied());
-        let lookup = hashes.then(|| table.lookups.get(rules.hash, &named.collect::<Vec<_>>()));
-        let choice = match service.algorithm {
-            Algorithm::LeastConnections => Choice::Least(LeastConnections::new(turn)),
-            Algorithm::RoundRobin | Algorithm::WeightedRoundRobin => Choice::Rounds(begun(&configured, turn)),
-            Algorithm::Random | Algorithm::PeakEwma | Algorithm::ConsistentHash => {
-                Choice::Draws(Draws::new(turn as u64))
-            }
-        };
-        let (now, choice) = (RefCell::default(), RefCell::new(choice));
-        Self { members, rules, algorithm: service.algorithm, lookup, now, choice }
+        let (rules, algorithm) = (table.live.settings.balancing.clone(), table.live.algorithm);
+        let weights: Weights = members.iter().map(|member| member.decided_weight()).collect();
+        let hash_key = (algorithm == Algorithm::ConsistentHash).then(|| rules.hash_key.clone());
+        let by_key = rules.affinity.as_ref().is_some_and(|affinity| affinity.key.is_some());
+        let names = members.iter().map(|member| member.handle.live.settings.id.as_str());
+        let named = || names.zip(weights.iter().copied()).collect::<Vec<_>>();
+        let lookup = (hash_key.is_some() || by_key).then(|| table.lookups.get(rules.hash, &named()));
+        let choice = RefCell::new(Choice::new(algorithm, &rules, &weights, turn));
+        Self { members, rules, hash_key, lookup, now: RefCell::default(), choice }
     }
 
     /// What the request wants of [`Self::choose`].
     #[must_use]
     pub fn preference(&self, request: &Parts, client: IpAddr) -> Preference {
-        let affinity = self.rules.affinity.as_ref().and_then(|affinity| affinity.key.as_ref());
-        let mut key = affinity.and_then(|source| preference::key(source, request, client));
-        if key.is_none() && self.algorithm == Algorithm::ConsistentHash {
-            key = preference::key(&self.rules.hash_key, request, client);
+        let mut wanted = Preference::default();
+        if let Some(affinity) = &self.rules.affinity {
+            wanted.session = self.session_of(affinity, request);
+            let keyed = affinity.key.as_ref().filter(|_| wanted.session.is_none());
+            wanted.key = keyed.and_then(|source| preference::key(source, request, client));
+            wanted.known = wanted.key.is_some();
         }
-        Preference { key, ..Preference::default() }
+        if let (Some(source), None) = (&self.hash_key, wanted.key) {
+            wanted.key = preference::key(source, request, client);
+        }
+        wanted
+    }
+
+    /// The mark of a member that the request's cookie carries.
+    fn session_of(&self, affinity: &Affinity, request: &Parts) -> Option<u64> {
+        let cookie = affinity.cookie.as_ref()?;
+        let mark = preference::cookie(&request.headers, &cookie.name).and_then(sessions::mark_in)?;
+        self.members.iter().any(|member| member.mark == mark).then_some(mark)
+    }
+
+    /// Gives the client the endpoint's mark where it has another or none, unless it is known by a key of
+    /// its own or the endpoint sets that cookie itself.
+    pub fn keep_session(&self, wanted: &Preference, endpoint: &EndpointView, response: &mut HeaderMap) {
+        let cookie = self.rules.affinity.as_ref().and_then(|affinity| affinity.cookie.as_ref());
+        let Some(cookie) = cookie.filter(|_| !wanted.known && wanted.session != Some(endpoint.mark)) else {
+            return;
+        };
+        if !response.get_all(SET_COOKIE).iter().any(|own| sets(own, cookie)) {
+            let given = sessions::set_cookie(cookie, endpoint.mark);
+            given.into_iter().for_each(|given| _ = response.append(SET_COOKIE, given));
+        }
     }
 
     /// An endpoint that may be asked now, and the admission to it; `None` when there is none.
-    pub fn choose(&self, wanted: &Preference, now_ms: u64) -> Option<(Rc<EndpointView>, Admission)> {
+    pub fn choose(&self, wanted: &Preference, now_ms: u64) -> Option<Chosen> {
         self.look_around(now_ms);
         let now = self.now.borrow();
-        let mut refused = SmallVec::<[usize; 4]>::new();
+        if let Some(chosen) = wanted.session.and_then(|mark| self.stay(mark, wanted, &now.standing, now_ms)) {
+            return Some(chosen);
+        }
+        let weights = &now.standing.weights;
+        let mut refused = None;
         if wanted.tried.is_empty() {
-            let at = self.pick(wanted, &now.standing.weights, &now.running, now_ms)?;
+            let at = self.pick(wanted, weights, &now.running, now_ms)?;
             if let Some(chosen) = self.enter(at, now_ms) {
                 return Some(chosen);
             }
-            refused.push(at);
+            refused = Some(at);
         }
-        self.choose_of_the_rest(wanted, &now.standing.weights, refused, now_ms)
+        self.choose_of_the_rest(wanted, weights, refused, now_ms)
     }
 
-    /// Another worker may take a breaker's last probe in between; each round rules one out.
+    /// The session's endpoint, if it may be asked.
+    fn stay(&self, mark: u64, wanted: &Preference, standing: &Standing, now_ms: u64) -> Option<Chosen> {
+        let at = self.members.iter().position(|member| member.mark == mark)?;
+        let may = standing.may_stay.get(at).copied().unwrap_or(false);
+        let tried = self.members.get(at).is_some_and(|member| wanted.has_tried(member));
+        (may && !tried).then(|| self.enter(at, now_ms)).flatten()
+    }
+
+    /// Without whom the request has tried, while there are others. Another worker may take a breaker's last
+    /// probe in between; each round rules one out.
     fn choose_of_the_rest(
         &self,
         wanted: &Preference,
         weights: &Weights,
-        refused: SmallVec<[usize; 4]>,
+        refused: Option<usize>,
         now_ms: u64,
-    ) -> Option<(Rc<EndpointView>, Admission)> {
+    ) -> Option<Chosen> {
         let mut left = weights.clone();
         refused.iter().for_each(|at| strike(&mut left, *at));
         let mut fresh = left.clone();
-        for (at, member) in self.members.iter().enumerate() {
-            if wanted.tried.iter().any(|tried| Arc::ptr_eq(&tried.handle.state, &member.handle.state)) {
-                strike(&mut fresh, at);
-            }
-        }
+        let tried = self.members.iter().enumerate().filter(|(_, member)| wanted.has_tried(member));
+        tried.for_each(|(at, _)| strike(&mut fresh, at));
         for mut weights in [fresh, left] {
             for _ in 0..self.members.len() {
                 let Some(at) = self.pick(wanted, &weights, &running(&weights), now_ms) else { break };
@@ -144,7 +152,7 @@ impl Group {
         None
     }
 
-    fn enter(&self, at: usize, now_ms: u64) -> Option<(Rc<EndpointView>, Admission)> {
+    fn enter(&self, at: usize, now_ms: u64) -> Option<Chosen> {
         let member = self.members.get(at)?;
         let admission = Admission::enter(&member.handle.state, member.terms, now_ms)?;
         Some((Rc::clone(member), admission))
@@ -153,59 +161,15 @@ impl Group {
     /// Whether decisions alone, whatever the weather, leave no endpoint to ask.
     #[must_use]
     pub fn is_withdrawn(&self) -> bool {
-        let serves =
-            |m: &Rc<EndpointView>| decided_weight(m) > 0 && m.terms.breaker.held != HeldBreaker::Open;
-        !self.members.iter().any(serves)
+        self.members.iter().all(|member| member.is_withdrawn())
     }
 
     fn pick(&self, wanted: &Preference, weights: &Weights, running: &[u64], now_ms: u64) -> Option<usize> {
-        if let (Some(key), Some(lookup)) = (wanted.key, &self.lookup) {
-            let found = lookup.find(key, self.fits(weights));
-            // Nobody has room: then whoever the key belongs to.
-            return found.or_else(|| lookup.find(key, |at| weight(weights, at) > 0));
+        let from = Candidates { members: &self.members, weights, running, now_ms };
+        match (wanted.key, &self.lookup) {
+            (Some(key), Some(lookup)) => from.hashed(lookup, key, self.rules.load_factor),
+            _ => self.choice.borrow_mut().pick(from),
         }
-        match &mut *self.choice.borrow_mut() {
-            Choice::Rounds(rounds) => rounds.pick(weights),
-            Choice::Least(least) => least.pick(weights, |at| self.in_flight(at)),
-            Choice::Draws(draws) if self.algorithm == Algorithm::PeakEwma => {
-                let mean = running.last().map_or(0.0, |all| *all as f64 / weights.len().max(1) as f64);
-                let cost = |at| self.wait(at, mean / f64::from(weight(weights, at).max(1)), now_ms);
-                draws.pick(running, 2, |a, b| cost(a) < cost(b))
-            }
-            Choice::Draws(draws) => {
-                let load = |at| u64::from(self.in_flight(at));
-                let weight = |at| u64::from(weight(weights, at));
-                // Better even with this request on it.
-                let better = |a, b| (load(a) + 1) * weight(b) <= load(b) * weight(a);
-                draws.pick(running, self.rules.choices, better)
-            }
-        }
-    }
-
-    /// Who may take a key: whoever may be asked and is not far above its share of the load.
-    fn fits(&self, weights: &Weights) -> impl Fn(usize) -> bool {
-        let bound = self.rules.load_factor.map(|factor| {
-            let asked = || (0..weights.len()).filter(|at| weight(weights, *at) > 0);
-            let load: f64 = asked().map(|at| f64::from(self.in_flight(at))).sum();
-            let total: f64 = asked().map(|at| f64::from(weight(weights, at))).sum();
-            factor * (load + 1.0) / total.max(1.0)
-        });
-        move |at| {
-            let weight = weight(weights, at);
-            let room =
-                |per_weight: f64| f64::from(self.in_flight(at)) < (per_weight * f64::from(weight)).ceil();
-            weight > 0 && bound.is_none_or(room)
-        }
-    }
-
-    fn in_flight(&self, at: usize) -> u32 {
-        self.members.get(at).map_or(0, |m| m.handle.state.in_flight.load(Ordering::Relaxed))
-    }
-
-    /// The wait at an endpoint, µs, whose load counts `per_weight` times.
-    fn wait(&self, at: usize, per_weight: f64, now_ms: u64) -> f64 {
-        let load = f64::from(self.in_flight(at)) * per_weight;
-        self.members.get(at).map_or(f64::INFINITY, |m| m.handle.state.latency.cost(load, now_ms))
     }
 
     /// Reads the weather anew if it has changed.
@@ -217,66 +181,48 @@ impl Group {
         }
         let (readings, until_ms) = self.readings(now_ms);
         let standing = stand(&readings, self.rules.panic_percent);
-        if let (true, Choice::Rounds(rounds)) =
-            (standing.fine != now.standing.fine, &mut *self.choice.borrow_mut())
-        {
-            rounds.restart();
+        let mut choice = self.choice.borrow_mut();
+        if standing.fine != now.standing.fine {
+            choice.restart();
         }
-        let draws = matches!(&*self.choice.borrow(), Choice::Draws(_));
-        let running = if draws { running(&standing.weights) } else { Vec::new() };
+        let running = if choice.draws() { running(&standing.weights) } else { Vec::new() };
         *now = Now { standing, running, version, until_ms };
     }
 
     /// Everyone as of now, and until when time alone changes nothing.
     fn readings(&self, now_ms: u64) -> (SmallVec<[Reading; 16]>, u64) {
         let mut until_ms = u64::MAX;
-        let slow_start = self.rules.slow_start.as_ref();
-        let mut reading = |member: &Rc<EndpointView>| {
-            let (live, state) = (&member.handle.live, &member.handle.state);
-            let shut_until_ms = state.breaker.shut_until_ms(&member.terms.breaker);
-            let admits = shut_until_ms.is_none_or(|until| until <= now_ms);
-            let risen = slow_start::share(slow_start, state.since_ms(), now_ms);
-            until_ms = until_ms.min(shut_until_ms.filter(|_| !admits).unwrap_or(u64::MAX));
-            if risen < 1.0 {
-                until_ms = until_ms.min(now_ms.saturating_add(slow_start::STEP_MS));
-            }
-            Reading {
-                weight: decided_weight(member),
-                healthy: state.health() != Health::Unhealthy,
-                admits,
-                local: self.rules.zone.is_empty() || live.settings.zone == self.rules.zone,
-                risen,
-            }
+        let reading = |member: &Rc<EndpointView>| {
+            let (reading, until) = self.reading(member, now_ms);
+            until_ms = until_ms.min(until);
+            reading
         };
-        (self.members.iter().map(&mut reading).collect(), until_ms)
+        (self.members.iter().map(reading).collect(), until_ms)
+    }
+
+    fn reading(&self, member: &EndpointView, now_ms: u64) -> (Reading, u64) {
+        let (live, state) = (&member.handle.live, &member.handle.state);
+        let shut_until_ms =
+            state.breaker.shut_until_ms(&member.terms.breaker).filter(|until| *until > now_ms);
+        let risen = slow_start::share(self.rules.slow_start.as_ref(), state.since_ms(), now_ms);
+        let next_step = if risen < 1.0 { now_ms.saturating_add(slow_start::STEP_MS) } else { u64::MAX };
+        let reading = Reading {
+            weight: member.decided_weight(),
+            drains: member.drains(),
+            healthy: state.health() != Health::Unhealthy,
+            admits: shut_until_ms.is_none(),
+            local: self.rules.zone.is_empty() || live.settings.zone == self.rules.zone,
+            risen,
+        };
+        (reading, next_step.min(shut_until_ms.unwrap_or(u64::MAX)))
     }
 }
 
-fn begun(configured: &Weights, turn: usize) -> SmoothRoundRobin {
-    let mut rounds = SmoothRoundRobin::new(configured.len());
-    for _ in 0..turn.checked_rem(configured.len()).unwrap_or(0) {
-        rounds.pick(configured);
-    }
-    rounds
-}
-
-fn weight(weights: &Weights, at: usize) -> u32 {
-    weights.get(at).copied().unwrap_or(0)
+fn sets(header: &HeaderValue, cookie: &SessionCookie) -> bool {
+    let rest = header.as_bytes().strip_prefix(cookie.name.as_bytes());
+    rest.is_some_and(|rest| rest.trim_ascii_start().starts_with(b"="))
 }
 
 fn strike(weights: &mut Weights, at: usize) {
     weights.get_mut(at).into_iter().for_each(|weight| *weight = 0);
-}
-
-fn running(weights: &Weights) -> Vec<u64> {
-    let sum = |sum: &mut u64, weight: &u32| {
-        *sum += u64::from(*weight);
-        Some(*sum)
-    };
-    weights.iter().scan(0, sum).collect()
-}
-
-/// By file and leases.
-fn decided_weight(member: &EndpointView) -> u32 {
-    if member.handle.live.ejected { 0 } else { member.handle.live.weight }
 }

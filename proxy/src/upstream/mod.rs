@@ -3,12 +3,15 @@
 pub mod admission;
 pub mod balancer;
 pub mod breaker;
+mod choice;
 pub mod endpoint_state;
+pub mod endpoint_view;
 pub mod ewma;
 pub mod group;
 pub mod health_check;
 pub mod pool;
 pub mod preference;
+pub mod sessions;
 pub mod slow_start;
 pub mod standing;
 pub mod upload;

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::COOKIE;
@@ -9,7 +10,7 @@ use http::request::Parts;
 use smallvec::SmallVec;
 
 use super::balancer::key_of;
-use super::group::EndpointView;
+use super::endpoint_view::EndpointView;
 use crate::settings::KeySource;
 
 /// See the module. The default wants nothing.
@@ -19,6 +20,8 @@ pub struct Preference {
     pub key: Option<u64>,
     /// The endpoint's mark that a session's cookie carries.
     pub session: Option<u64>,
+    /// Whether the client is known by a key of its own, so that it needs no cookie.
+    pub known: bool,
     /// Endpoints that are asked only when there is nobody else: those that failed the request before.
     pub tried: SmallVec<[Rc<EndpointView>; 2]>,
 }
@@ -27,6 +30,12 @@ impl Preference {
     /// Another endpoint, if there is one: for the next attempt after `endpoint` failed.
     pub fn not_again(&mut self, endpoint: &Rc<EndpointView>) {
         self.tried.push(Rc::clone(endpoint));
+    }
+
+    /// Whether the request has been there.
+    #[must_use]
+    pub fn has_tried(&self, endpoint: &EndpointView) -> bool {
+        self.tried.iter().any(|tried| Arc::ptr_eq(&tried.handle.state, &endpoint.handle.state))
     }
 }
 

@@ -19,6 +19,8 @@ const FINE: f64 = (1u32 << 20) as f64;
 pub struct Reading {
     /// Decided by file and leases; 0: not asked.
     pub weight: u32,
+    /// Whether it takes no new clients but keeps those it has.
+    pub drains: bool,
     /// Neither failed by active checks nor ejected as an outlier.
     pub healthy: bool,
     /// Whether its breaker lets anything through.
@@ -37,6 +39,8 @@ pub type Weights = SmallVec<[u32; 16]>;
 pub struct Standing {
     /// 0: not now.
     pub weights: Weights,
+    /// Who may be asked for a session that is with it already, whatever its weight and zone.
+    pub may_stay: SmallVec<[bool; 16]>,
     /// Whether the weights are in units of their own instead of the configured ones.
     pub fine: bool,
     /// Whether health is not believed.
@@ -49,7 +53,8 @@ pub fn stand(readings: &[Reading], panic_percent: u32) -> Standing {
     let wanted = || readings.iter().filter(|reading| reading.weight > 0);
     let passing = wanted().filter(|reading| reading.healthy).count() as u64;
     let panics = passing * 100 < u64::from(panic_percent) * wanted().count() as u64;
-    let usable = |r: &Reading| r.weight > 0 && r.admits && (panics || r.healthy);
+    let may_stay = |r: &Reading| (r.weight > 0 || r.drains) && r.admits && (panics || r.healthy);
+    let usable = |r: &Reading| r.weight > 0 && may_stay(r);
     let own = local(readings, usable);
     let factor = |r: &Reading| r.risen * if r.local { own.0 } else { own.1 };
     let whole = |factor: f64| factor <= 0.0 || factor >= 1.0;
@@ -61,7 +66,8 @@ pub fn stand(readings: &[Reading], panic_percent: u32) -> Standing {
         _ if !fine => reading.weight,
         factor => ((f64::from(reading.weight) * factor * unit).round() as u32).max(1),
     };
-    Standing { weights: readings.iter().map(weight).collect(), fine, panics }
+    let may_stay = readings.iter().map(may_stay).collect();
+    Standing { weights: readings.iter().map(weight).collect(), may_stay, fine, panics }
 }
 
 /// What weights of the own zone, and of all others, are to be multiplied with: the zone's share over its
@@ -89,7 +95,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const UP: Reading = Reading { weight: 100, healthy: true, admits: true, local: true, risen: 1.0 };
+    const UP: Reading =
+        Reading { weight: 100, drains: false, healthy: true, admits: true, local: true, risen: 1.0 };
     const DOWN: Reading = Reading { healthy: false, ..UP };
     const FAR: Reading = Reading { local: false, ..UP };
 
@@ -125,9 +132,18 @@ mod tests {
         assert_eq!(seen[2], seen[3]);
     }
 
+    #[test]
+    fn sessions_stay_where_no_new_ones_begin_unless_it_is_out() {
+        let draining = Reading { weight: 0, drains: true, ..UP };
+        let cured = Reading { weight: 0, ..UP };
+        let seen = stand(&[UP, draining, cured, Reading { healthy: false, ..draining }, FAR], 50);
+        assert_eq!(seen.weights.to_vec(), [100, 0, 0, 0, 0]);
+        assert_eq!(seen.may_stay.to_vec(), [true, true, false, false, true]);
+    }
+
     fn reading() -> impl Strategy<Value = Reading> {
         (0u32..200, any::<bool>(), any::<bool>(), any::<bool>(), 0.1f64..=1.0).prop_map(
-            |(weight, healthy, admits, local, risen)| Reading { weight, healthy, admits, local, risen },
+            |(weight, healthy, admits, local, risen)| Reading { weight, healthy, admits, local, risen, ..UP },
         )
     }
 

@@ -19,6 +19,7 @@ use proxy::telemetry::recorder::{Tap, WorkerWindow};
 use proxy::telemetry::shard::{Shard, ShardSnapshot};
 use proxy::telemetry::stream::MAX_PARTS;
 use proxy::upstream::endpoint_state::Registry;
+use proxy::upstream::sessions::Secret;
 use proxy::worker::{self, Lifecycle, WorkerArgs, WorkerHandle};
 use tokio::sync::mpsc;
 
@@ -146,7 +147,7 @@ pub fn with_service(live: &mut LiveState, change: impl FnOnce(&mut LiveService))
 
 impl Mesh {
     pub fn start(live: LiveState) -> Self {
-        let registry = Registry::default();
+        let registry = Registry::new(Secret::new([7; 32]));
         let table: SharedTable =
             Arc::new(ArcSwap::from_pointee(Table::new(Arc::new(live.clone()), &registry, 1)));
         let listeners = listener::bind(live.settings.server.bind, WORKERS).unwrap();

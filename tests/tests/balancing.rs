@@ -1,0 +1,170 @@
+//! Who gets which request, over real processes: shares by weight, keys that stay, sessions that stick.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use futures_util::future::try_join_all;
+use reqwest::{Client, Response};
+use tests::{Origin, Proxy, admin_token};
+
+/// One service `cart` over these origins with these weights; `policy` are more top-level lines.
+fn config(dir: &Path, origins: &[(&Origin, u32)], policy: &str) -> Result<String> {
+    admin_token(dir)?;
+    let mut text = String::from(
+        "server: { bind_address: 127.0.0.1, port: 0, workers: 3, drain_ms: 300, drain_timeout_ms: 5000 }\n\
+         admin: { bind_address: 127.0.0.1, port: 0, token_path: mesh.token, state_path: proxy.state }\n",
+    );
+    writeln!(text, "{policy}\nupstream:\n  services:\n    cart:\n      endpoints:")?;
+    for (origin, weight) in origins {
+        let port = origin.address.port();
+        writeln!(text, "        - {{ address: 127.0.0.1, port: {port}, weight: {weight} }}")?;
+    }
+    Ok(text)
+}
+
+fn even(origins: &[Origin]) -> Vec<(&Origin, u32)> {
+    origins.iter().map(|origin| (origin, 100)).collect()
+}
+
+fn counts(origins: &[Origin]) -> Vec<u64> {
+    origins.iter().map(Origin::requests).collect()
+}
+
+/// Which of the origins answers this request.
+async fn who(origins: &[Origin], request: reqwest::RequestBuilder) -> Result<(usize, Response)> {
+    let before = counts(origins);
+    let response = request.send().await?;
+    ensure!(response.status().is_success(), "answered {}", response.status());
+    let at = origins.iter().zip(before).position(|(origin, before)| origin.requests() > before);
+    Ok((at.context("nobody was asked")?, response))
+}
+
+/// Sends so many requests over some connections of their own.
+async fn send(url: &str, requests: usize, connections: usize) -> Result<()> {
+    let one = async || {
+        let client = Client::builder().pool_max_idle_per_host(1).build()?;
+        for _ in 0..requests / connections {
+            let status = client.get(url).send().await?.error_for_status()?;
+            let _body = status.bytes().await?;
+        }
+        anyhow::Ok(())
+    };
+    try_join_all((0..connections).map(|_| one())).await?;
+    Ok(())
+}
+
+async fn weighted_shares(policy: &str) -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let origins = Origin::start_many(3).await?;
+    let weights = [70, 20, 10];
+    let weighted: Vec<_> = origins.iter().zip(weights).collect();
+    let proxy = Proxy::start(dir.path(), &config(dir.path(), &weighted, policy)?).await?;
+    send(&proxy.url, 10_000, 16).await?;
+    for (origin, weight) in weighted {
+        let share = origin.requests() as f64 / 100.0;
+        ensure!((share - f64::from(weight)).abs() <= 1.0, "{share} % for {weight} %: {:?}", counts(&origins));
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_requests_over_three_workers_are_within_one_percent_of_their_weights() -> Result<()> {
+    weighted_shares("load_balancing: { algorithm: weighted_round_robin }").await?;
+    weighted_shares("load_balancing: { algorithm: random, choices: 1 }").await
+}
+
+async fn owners(origins: &[Origin], proxy: &Proxy, keys: usize) -> Result<Vec<usize>> {
+    let client = Client::new();
+    let mut owners = Vec::new();
+    for key in 0..keys {
+        owners.push(who(origins, client.get(&proxy.url).header("x-user", format!("u{key}"))).await?.0);
+    }
+    Ok(owners)
+}
+
+#[tokio::test]
+async fn when_an_endpoint_leaves_its_keys_move_and_few_others() -> Result<()> {
+    for hash in ["ring", "maglev"] {
+        let dir = tempfile::tempdir()?;
+        let origins = Origin::start_many(4).await?;
+        let policy = format!(
+            "load_balancing: {{ algorithm: consistent_hash, hash: {hash}, hash_key: 'header:x-user' }}"
+        );
+        let proxy = Proxy::start(dir.path(), &config(dir.path(), &even(&origins), &policy)?).await?;
+        let before = owners(&origins, &proxy, 400).await?;
+        ensure!(before == owners(&origins, &proxy, 400).await?, "a key has stayed nowhere");
+        let rest: Vec<_> =
+            even(&origins).into_iter().enumerate().filter(|(n, _)| *n != 2).map(|e| e.1).collect();
+        std::fs::write(dir.path().join("proxy.yaml"), config(dir.path(), &rest, &policy)?)?;
+        let (status, answer) = proxy.ask("POST", "/reload", None).await?;
+        ensure!(status.is_success(), "{answer}");
+        let after = owners(&origins, &proxy, 400).await?;
+        let moved = before.iter().zip(&after).filter(|(a, b)| a != b).count() as f64 / 400.0;
+        ensure!(!after.contains(&2), "who has left is asked");
+        ensure!(moved <= 0.25 + 0.05, "{hash}: {moved} have moved");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cookie_keeps_a_client_with_its_endpoint_until_that_is_out() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let origins = Origin::start_many(3).await?;
+    let policy = "load_balancing: { sticky_sessions: { cookie: sid, ttl_ms: 60000, secure: true } }";
+    let proxy = Proxy::start(dir.path(), &config(dir.path(), &even(&origins), policy)?).await?;
+    let client = Client::new();
+    let ask = |cookie: &str| client.get(&proxy.url).header("cookie", format!("a=b; {cookie}"));
+    let (home, response) = who(&origins, client.get(&proxy.url)).await?;
+    let given = response.headers()["set-cookie"].to_str()?.to_owned();
+    ensure!(given.ends_with("; Path=/; Max-Age=60; Secure; HttpOnly; SameSite=Lax"), "{given}");
+    let cookie = given.split(';').next().context("no value")?.to_owned();
+    ensure!(!cookie.contains(&origins[home].address.port().to_string()), "{cookie} shows the inside");
+    for _ in 0..10 {
+        let (at, response) = who(&origins, ask(&cookie)).await?;
+        ensure!(at == home && !response.headers().contains_key("set-cookie"));
+    }
+    // Out by a lease: even the true cookie does not choose it.
+    let endpoint = origins[home].address.to_string();
+    let action = serde_json::json!({"epoch": 1, "lease_ms": 60_000, "service": "cart", "reason": "test",
+        "confidence": 1.0, "issued_by": "test", "kind": {"type": "eject_endpoint", "endpoint": endpoint}});
+    let (status, answer) = proxy.ask("PUT", "/v1/actions/out", Some(&action)).await?;
+    ensure!(status.is_success(), "{answer}");
+    let (new_home, response) = who(&origins, ask(&cookie)).await?;
+    ensure!(new_home != home);
+    let moved = response.headers()["set-cookie"].to_str()?.split(';').next().context("no value")?.to_owned();
+    ensure!(moved != cookie);
+    for _ in 0..10 {
+        ensure!(who(&origins, ask(&moved)).await?.0 == new_home);
+    }
+    // One that nobody was given leads nowhere in particular, and is replaced.
+    let (_, response) = who(&origins, ask("sid=0123456789abcdef")).await?;
+    ensure!(response.headers().contains_key("set-cookie"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_header_or_an_address_keeps_a_client_with_its_endpoint() -> Result<()> {
+    for key in ["header:X-Session", "X-Session", "cookie:app", "query:s", "ip"] {
+        let dir = tempfile::tempdir()?;
+        let origins = Origin::start_many(3).await?;
+        let policy = format!("load_balancing: {{ sticky_sessions: true, session_affinity_key: '{key}' }}");
+        let proxy = Proxy::start(dir.path(), &config(dir.path(), &even(&origins), &policy)?).await?;
+        let client = Client::new();
+        let mut homes = Vec::new();
+        for user in 0..12 {
+            let url = format!("{}/?s={user}", proxy.url);
+            let ask = || client.get(&url).header("x-session", user).header("cookie", format!("app={user}"));
+            let (home, response) = who(&origins, ask()).await?;
+            ensure!(!response.headers().contains_key("set-cookie"), "{key}: the client has a key of its own");
+            for _ in 0..5 {
+                ensure!(who(&origins, ask()).await?.0 == home, "{key}");
+            }
+            homes.push(home);
+        }
+        let all_alike = homes.iter().all(|home| *home == homes[0]);
+        ensure!(all_alike == (key == "ip"), "{key}: {homes:?}");
+    }
+    Ok(())
+}
