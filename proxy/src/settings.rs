@@ -16,7 +16,8 @@ mod balancing;
 mod document;
 mod findings;
 mod listeners;
-mod precedence;
+mod pattern;
+mod route;
 mod routes;
 mod services;
 
@@ -25,6 +26,7 @@ pub use balancing::{
     Affinity, Algorithm, Balancing, HashTable, KeySource, SameSite, SessionCookie, SlowStart,
 };
 pub use document::{DEFAULT_DATA_DIR, Given};
+pub use route::{Match, PathMatch, Pattern, Route, SplitTarget, ValueMatch};
 pub use services::MAX_WEIGHT;
 
 /// Everything the proxy runs by.
@@ -36,7 +38,7 @@ pub struct Settings {
     pub admin: Admin,
     /// Upstream services, by name.
     pub services: BTreeMap<ServiceName, Arc<Service>>,
-    /// Routes, most specific first (Gateway API precedence); the first that matches wins.
+    /// Routes, in the file's order; [`crate::routing::router`] decides which comes first.
     pub routes: Vec<Arc<Route>>,
     /// What no action may cross.
     pub floor: Floor,
@@ -146,47 +148,6 @@ pub struct HealthCheck {
     pub unhealthy_threshold: u32,
     /// Consecutive successes that make it healthy again.
     pub healthy_threshold: u32,
-}
-
-/// One route.
-#[derive(Debug, Clone)]
-pub struct Route {
-    /// Its name: a bounded label.
-    pub name: String,
-    /// Hosts, lower case, without port; `*.example.com` matches one or more labels before it;
-    /// `cart.*` matches the first label `cart`, alone or with more after it (routes made from
-    /// services have it); empty means any.
-    pub hosts: Vec<String>,
-    /// The path.
-    pub path: PathMatch,
-    /// Methods; empty means any.
-    pub methods: Vec<http::Method>,
-    /// Headers that must be present with exactly this value.
-    pub headers: Vec<(http::HeaderName, String)>,
-    /// Query parameters that must be present with exactly this value.
-    pub query: Vec<(String, String)>,
-    /// Where it goes, by weight; 0 means none.
-    pub split: Vec<SplitTarget>,
-}
-
-/// What a route's path must be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PathMatch {
-    /// Exactly this.
-    Exact(String),
-    /// This, or this followed by `/…`.
-    Prefix(String),
-}
-
-/// One share of a split.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SplitTarget {
-    /// The service.
-    pub service: ServiceName,
-    /// Only its endpoints of this version.
-    pub version: Option<String>,
-    /// Share relative to the others.
-    pub weight: u32,
 }
 
 /// What no action may cross, over all live leases together.

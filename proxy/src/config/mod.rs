@@ -7,6 +7,7 @@
 mod load_balancing;
 mod policy;
 mod route;
+mod route_match;
 mod server;
 mod upstream;
 
@@ -15,7 +16,8 @@ use serde::{Deserialize, Serialize};
 
 pub use load_balancing::{AlgorithmName, HashName, LoadBalancing, SameSite, SessionCookie, StickySessions};
 pub use policy::CircuitBreaker;
-pub use route::{PathRule, Route, Split};
+pub use route::{Route, Split};
+pub use route_match::{GrpcRule, MatchRule, PathRule, ValueRule, ValueTest};
 pub use server::{Admin, Server, Tls};
 pub use upstream::{Endpoint, HealthCheck, Service, Upstream};
 

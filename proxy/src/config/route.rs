@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::route_match::{GrpcRule, MatchRule, PathRule, ValueRule};
+
 /// One route. Precedence: host, exact path, longest prefix, method, headers, query, then file order.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -21,24 +23,38 @@ pub struct Route {
     /// Methods. None: any.
     #[serde(default)]
     pub methods: Vec<String>,
-    /// Headers that must be there with exactly this value.
+    /// Headers that must be there: exactly this value, or another test of it.
     #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-    /// Query parameters that must be there with exactly this value.
+    pub headers: BTreeMap<String, ValueRule>,
+    /// Query parameters that must be there: exactly this value, or another test of it.
     #[serde(default)]
-    pub query: BTreeMap<String, String>,
+    pub query: BTreeMap<String, ValueRule>,
+    /// Cookies that must be there: exactly this value, or another test of it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cookies: BTreeMap<String, ValueRule>,
+    /// A gRPC call: instead of the path and the methods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grpc: Option<GrpcRule>,
+    /// Several alternatives, of which one is enough: instead of the keys above, hosts apart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub matches: Vec<MatchRule>,
     /// Where it goes; at least one target.
     pub split: Vec<Split>,
 }
 
-/// What a path must be: one of the two.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct PathRule {
-    /// Exactly this.
-    pub exact: Option<String>,
-    /// This, or this followed by `/…`.
-    pub prefix: Option<String>,
+impl Route {
+    /// What the route itself says of the requests it takes.
+    #[must_use]
+    pub fn own_match(&self) -> MatchRule {
+        MatchRule {
+            path: self.path.clone(),
+            methods: self.methods.clone(),
+            headers: self.headers.clone(),
+            query: self.query.clone(),
+            cookies: self.cookies.clone(),
+            grpc: self.grpc.clone(),
+        }
+    }
 }
 
 /// One share of a split.
@@ -50,6 +66,9 @@ pub struct Split {
     /// Only its endpoints of this version.
     #[serde(default)]
     pub version: Option<String>,
+    /// Only its endpoints with all of these labels in their `metadata`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
     /// Share relative to the others; 0 means none.
     #[serde(default = "default_weight")]
     pub weight: u32,

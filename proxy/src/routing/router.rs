@@ -1,177 +1,158 @@
-//! Whether a route takes a request, with the semantics of the Gateway API's `HTTPRouteMatch`.
+//! From a request to a route, over an index: the answer of a linear scan over [`precedence::rules`], at
+//! a cost that does not grow with the number of hosts and paths.
 //!
-//! Routes come sorted, most specific first; the first that matches wins. A host's port does not
-//! matter, nor does its case. Paths are compared as they were sent, by segment.
+//! Hosts are found by name, wildcards by suffix, exact paths by hash, prefixes by hash at each length
+//! that some route has. What is left to scan are rules with the same host and path, and regular
+//! expressions under one host.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use http::request::Parts;
 
+use super::matching::{rest_matches, without_root};
+use super::precedence::{Rule, rules};
 use crate::middleware::validity::{host_of, without_port};
-use crate::settings::{PathMatch, Route};
+use crate::settings::{Match, PathMatch, Route};
 
-/// Whether `route` takes the request.
-#[must_use]
-pub fn takes(route: &Route, request: &Parts) -> bool {
-    path_matches(&route.path, request.uri.path())
-        && host_matches(&route.hosts, without_port(host_of(request)))
-        && (route.methods.is_empty() || route.methods.contains(&request.method))
-        && headers_match(route, request)
-        && query_matches(&route.query, request.uri.query().unwrap_or_default())
+/// Configuration's keys, a client's questions: the hash need not be secret, for clients add nothing.
+type Map<V> = HashMap<Box<str>, V, ahash::RandomState>;
+
+/// See the module. One worker's own.
+#[derive(Debug, Default)]
+pub struct Router {
+    exact: Map<Paths>,
+    /// By what follows the star: `.example.com`.
+    wildcards: Map<Paths>,
+    longest_wildcard: usize,
+    /// By the first label.
+    labels: Map<Paths>,
+    any: Paths,
 }
 
-fn host_matches(hosts: &[String], host: &str) -> bool {
-    // A name may be written with its root's dot.
-    let host = host.strip_suffix('.').unwrap_or(host);
-    let matches = |pattern: &String| match (pattern.strip_prefix('*'), pattern.strip_suffix(".*")) {
-        // `*.example.com` needs at least one label before the suffix.
-        (Some(suffix), _) => host.len() > suffix.len() && ends_with_ignoring_case(host, suffix),
-        // `cart.*` is the first label, alone or followed by more.
-        (None, Some(label)) => host.split('.').next().is_some_and(|first| first.eq_ignore_ascii_case(label)),
-        (None, None) => host.eq_ignore_ascii_case(pattern),
-    };
-    hosts.is_empty() || hosts.iter().any(matches)
+/// The rules of one host.
+#[derive(Debug, Default)]
+struct Paths {
+    exact: Map<Vec<Entry>>,
+    regexes: Vec<Entry>,
+    /// Without the slash at their end.
+    prefixes: Map<Vec<Entry>>,
+    /// Of the prefixes, longest first, each once.
+    lengths: Vec<usize>,
 }
 
-fn ends_with_ignoring_case(host: &str, suffix: &str) -> bool {
-    let start = host.len() - suffix.len();
-    host.as_bytes().get(start..).is_some_and(|end| end.eq_ignore_ascii_case(suffix.as_bytes()))
+/// One rule, but for its host.
+#[derive(Debug)]
+struct Entry {
+    matching: Match,
+    route: usize,
 }
 
-fn path_matches(wanted: &PathMatch, path: &str) -> bool {
-    match wanted {
-        PathMatch::Exact(exact) => path == exact,
-        PathMatch::Prefix(prefix) => {
-            let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
-            let rest = path.strip_prefix(prefix);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || path == "*")
+impl Router {
+    /// Indexes `routes`; what it finds is a place among them.
+    #[must_use]
+    pub fn new<'a>(routes: impl IntoIterator<Item = &'a Route>) -> Self {
+        let mut router = Self::default();
+        rules(routes).into_iter().for_each(|rule| router.add(rule));
+        router
+    }
+
+    fn add(&mut self, rule: Rule) {
+        let paths = match rule.host.as_deref() {
+            None => &mut self.any,
+            Some(host) => match (host.strip_prefix('*'), host.strip_suffix(".*")) {
+                (Some(suffix), _) => {
+                    self.longest_wildcard = self.longest_wildcard.max(suffix.len());
+                    self.wildcards.entry(suffix.into()).or_default()
+                }
+                (None, Some(label)) => self.labels.entry(label.into()).or_default(),
+                (None, None) => self.exact.entry(host.into()).or_default(),
+            },
+        };
+        paths.add(Entry { matching: rule.matching, route: rule.route });
+    }
+
+    /// The most specific route that takes the request.
+    #[must_use]
+    pub fn find(&self, request: &Parts) -> Option<usize> {
+        let named = !(self.exact.is_empty() && self.wildcards.is_empty() && self.labels.is_empty());
+        let of_host = if named { self.by_host(request) } else { None };
+        of_host.or_else(|| self.any.find(request))
+    }
+
+    fn by_host(&self, request: &Parts) -> Option<usize> {
+        let host = lower_case(without_root(without_port(host_of(request))));
+        let exact = self.exact.get(&*host).and_then(|paths| paths.find(request));
+        exact.or_else(|| self.by_label(&host, request)).or_else(|| self.by_suffix(&host, request))
+    }
+
+    fn by_label(&self, host: &str, request: &Parts) -> Option<usize> {
+        let first = host.split('.').next().filter(|_| !self.labels.is_empty())?;
+        self.labels.get(first)?.find(request)
+    }
+
+    /// Longest suffix first: the host's dots from the left, but for those too far from its end.
+    fn by_suffix(&self, host: &str, request: &Parts) -> Option<usize> {
+        if self.wildcards.is_empty() {
+            return None;
+        }
+        let from = host.len().saturating_sub(self.longest_wildcard).max(1);
+        let dots = memchr::memchr_iter(b'.', host.as_bytes().get(from..)?);
+        let suffixes = dots.filter_map(|dot| host.get(from + dot..));
+        suffixes.filter_map(|suffix| self.wildcards.get(suffix)).find_map(|paths| paths.find(request))
+    }
+}
+
+impl Paths {
+    fn add(&mut self, entry: Entry) {
+        match &entry.matching.path {
+            PathMatch::Exact(path) => self.exact.entry(path.as_str().into()).or_default().push(entry),
+            PathMatch::Regex(_) => self.regexes.push(entry),
+            PathMatch::Prefix(prefix) => {
+                let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+                // Rules come sorted, so that lengths do.
+                if self.lengths.last() != Some(&prefix.len()) {
+                    self.lengths.push(prefix.len());
+                }
+                self.prefixes.entry(prefix.into()).or_default().push(entry);
+            }
         }
     }
-}
 
-fn headers_match(route: &Route, request: &Parts) -> bool {
-    let present = |(name, value): &(http::HeaderName, String)| {
-        request.headers.get_all(name).iter().any(|field| field.as_bytes() == value.as_bytes())
-    };
-    route.headers.iter().all(present)
-}
-
-fn query_matches(wanted: &[(String, String)], query: &str) -> bool {
-    wanted.iter().all(|(name, value)| {
-        let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        // Of a repeated parameter the first counts.
-        let found = pairs.find(|(key, _)| decoded(key) == name.as_bytes());
-        found.is_some_and(|(_, found)| decoded(found) == value.as_bytes())
-    })
-}
-
-/// A part of a query as `application/x-www-form-urlencoded` means it.
-fn decoded(text: &str) -> Cow<'_, [u8]> {
-    if !text.bytes().any(|b| b == b'%' || b == b'+') {
-        return Cow::Borrowed(text.as_bytes());
+    fn find(&self, request: &Parts) -> Option<usize> {
+        let path = request.uri.path();
+        let exact = || if self.exact.is_empty() { None } else { first(self.exact.get(path)?, request) };
+        let regex = || {
+            let takes = |entry: &&Entry| match &entry.matching.path {
+                PathMatch::Regex(pattern) => pattern.takes(path.as_bytes()),
+                _ => false,
+            };
+            self.regexes.iter().filter(takes).find(|e| rest_matches(&e.matching, request)).map(|e| e.route)
+        };
+        exact().or_else(regex).or_else(|| self.by_prefix(path, request))
     }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let escaped = after.get(..2).filter(|_| *first == b'%').and_then(|pair| hex::decode(pair).ok());
-        match escaped.as_deref() {
-            Some([byte]) => {
-                bytes.push(*byte);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            _ => {
-                bytes.push(if *first == b'+' { b' ' } else { *first });
-                rest = after;
-            }
-        }
+
+    fn by_prefix(&self, path: &str, request: &Parts) -> Option<usize> {
+        let ends_element = |length: &&usize| {
+            **length == 0 || matches!(path.as_bytes().get(**length), Some(b'/')) || path.len() == **length
+        };
+        let prefixes = self.lengths.iter().filter(ends_element).filter_map(|length| path.get(..*length));
+        prefixes.filter_map(|prefix| self.prefixes.get(prefix)).find_map(|entries| first(entries, request))
     }
-    Cow::Owned(bytes)
+}
+
+fn first(entries: &[Entry], request: &Parts) -> Option<usize> {
+    entries.iter().find(|entry| rest_matches(&entry.matching, request)).map(|entry| entry.route)
+}
+
+fn lower_case(host: &str) -> Cow<'_, str> {
+    if host.bytes().any(|b| b.is_ascii_uppercase()) {
+        Cow::Owned(host.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(host)
+    }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use http::{HeaderName, Method, Request};
-
-    fn route(path: PathMatch) -> Route {
-        Route {
-            name: "r".into(),
-            hosts: Vec::new(),
-            path,
-            methods: Vec::new(),
-            headers: Vec::new(),
-            query: Vec::new(),
-            split: Vec::new(),
-        }
-    }
-
-    fn prefix(path: &str) -> Route {
-        route(PathMatch::Prefix(path.into()))
-    }
-
-    fn get(uri: &str, host: &str) -> Parts {
-        Request::builder().uri(uri).header("host", host).body(()).unwrap().into_parts().0
-    }
-
-    #[test]
-    fn a_prefix_matches_whole_segments() {
-        for (pattern, path, taken) in [
-            ("/", "/", true),
-            ("/", "/any/thing", true),
-            ("/api", "/api", true),
-            ("/api", "/api/v1", true),
-            ("/api/", "/api", true),
-            ("/api", "/apis", false),
-            ("/api", "/", false),
-        ] {
-            assert_eq!(takes(&prefix(pattern), &get(path, "a")), taken, "{pattern} {path}");
-        }
-        let exact = route(PathMatch::Exact("/a".into()));
-        assert!(takes(&exact, &get("/a?x", "a")) && !takes(&exact, &get("/a/", "a")));
-    }
-
-    #[test]
-    fn hosts_match_without_port_and_case_and_a_star_needs_a_label() {
-        let hosts = vec!["shop.example".into(), "*.shop.example".into()];
-        let route = Route { hosts, ..prefix("/") };
-        for host in
-            ["shop.example", "SHOP.example:8000", "a.shop.example", "a.b.Shop.Example", "shop.example."]
-        {
-            assert!(takes(&route, &get("/", host)), "{host}");
-        }
-        for host in ["example", "xshop.example", ".shop.example.evil", "shop.example.evil"] {
-            assert!(!takes(&route, &get("/", host)), "{host}");
-        }
-    }
-
-    #[test]
-    fn a_first_label_is_enough_where_services_are_chosen_by_it() {
-        let route = Route { hosts: vec!["cart.*".into()], ..prefix("/") };
-        for host in ["cart", "cart:8000", "CART.shop.svc", "cart."] {
-            assert!(takes(&route, &get("/", host)), "{host}");
-        }
-        for host in ["carts", "web.cart", "car", ""] {
-            assert!(!takes(&route, &get("/", host)), "{host}");
-        }
-    }
-
-    #[test]
-    fn methods_headers_and_query_must_all_be_there() {
-        let route = Route {
-            methods: vec![Method::GET],
-            headers: vec![(HeaderName::from_static("x-v"), "2".into())],
-            query: vec![("q".into(), "a b".into())],
-            ..prefix("/")
-        };
-        let mut request = get("/?p=1&q=a%20b&q=other", "a");
-        assert!(!takes(&route, &request));
-        request.headers.insert("x-v", "2".parse().unwrap());
-        assert!(takes(&route, &request));
-        request.uri = "/?q=other&q=a+b".parse().unwrap();
-        assert!(!takes(&route, &request));
-        request.uri = "/?q=a+b".parse().unwrap();
-        request.method = Method::POST;
-        assert!(!takes(&route, &request));
-    }
-}
+mod tests;

@@ -3,7 +3,7 @@
 //! Rebuilt when the table was swapped, never shared, so that a request looks nothing up by name.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use http::request::Parts;
 use protocol::id::ServiceName;
 
-use super::router;
+use super::router::Router;
 use super::traffic_split::TrafficSplit;
 use crate::middleware::block_list::BlockList;
 use crate::middleware::shed::Shedder;
@@ -31,6 +31,8 @@ pub struct View {
     pub table: Arc<Table>,
     /// Who is refused.
     pub blocks: BlockList,
+    router: Rc<Router>,
+    /// In the order of the configuration.
     routes: Vec<RouteView>,
     endpoints: Vec<Rc<EndpointView>>,
 }
@@ -38,7 +40,6 @@ pub struct View {
 /// One route.
 #[derive(Debug)]
 pub struct RouteView {
-    route: Arc<Route>,
     /// Its name in telemetry.
     pub name: Arc<str>,
     split: TrafficSplit,
@@ -75,26 +76,31 @@ impl View {
         let builder = Builder { before, shard, all: RefCell::default() };
         let services: BTreeMap<&ServiceName, Rc<ServiceView>> =
             table.services.iter().map(|(name, service)| (name, builder.service(name, service))).collect();
-        let routes = table.live.settings.routes.iter();
-        let routes = routes.map(|route| route_view(route, &services, shard, worker)).collect();
+        let settings = &table.live.settings;
+        let router = match before.filter(|view| Arc::ptr_eq(&view.table.live.settings, settings)) {
+            Some(view) => Rc::clone(&view.router),
+            None => Rc::new(Router::new(settings.routes.iter().map(AsRef::as_ref))),
+        };
+        let routes =
+            settings.routes.iter().map(|route| route_view(route, &services, shard, worker)).collect();
         let blocks = BlockList::new(&table.live.blocks);
         shard.retain_backends(|service, endpoint| {
             let service = table.services.get(service);
             service.is_some_and(|s| s.endpoints.iter().any(|e| e.live.settings.id == *endpoint))
         });
-        shard.retain_routes(|service, route| {
-            let leads = |r: &&Arc<Route>| r.name == route && r.split.iter().any(|s| s.service == *service);
-            table.live.settings.routes.iter().any(|r| leads(&r))
-        });
+        let ways: HashSet<(&ServiceName, &str)> =
+            settings.routes.iter().flat_map(|route| ways(route)).collect();
+        shard.retain_routes(|service, route| ways.contains(&(service, route)));
+        drop(ways);
         drop(services);
         let endpoints = builder.all.into_inner();
-        Self { table, blocks, routes, endpoints }
+        Self { table, blocks, router, routes, endpoints }
     }
 
-    /// The first route that takes the request.
+    /// The most specific route that takes the request.
     #[must_use]
     pub fn route(&self, request: &Parts) -> Option<&RouteView> {
-        self.routes.iter().find(|entry| router::takes(&entry.route, request))
+        self.routes.get(self.router.find(request)?)
     }
 
     /// Every endpoint, for upkeep.
@@ -176,6 +182,10 @@ fn label(service: &ServiceName, version: &str, endpoint: &str) -> EndpointLabel 
     EndpointLabel { service: service.to_string(), version: version.to_owned(), endpoint: endpoint.to_owned() }
 }
 
+fn ways(route: &Route) -> impl Iterator<Item = (&ServiceName, &str)> {
+    route.split.iter().map(|share| (&share.service, route.name.as_str()))
+}
+
 fn route_view(
     route: &Arc<Route>,
     services: &BTreeMap<&ServiceName, Rc<ServiceView>>,
@@ -190,7 +200,7 @@ fn route_view(
     };
     let (weights, targets): (_, Vec<_>) = route.split.iter().filter_map(known).unzip();
     let weights = without_withdrawn(weights, &targets);
-    RouteView { route: Arc::clone(route), name, split: TrafficSplit::new(weights), targets }
+    RouteView { name, split: TrafficSplit::new(weights), targets }
 }
 
 /// A share that leases have left without any endpoint is carried by the others, if there are others:
@@ -207,9 +217,7 @@ fn target(
     counters: Arc<RouteCounters>,
     worker: usize,
 ) -> Target {
-    let wanted = |e: &&Rc<EndpointView>| {
-        share.version.as_ref().is_none_or(|version| e.handle.live.settings.version == *version)
-    };
+    let wanted = |e: &&Rc<EndpointView>| share.names(&e.handle.live.settings);
     let members = service.endpoints.iter().filter(wanted).cloned().collect();
     Target { service: Rc::clone(service), group: Group::new(members, &service.table, worker), counters }
 }

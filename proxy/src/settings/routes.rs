@@ -1,5 +1,7 @@
 //! `routes`, judged, or made from the services where none are given.
 
+mod matches;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -7,10 +9,10 @@ use protocol::id::ServiceName;
 
 use super::findings::{Findings, Place};
 use super::services::{MAX_WEIGHT, Services, is_host_name};
-use super::{PathMatch, Route, SplitTarget, precedence};
+use super::{Match, Route, SplitTarget};
 use crate::config::{self, Config};
 
-/// Routes, most specific first.
+/// Routes, in the file's order.
 pub(super) fn routes(
     config: &Config,
     services: &Services,
@@ -28,9 +30,9 @@ pub(super) fn routes(
         if !names.insert(route.name.clone()) {
             findings.add(&at.at("name"), format!("another route is called {:?} already", route.name));
         }
-        routes.push(route);
+        routes.push(Arc::new(route));
     }
-    precedence::sort(routes)
+    routes
 }
 
 /// One service takes everything; several are chosen by the Host header's first label.
@@ -39,11 +41,8 @@ fn from_services(services: &Services) -> Vec<Arc<Route>> {
     let route = |name: &ServiceName| Route {
         name: if single { "default".to_owned() } else { name.to_string() },
         hosts: if single { Vec::new() } else { vec![format!("{}.*", name.as_str().to_ascii_lowercase())] },
-        path: PathMatch::Prefix("/".to_owned()),
-        methods: Vec::new(),
-        headers: Vec::new(),
-        query: Vec::new(),
-        split: vec![SplitTarget { service: name.clone(), version: None, weight: 1 }],
+        matches: vec![Match::default()],
+        split: vec![SplitTarget::whole(name.clone())],
     };
     services.keys().map(route).map(Arc::new).collect()
 }
@@ -54,10 +53,7 @@ fn one(n: usize, given: &config::Route, services: &Services, at: &Place, finding
     Route {
         name,
         hosts: hosts(&given.hosts, &at.at("hosts"), findings),
-        path: path(&given.path, &at.at("path"), findings),
-        methods: methods(&given.methods, &at.at("methods"), findings),
-        headers: headers(given, &at.at("headers"), findings),
-        query: given.query.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        matches: matches::all(given, at, findings),
         split: split(&given.split, services, &at.at("split"), findings),
     }
 }
@@ -71,49 +67,6 @@ fn hosts(given: &[String], at: &Place, findings: &mut Findings) -> Vec<String> {
         }
     }
     given.iter().map(|host| host.to_ascii_lowercase()).collect()
-}
-
-fn path(given: &config::PathRule, at: &Place, findings: &mut Findings) -> PathMatch {
-    let (key, path) = match (&given.exact, &given.prefix) {
-        (Some(_), Some(_)) => {
-            findings.add(at, "give either exact or prefix, not both");
-            return PathMatch::Prefix("/".to_owned());
-        }
-        (Some(exact), None) => ("exact", PathMatch::Exact(exact.clone())),
-        (None, Some(prefix)) => {
-            let bare = prefix.trim_end_matches('/');
-            let bare = if bare.is_empty() && prefix.starts_with('/') { "/" } else { bare };
-            ("prefix", PathMatch::Prefix(bare.to_owned()))
-        }
-        (None, None) => return PathMatch::Prefix("/".to_owned()),
-    };
-    let (PathMatch::Exact(text) | PathMatch::Prefix(text)) = &path;
-    if !text.starts_with('/') || text.contains(['?', '#']) {
-        findings.add(&at.at(key), format!("{text:?} is not a path: it begins with / and has no query"));
-    }
-    path
-}
-
-fn methods(given: &[String], at: &Place, findings: &mut Findings) -> Vec<http::Method> {
-    let mut methods = Vec::with_capacity(given.len());
-    for (n, text) in given.iter().enumerate() {
-        match text.to_ascii_uppercase().parse() {
-            Ok(method) => methods.push(method),
-            Err(_) => findings.add(&at.at(n), format!("{text:?} is not a method")),
-        }
-    }
-    methods
-}
-
-fn headers(given: &config::Route, at: &Place, findings: &mut Findings) -> Vec<(http::HeaderName, String)> {
-    let mut headers = Vec::with_capacity(given.headers.len());
-    for (name, value) in &given.headers {
-        match name.parse::<http::HeaderName>() {
-            Ok(name) => headers.push((name, value.clone())),
-            Err(_) => findings.add(&at.at(name), format!("{name:?} is not a header's name")),
-        }
-    }
-    headers
 }
 
 fn split(
@@ -150,11 +103,30 @@ fn target(
         findings.add(&at.at("service"), message);
         return None;
     };
-    if let Some(version) = &given.version
-        && !service.endpoints.iter().any(|endpoint| endpoint.version == *version)
-    {
-        let message = format!("no endpoint of {name} has the version {version:?}");
-        findings.add(&at.at("version"), message);
+    let asked = SplitTarget {
+        service: name.clone(),
+        version: given.version.clone(),
+        metadata: given.metadata.clone(),
+        weight: given.weight,
+    };
+    if !service.endpoints.iter().any(|endpoint| asked.names(endpoint)) {
+        findings.add(&at.at(key_of(given)), nobody(name, given));
     }
-    Some(SplitTarget { service: name.clone(), version: given.version.clone(), weight: given.weight })
+    Some(asked)
+}
+
+fn key_of(given: &config::Split) -> &'static str {
+    if given.metadata.is_empty() { "version" } else { "metadata" }
+}
+
+fn nobody(name: &ServiceName, given: &config::Split) -> String {
+    let labels = || given.metadata.iter().map(|(key, value)| format!("{key}: {value}")).collect::<Vec<_>>();
+    match (&given.version, given.metadata.is_empty()) {
+        (Some(version), true) => format!("no endpoint of {name} has the version {version:?}"),
+        (version, _) => {
+            let version = version.iter().map(|version| format!("version: {version}"));
+            let all: Vec<String> = version.chain(labels()).collect();
+            format!("no endpoint of {name} has all of {}", all.join(", "))
+        }
+    }
 }

@@ -11,8 +11,8 @@ use protocol::id::{EndpointId, ServiceName};
 use proxy::listener;
 use proxy::live_state::{HeldBreaker, LiveEndpoint, LiveService, LiveState, Shed};
 use proxy::settings::{
-    Admin, Algorithm, Balancing, Breaker, Endpoint, Floor, HashTable, KeySource, PathMatch, Route, Server,
-    Service, Settings, SplitTarget,
+    Admin, Algorithm, Balancing, Breaker, Endpoint, Floor, HashTable, KeySource, Route, Server, Service,
+    Settings, SplitTarget,
 };
 use proxy::table::{SharedTable, Table};
 use proxy::telemetry::recorder::{Tap, WorkerWindow};
@@ -102,15 +102,8 @@ fn endpoint(address: &SocketAddr) -> Arc<Endpoint> {
 
 fn settings(name: &ServiceName, service: Arc<Service>) -> Settings {
     let local = SocketAddr::from(([127, 0, 0, 1], 0));
-    let route = Route {
-        name: "all".into(),
-        hosts: Vec::new(),
-        path: PathMatch::Prefix("/".into()),
-        methods: Vec::new(),
-        headers: Vec::new(),
-        query: Vec::new(),
-        split: vec![SplitTarget { service: name.clone(), version: None, weight: 1 }],
-    };
+    let route =
+        Route { name: "all".into(), split: vec![SplitTarget::whole(name.clone())], ..Route::default() };
     Settings {
         server: Server {
             bind: local,

@@ -70,7 +70,7 @@ fn the_promised_sample_loads_verbatim_in_both_styles() -> Result<(), Report> {
     assert_eq!(ai.map(|ai| ai.mode), Some(AiMode::Advisory));
     assert_eq!(ai.map(|ai| ai.proxy.as_str()), Some("night-8000"));
     assert_eq!(flow.routes.len(), 1);
-    assert_eq!(flow.routes[0].path, PathMatch::Prefix("/".to_owned()));
+    assert_eq!(flow.routes[0].matches[0].path, PathMatch::Prefix("/".to_owned()));
     Ok(())
 }
 
@@ -134,7 +134,7 @@ ai: { window_ms: 1, brain: 'ftp://x' }
     13:29 0 is out of range: 1 to 65535
     14:23 "health" is not a path: it begins with /
     14:56 2000 ms is longer than interval_ms (1000 ms)
-    16:16 give either exact or prefix, not both
+    16:16 give one of exact, prefix and regex
     16:60 no service is called "crt"; there are: cart
     17:5 another route is called "r" already
     18:5 every weight is 0: the route would lead nowhere

@@ -1,0 +1,129 @@
+//! Routes as the data path reads them.
+
+use std::collections::BTreeMap;
+
+use http::{HeaderName, Method};
+use protocol::id::ServiceName;
+
+use super::Endpoint;
+pub use super::pattern::Pattern;
+
+/// One route.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// Its name: a bounded label.
+    pub name: String,
+    /// Hosts, lower case, without port; `*.example.com` matches one or more labels before it;
+    /// `cart.*` matches the first label `cart`, alone or with more after it (routes made from
+    /// services have it); empty means any.
+    pub hosts: Vec<String>,
+    /// What it takes: a request that any of these takes; never empty.
+    pub matches: Vec<Match>,
+    /// Where it goes, by weight; 0 means none.
+    pub split: Vec<SplitTarget>,
+}
+
+/// One alternative of what a route takes: everything in it must hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Match {
+    /// The path.
+    pub path: PathMatch,
+    /// Methods; empty means any.
+    pub methods: Vec<Method>,
+    /// Headers.
+    pub headers: Vec<(HeaderName, ValueMatch)>,
+    /// Query parameters.
+    pub query: Vec<(String, ValueMatch)>,
+    /// Cookies.
+    pub cookies: Vec<(String, ValueMatch)>,
+    /// Only calls of gRPC, by their content type.
+    pub grpc: bool,
+}
+
+/// What a path must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PathMatch {
+    /// Exactly this.
+    Exact(String),
+    /// This, or this followed by `/…`.
+    Prefix(String),
+    /// All of it matches.
+    Regex(Pattern),
+}
+
+/// What a header, query parameter or cookie must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ValueMatch {
+    /// Exactly this.
+    Exact(String),
+    /// All of it matches.
+    Regex(Pattern),
+    /// There, whatever it is.
+    Present,
+    /// Not there.
+    Absent,
+}
+
+/// One share of a split.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SplitTarget {
+    /// The service.
+    pub service: ServiceName,
+    /// Only its endpoints of this version.
+    pub version: Option<String>,
+    /// Only its endpoints with all of these labels.
+    pub metadata: BTreeMap<String, String>,
+    /// Share relative to the others.
+    pub weight: u32,
+}
+
+impl Default for Route {
+    /// Takes everything, leads nowhere.
+    fn default() -> Self {
+        Self { name: String::new(), hosts: Vec::new(), matches: vec![Match::default()], split: Vec::new() }
+    }
+}
+
+impl Default for Match {
+    /// Every request.
+    fn default() -> Self {
+        Self {
+            path: PathMatch::Prefix("/".to_owned()),
+            methods: Vec::new(),
+            headers: Vec::new(),
+            query: Vec::new(),
+            cookies: Vec::new(),
+            grpc: false,
+        }
+    }
+}
+
+impl SplitTarget {
+    /// All endpoints of `service`.
+    #[must_use]
+    pub fn whole(service: ServiceName) -> Self {
+        Self { service, version: None, metadata: BTreeMap::new(), weight: 1 }
+    }
+
+    /// Whether `endpoint`, of its service, is meant.
+    #[must_use]
+    pub fn names(&self, endpoint: &Endpoint) -> bool {
+        let labelled = |(key, value)| endpoint.metadata.get(key) == Some(value);
+        self.version.as_ref().is_none_or(|version| endpoint.version == *version)
+            && self.metadata.iter().all(labelled)
+    }
+}
+
+impl ValueMatch {
+    /// Whether a value, or that there is none, is what is wanted.
+    #[must_use]
+    pub fn takes(&self, value: Option<&[u8]>) -> bool {
+        match (self, value) {
+            (Self::Absent, value) => value.is_none(),
+            (_, None) => false,
+            (Self::Present, Some(_)) => true,
+            (Self::Exact(wanted), Some(value)) => wanted.as_bytes() == value,
+            (Self::Regex(pattern), Some(value)) => pattern.takes(value),
+        }
+    }
+}
