@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::{Admin, Refusals};
 use crate::control::Control;
 use crate::listener;
+use crate::observability::Sinks;
+use crate::observability::spans::Exporter;
 use crate::settings::Settings;
 use crate::source::Source;
 use crate::state_file::{BadState, StateFile};
@@ -72,6 +74,7 @@ pub struct App {
     main_address: SocketAddr,
     data_path: DataPath,
     beside: Option<Beside>,
+    exporter: Option<Exporter>,
     stop: CancellationToken,
 }
 
@@ -100,7 +103,9 @@ impl App {
         let beside = brain_beside(&settings, &proxy, admin_address)?;
         let sessions = Secret::new(token.key_for("sticky sessions"));
         let control = Control::start(Arc::clone(&settings), proxy, boot, state_file, held, sessions);
-        let data_path = DataPath::new(listeners);
+        let opened = Sinks::open(&settings.observability);
+        let (sinks, exporter) = opened.map_err(|why| CannotStart::System { what: "the access log", why })?;
+        let data_path = DataPath::new(listeners, sinks);
         let admin = Arc::new(Admin {
             control,
             token,
@@ -110,7 +115,17 @@ impl App {
             readings: data_path.readings(),
         });
         let stop = CancellationToken::new();
-        Ok(Self { settings, admin, admin_listener, admin_address, main_address, data_path, beside, stop })
+        Ok(Self {
+            settings,
+            admin,
+            admin_listener,
+            admin_address,
+            main_address,
+            data_path,
+            beside,
+            exporter,
+            stop,
+        })
     }
 }
 

@@ -14,6 +14,7 @@ pub mod leases;
 pub mod listener;
 pub mod live_state;
 pub mod middleware;
+pub mod observability;
 pub mod pipeline;
 pub mod routing;
 pub mod settings;

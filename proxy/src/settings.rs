@@ -16,6 +16,7 @@ mod balancing;
 mod document;
 mod findings;
 mod listeners;
+mod observability;
 mod pattern;
 mod route;
 mod routes;
@@ -26,6 +27,7 @@ pub use balancing::{
     Affinity, Algorithm, Balancing, HashTable, KeySource, SameSite, SessionCookie, SlowStart,
 };
 pub use document::{DEFAULT_DATA_DIR, Given};
+pub use observability::{AccessLog, Export, LogTarget, Observability, Tracing};
 pub use route::{Match, PathMatch, Pattern, Route, SplitTarget, ValueMatch};
 pub use services::MAX_WEIGHT;
 
@@ -44,6 +46,8 @@ pub struct Settings {
     pub floor: Floor,
     /// The brain, where one is wanted.
     pub ai: Option<Ai>,
+    /// What is told of each request.
+    pub observability: Observability,
     /// SHA-256 over the effective configuration, hex.
     pub hash: String,
 }

@@ -23,6 +23,7 @@ use crate::clock;
 use crate::connection;
 use crate::error::Refusal;
 use crate::middleware::request_id::RequestIds;
+use crate::observability::{Observer, Sinks};
 use crate::pipeline::Asker;
 use crate::routing::view::{Target, View};
 use crate::signals::{Phase, Signals};
@@ -66,6 +67,8 @@ pub struct WorkerArgs {
     pub lifecycle: Lifecycle,
     /// Where its windows go; absent: nothing is recorded.
     pub windows: Option<Tap>,
+    /// Where records of requests are left.
+    pub sinks: Sinks,
 }
 
 /// A running worker.
@@ -123,6 +126,7 @@ fn run_thread(runtime: &Runtime, args: WorkerArgs) {
         request_ids: RequestIds::default(),
         signals: Signals::default(),
         connections: args.connections,
+        observer: Observer::new(args.sinks),
     });
     LocalSet::new().block_on(runtime, run(worker, listener, args.lifecycle, args.windows));
 }
@@ -213,6 +217,7 @@ pub struct Worker {
     pub(crate) shard: Arc<Shard>,
     pub(crate) recorder: Recorder,
     pub(crate) request_ids: RequestIds,
+    pub(crate) observer: Rc<Observer>,
     pub(crate) signals: Signals,
 }
 

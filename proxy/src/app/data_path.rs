@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::metrics::Readings;
 use crate::control::Control;
+use crate::observability::Sinks;
 use crate::settings::Ai;
 use crate::supervise::Beside;
 use crate::table::SharedTable;
@@ -25,16 +26,18 @@ pub(super) struct DataPath {
     shards: Vec<Arc<Shard>>,
     connections: Arc<AtomicUsize>,
     windows_dropped: Arc<AtomicU64>,
+    pub(super) sinks: Sinks,
     pub(super) lifecycle: Lifecycle,
 }
 
 impl DataPath {
-    pub(super) fn new(listeners: Vec<TcpListener>) -> Self {
+    pub(super) fn new(listeners: Vec<TcpListener>, sinks: Sinks) -> Self {
         Self {
             shards: listeners.iter().map(|_| Arc::default()).collect(),
             listeners,
             connections: Arc::default(),
             windows_dropped: Arc::default(),
+            sinks,
             lifecycle: Lifecycle::default(),
         }
     }
@@ -51,6 +54,7 @@ impl DataPath {
                 connections: Arc::clone(&self.connections),
                 lifecycle: self.lifecycle.clone(),
                 windows: tap.cloned(),
+                sinks: self.sinks.clone(),
             })?;
             ends.spawn(async move { handle.ended().await });
         }
@@ -86,10 +90,11 @@ impl DataPath {
     /// What to ask at each scrape.
     pub(super) fn readings(&self) -> Box<dyn Fn() -> Readings + Send + Sync> {
         let (shards, dropped) = (self.shards.clone(), Arc::clone(&self.windows_dropped));
+        let sinks = self.sinks.clone();
         Box::new(move || {
             let mut traffic = ShardSnapshot::default();
             shards.iter().for_each(|shard| traffic.merge(&shard.snapshot()));
-            Readings { traffic, windows_dropped: dropped.load(Ordering::Relaxed) }
+            Readings { traffic, windows_dropped: dropped.load(Ordering::Relaxed), sinks: sinks.clone() }
         })
     }
 }

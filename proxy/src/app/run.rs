@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{App, CannotStart, admin_url, say};
+use crate::observability::access_log::LogSender;
 use crate::upstream::health_check;
 use crate::worker::Lifecycle;
 use crate::{admin, supervise};
@@ -19,6 +20,9 @@ use crate::{admin, supervise};
 const ABORT_WITHIN: Duration = Duration::from_secs(2);
 /// For control's tasks to end: longer than a brain beside is given.
 const CONTROL_WITHIN: Duration = Duration::from_secs(7);
+
+/// For the access log's last lines.
+const FLUSH_WITHIN: Duration = Duration::from_secs(2);
 
 /// How it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,11 +56,12 @@ impl App {
         let (lifecycle, server) = (self.data_path.lifecycle.clone(), self.settings.server.clone());
         let (stop, admin) = (self.stop.clone(), Arc::clone(&self.admin));
         let (main, admin_at) = (self.main_address, self.admin_address);
+        let sinks = self.data_path.sinks.clone();
         let mut workers = self.start(&tasks)?;
         say(&format!("listening on {main}"));
         say(&format!("admin on {admin_at}"));
         say(&format!("sidecar-proxy ready: main={main} admin={admin_at}"));
-        tasks.spawn(reload_on_hangup(signal(SignalKind::hangup())?, admin, stop.clone()));
+        tasks.spawn(reload_on_hangup(signal(SignalKind::hangup())?, admin, sinks.log.clone(), stop.clone()));
         end_with_standard_input(lifecycle.drain.clone());
         let ending = tokio::select! {
             ending = finish(&lifecycle, server.drain, server.drain_timeout, &mut workers) => ending,
@@ -69,6 +74,7 @@ impl App {
         if timeout(CONTROL_WITHIN, tasks.wait()).await.is_err() {
             tracing::warn!("control did not end in time");
         }
+        flush(sinks.log).await;
         Ok(ending)
     }
 
@@ -92,11 +98,24 @@ impl App {
             tap = Some(workers_tap);
             tasks.spawn(stream);
         }
+        if let Some(exporter) = self.exporter {
+            tasks.spawn(exporter.run(control.proxy.to_string(), self.stop.clone()));
+        }
         if let Some(beside) = self.beside {
             say(&format!("brain beside: api={} telemetry={}", beside.api, beside.telemetry));
             tasks.spawn(supervise::run(beside, self.stop.clone()));
         }
         self.data_path.start_workers(&control.table(), tap.as_ref())
+    }
+}
+
+/// The last lines of the access log: every request has ended by now.
+async fn flush(log: Option<LogSender>) {
+    if let Some(log) = log {
+        let flushed = tokio::task::spawn_blocking(move || log.flush(FLUSH_WITHIN)).await;
+        if !flushed.unwrap_or(false) {
+            tracing::warn!("the last lines of the access log were not written in time");
+        }
     }
 }
 
@@ -165,10 +184,16 @@ impl Ends {
     }
 }
 
-async fn reload_on_hangup(mut hangup: Signal, admin: Arc<admin::Admin>, stop: CancellationToken) {
+async fn reload_on_hangup(
+    mut hangup: Signal,
+    admin: Arc<admin::Admin>,
+    log: Option<LogSender>,
+    stop: CancellationToken,
+) {
     loop {
         tokio::select! {
             Some(()) = hangup.recv() => {
+                log.iter().for_each(LogSender::reopen);
                 // A refusal is logged with its report where it is made.
                 let _ = admin::reload(&admin).await;
                 // A flood of signals is one reload a moment.

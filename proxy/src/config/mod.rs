@@ -5,6 +5,7 @@
 //! are listed, so that their presence is refused by name instead of being silently ignored.
 
 mod load_balancing;
+mod observability;
 mod policy;
 mod route;
 mod route_match;
@@ -15,6 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use load_balancing::{AlgorithmName, HashName, LoadBalancing, SameSite, SessionCookie, StickySessions};
+pub use observability::{AccessLog, LogFormat, Observability, PropagationFormat, Tracing};
 pub use policy::CircuitBreaker;
 pub use route::{Route, Split};
 pub use route_match::{GrpcRule, MatchRule, PathRule, ValueRule, ValueTest};
@@ -63,9 +65,8 @@ pub struct Config {
     /// Not carried out by this build.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub security: NotCarriedOut,
-    /// Not carried out by this build.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub observability: NotCarriedOut,
+    /// What is told of each request.
+    pub observability: Observability,
 }
 
 /// What no action may cross, over all live leases together.

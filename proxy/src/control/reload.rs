@@ -47,6 +47,10 @@ fn fixed_parts(old: &Settings, new: &Settings) -> Vec<&'static str> {
         ("admin.bind_address and admin.port", old.admin.bind != new.admin.bind),
         ("admin.token_path", old.admin.token_path != new.admin.token_path),
         ("admin.state_path", old.admin.state_path != new.admin.state_path),
+        (
+            "observability.access_log.{enabled,path,queue} and the collector of observability.tracing",
+            !old.observability.starts_like(&new.observability),
+        ),
         ("ai", old.ai != new.ai),
     ];
     parts.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()

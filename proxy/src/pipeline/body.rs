@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::flight::Flight;
 use crate::connection::Busy;
+use crate::observability::story::Story;
 use crate::settings::Server;
 use crate::upstream::group::EndpointView;
 use crate::upstream::pool::Lent;
@@ -21,6 +22,7 @@ use crate::upstream::pool::Lent;
 pub struct ProxyBody {
     source: Source,
     _busy: Busy,
+    story: Option<Rc<Story>>,
 }
 
 /// Not boxed: nearly every response is the large one.
@@ -32,12 +34,29 @@ enum Source {
 }
 
 impl ProxyBody {
-    pub(super) fn own(text: Bytes, busy: Busy) -> Self {
-        Self { source: Source::Own(Full::new(text)), _busy: busy }
+    pub(super) fn own(text: Bytes, busy: Busy, story: Option<Rc<Story>>) -> Self {
+        Self { source: Source::Own(Full::new(text)), _busy: busy, story }
     }
 
-    pub(super) fn passing(body: Passing, busy: Busy) -> Self {
-        Self { source: Source::Passing(body), _busy: busy }
+    pub(super) fn passing(body: Passing, busy: Busy, story: Option<Rc<Story>>) -> Self {
+        Self { source: Source::Passing(body), _busy: busy, story }
+    }
+}
+
+fn tell(story: &Story, polled: &Poll<Option<Result<Frame<Bytes>, hyper::Error>>>) {
+    match polled {
+        Poll::Ready(Some(Ok(frame))) => story.sent(frame.data_ref().map_or(0, Bytes::len)),
+        Poll::Ready(Some(Err(_))) => story.went_wrong("response_broken"),
+        Poll::Ready(None) => story.completed(),
+        Poll::Pending => {}
+    }
+}
+
+impl Drop for ProxyBody {
+    fn drop(&mut self) {
+        if let Some(story) = self.story.take().filter(|_| self.is_end_stream()) {
+            story.completed();
+        }
     }
 }
 
@@ -49,10 +68,12 @@ impl Body for ProxyBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match &mut self.source {
+        let polled = match &mut self.source {
             Source::Own(text) => Pin::new(text).poll_frame(cx).map_err(|never| match never {}),
             Source::Passing(body) => body.poll(cx),
-        }
+        };
+        self.story.iter().for_each(|story| tell(story, &polled));
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

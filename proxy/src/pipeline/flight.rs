@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Asker;
+use crate::observability::story::AttemptNote;
 use crate::telemetry::Outcome;
 use crate::telemetry::cells::{CellId, Ended};
 use crate::telemetry::clients::ClientOutcome;
@@ -34,11 +35,13 @@ pub(crate) struct Flight {
     cell: Option<CellId>,
     counters: Arc<RouteCounters>,
     asker: Asker,
+    note: Option<AttemptNote>,
     started: Instant,
     decided: Option<(Outcome, Duration)>,
 }
 
 impl Flight {
+    #[allow(clippy::too_many_arguments)] // each is one thing that ends with the flight
     pub(super) fn begin(
         worker: &Rc<Worker>,
         endpoint: &Rc<EndpointView>,
@@ -46,6 +49,7 @@ impl Flight {
         (route, counters): (&Arc<str>, &Arc<RouteCounters>),
         asker: Asker,
         upload: Rc<UploadProgress>,
+        note: Option<AttemptNote>,
         started: Instant,
     ) -> Self {
         Self {
@@ -57,6 +61,7 @@ impl Flight {
             cell: worker.recorder.begin(&endpoint.label, route),
             counters: Arc::clone(counters),
             asker,
+            note,
             started,
             decided: None,
         }
@@ -68,6 +73,7 @@ impl Flight {
         let took = now - self.started;
         self.admission.settle(outcome, took, self.worker.now_ms(now));
         self.endpoint.counters.attempt(outcome, took);
+        self.note.iter().for_each(|note| note.decided(outcome));
         if matches!(outcome, Outcome::Status(_)) {
             self.counters.upstream(took);
         }

@@ -24,6 +24,7 @@ use crate::connection::ClientConnection;
 use crate::error::Refusal;
 use crate::middleware::request_id::X_REQUEST_ID;
 use crate::middleware::{client, headers, validity};
+use crate::routing::view::View;
 use crate::settings::Server;
 use crate::telemetry::distinct::hash_of;
 use crate::upstream::upload::Upload;
@@ -37,6 +38,14 @@ pub(crate) struct Asker {
     pub(crate) path: u64,
 }
 
+impl Asker {
+    fn of(worker: &Worker, connection: &ClientConnection, parts: &Parts, server: &Server) -> Self {
+        let ip = client::identify(connection.peer, &parts.headers, &server.trusted_proxies);
+        let path = if worker.recorder.is_on() { hash_of(parts.uri.path()) } else { 0 };
+        Self { ip, path }
+    }
+}
+
 /// Answers one request. Never fails: what goes wrong becomes a response.
 pub(crate) async fn handle(
     worker: Rc<Worker>,
@@ -48,16 +57,19 @@ pub(crate) async fn handle(
     let version = request.version();
     let (parts, body) = request.into_parts();
     let id = worker.request_ids.keep_or_make(&parts.headers);
-    let seen = Seen::begin(&worker, started);
-    let answered = answer(&worker, &connection, parts, body, &id, started, &seen).await;
+    let view = worker.view();
+    let asker = Asker::of(&worker, &connection, &parts, &view.table.live.settings.server);
+    let seen = Seen::begin(&worker, &view, (&parts, asker.ip, &id), started);
+    let answered = answer(&worker, &connection, &view, (parts, body), (&id, asker), started, &seen).await;
     let (mut response, closes) = match answered {
         Ok(response) => {
             seen.answered(response.status().as_u16());
-            (response.map(|body| ProxyBody::passing(body, busy)), false)
+            (response.map(|body| ProxyBody::passing(body, busy, seen.story())), false)
         }
         Err(refusal) => {
             seen.refused(refusal);
-            (refusal.response().map(|text| ProxyBody::own(text, busy)), refusal.closes_connection())
+            let own = |text| ProxyBody::own(text, busy, seen.story());
+            (refusal.response().map(own), refusal.closes_connection())
         }
     };
     response.headers_mut().insert(X_REQUEST_ID, id);
@@ -71,17 +83,13 @@ pub(crate) async fn handle(
 async fn answer(
     worker: &Rc<Worker>,
     connection: &ClientConnection,
-    mut parts: Parts,
-    body: Incoming,
-    id: &HeaderValue,
+    view: &View,
+    (mut parts, body): (Parts, Incoming),
+    (id, asker): (&HeaderValue, Asker),
     started: Instant,
     seen: &Seen<'_>,
 ) -> Result<Response<body::Passing>, Refusal> {
-    let view = worker.view();
     let server = &view.table.live.settings.server;
-    let ip = client::identify(connection.peer, &parts.headers, &server.trusted_proxies);
-    let path = if worker.recorder.is_on() { hash_of(parts.uri.path()) } else { 0 };
-    let asker = Asker { ip, path };
     let refuse = |refusal: Refusal| worker.refuse(asker, started, refusal);
 
     connection.framing_fault().map_or(Ok(()), |fault| Err(refuse(Refusal::Framing(fault))))?;
@@ -91,7 +99,7 @@ async fn answer(
     }
     let route = view.route(&parts).ok_or_else(|| refuse(Refusal::NoRoute))?;
     let target = route.target().ok_or_else(|| refuse(Refusal::NothingToServe))?;
-    seen.led_to(target);
+    seen.led_to(&route.name, target);
     if target.service.sheds() {
         return Err(refuse(Refusal::Shed));
     }
@@ -108,9 +116,11 @@ async fn answer(
     }
     prepare(&mut parts, &body, connection.peer, id, server);
     let (upload, progress) = Upload::new(body);
+    seen.uploads(&progress);
+    let note = seen.attempt(&endpoint.label, &mut parts.headers);
     let request = Request::from_parts(parts, upload);
     let way = (&route.name, &target.counters);
-    let flight = Flight::begin(worker, &endpoint, admission, way, asker, progress, started);
+    let flight = Flight::begin(worker, &endpoint, admission, way, asker, progress, note, started);
     let mut answered = exchange::forward(flight, request, server, started).await;
     if let (Ok(response), true) = (&mut answered, target.service.gives_cookies()) {
         let endpoint = Rc::clone(response.body().endpoint());

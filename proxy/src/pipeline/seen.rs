@@ -3,13 +3,21 @@
 //! Counting of endpoints' outcomes is the flight's ([`super::flight`]); this is the client's side of it.
 
 use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
 use crate::error::Refusal;
-use crate::routing::view::Target;
+use crate::observability::passage::Passage;
+use crate::observability::story::{AttemptNote, Story};
+use crate::routing::view::{Target, View};
+use crate::telemetry::cells::EndpointLabel;
 use crate::telemetry::shard::RouteCounters;
+use crate::upstream::upload::UploadProgress;
 use crate::worker::Worker;
 
 /// See the module. Dropped before an answer was known: the client went away.
@@ -19,27 +27,62 @@ pub(crate) struct Seen<'a> {
     started: Instant,
     counters: RefCell<Option<Arc<RouteCounters>>>,
     ended: Cell<bool>,
+    passage: Option<Passage>,
+    story: Option<Rc<Story>>,
 }
 
 impl<'a> Seen<'a> {
-    pub(super) fn begin(worker: &'a Worker, started: Instant) -> Self {
-        Self { worker, started, counters: RefCell::default(), ended: Cell::new(false) }
+    pub(super) fn begin(
+        worker: &'a Worker,
+        view: &View,
+        (parts, client, id): (&Parts, IpAddr, &HeaderValue),
+        started: Instant,
+    ) -> Self {
+        let settings = &view.table.live.settings.observability;
+        let (passage, story) = worker.observer.begin(settings, (parts, client, id), started);
+        let (counters, ended) = (RefCell::default(), Cell::new(false));
+        Self { worker, started, counters, ended, passage, story }
     }
 
     /// A route and a share of its split were found.
-    pub(super) fn led_to(&self, target: &Target) {
+    pub(super) fn led_to(&self, route: &Arc<str>, target: &Target) {
         *self.counters.borrow_mut() = Some(Arc::clone(&target.counters));
+        if let Some(story) = &self.story {
+            story.led_to(route, &target.service.nowhere);
+        }
+    }
+
+    /// The client's body goes to an endpoint.
+    pub(super) fn uploads(&self, progress: &Rc<UploadProgress>) {
+        self.story.iter().for_each(|story| story.uploads(progress));
+    }
+
+    /// `endpoint` is asked: says the trace on in the attempt's fields, and notes the attempt.
+    pub(super) fn attempt(
+        &self,
+        endpoint: &Arc<EndpointLabel>,
+        headers: &mut HeaderMap,
+    ) -> Option<AttemptNote> {
+        let span = self.passage.as_ref().map(|passage| passage.go_on(headers, &self.worker.observer.ids));
+        self.story.as_ref().map(|story| story.attempt(endpoint, span.unwrap_or(0)))
+    }
+
+    /// For the response's body to end the story.
+    pub(super) fn story(&self) -> Option<Rc<Story>> {
+        self.story.clone()
     }
 
     /// The proxy answers itself.
     pub(super) fn refused(&self, refusal: Refusal) {
         self.worker.shard.refused(refusal.reason());
+        self.story.iter().for_each(|story| story.refused(refusal));
         self.answered(refusal.status().as_u16());
     }
 
     /// The response's head is known.
     pub(super) fn answered(&self, status: u16) {
         self.ended.set(true);
+        self.story.iter().for_each(|story| story.answered(status));
         if let Some(counters) = &*self.counters.borrow() {
             counters.answered(status, self.started.elapsed());
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use protocol::document::{Document, Report};
 
 use super::findings::{Findings, Place};
-use super::{AiMode, Floor, Settings, ai, listeners, routes, services};
+use super::{AiMode, Floor, Settings, ai, listeners, observability, routes, services};
 use crate::config::{self, Config};
 use crate::digest;
 
@@ -46,12 +46,14 @@ impl Settings {
         let routes = routes::routes(&config, &services, &root.at("routes"), &mut findings);
         let floor = floor(&config.floor, &root.at("floor"), &mut findings);
         let ai = ai::ai(config.ai.as_ref(), given, &server, &root.at("ai"), &mut findings);
+        let at = root.at("observability");
+        let observability = observability::observability(&config.observability, &at, &mut findings);
         let hash = digest::of(&effective(&config));
         let findings = findings.into_vec();
         if !findings.is_empty() {
             return Err(document.report(findings));
         }
-        Ok(Self { server, admin, services, routes, floor, ai, hash })
+        Ok(Self { server, admin, services, routes, floor, ai, observability, hash })
     }
 }
 
@@ -59,7 +61,6 @@ fn refuse_absent_parts(config: &Config, root: &Place, findings: &mut Findings) {
     findings.not_carried_out(&root.at("retry"), &config.retry);
     findings.not_carried_out(&root.at("rate_limit"), &config.rate_limit);
     findings.not_carried_out(&root.at("security"), &config.security);
-    findings.not_carried_out(&root.at("observability"), &config.observability);
 }
 
 fn floor(config: &config::Floor, at: &Place, findings: &mut Findings) -> Floor {

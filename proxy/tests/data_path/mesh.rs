@@ -124,6 +124,7 @@ fn settings(name: &ServiceName, service: Arc<Service>) -> Settings {
         routes: vec![Arc::new(route)],
         floor: Floor { min_capacity: 0.5 },
         ai: None,
+        observability: Default::default(),
         hash: "config".into(),
     }
 }
@@ -157,6 +158,7 @@ impl Mesh {
                 connections: Arc::clone(&connections),
                 lifecycle: lifecycle.clone(),
                 windows: Some(Tap { sender: sender.clone(), window: Duration::from_millis(250) }),
+                sinks: Default::default(),
             })
             .unwrap()
         };

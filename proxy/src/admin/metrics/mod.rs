@@ -5,6 +5,7 @@
 mod control;
 mod family;
 mod process;
+mod sinks;
 mod traffic;
 
 use axum::extract::{RawQuery, State};
@@ -16,6 +17,7 @@ use prometheus::{Registry, TextEncoder};
 
 use super::Shared;
 use super::answer::Refused;
+use crate::observability::Sinks;
 use crate::telemetry::shard::ShardSnapshot;
 
 /// What has been counted since the start.
@@ -25,6 +27,8 @@ pub struct Readings {
     pub traffic: ShardSnapshot,
     /// Telemetry windows that found no room.
     pub windows_dropped: u64,
+    /// The access log and the spans' exporter, where there are any.
+    pub sinks: Sinks,
 }
 
 /// Promised names that do not follow the conventions of the format; promtool says so of each.
@@ -51,6 +55,7 @@ fn families(admin: &Shared) -> Vec<MetricFamily> {
     families.extend(traffic::by_route(&readings.traffic));
     families.extend(traffic::by_endpoint(&readings.traffic, &view.table));
     families.extend(control::families(&view, &readings, admin.control.reloads.seen()));
+    families.extend(sinks::families(&readings.sinks));
     families.extend(process::families(view.uptime));
     let help = "Actions and other writes on the admin listener that were refused.";
     families.push(family::counter("proxy_actions_refused_total", help, admin.refusals.count()));
