@@ -24,8 +24,8 @@ use crate::signals::Phase;
 use crate::wire::Watched;
 use crate::worker::Worker;
 
-/// Header fields in one head, at most; hyper answers 431 beyond.
-const MAX_HEADERS: usize = 128;
+/// Header fields in one head, at most; hyper answers 431 beyond. With more than 100 it takes memory for each head.
+const MAX_HEADERS: usize = 100;
 /// The smallest buffer that hyper takes.
 const MIN_BUFFER_BYTES: usize = 8_192;
 /// HTTP/2 streams at once on one connection.

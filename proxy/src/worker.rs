@@ -6,14 +6,13 @@
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::{Builder, Runtime};
-use tokio::task::LocalSet;
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -98,19 +97,29 @@ impl WorkerHandle {
 /// # Errors
 /// No runtime, no thread, or a listener that cannot be used.
 pub fn spawn(args: WorkerArgs) -> io::Result<WorkerHandle> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
     args.listener.set_nonblocking(true)?;
     let ended = CancellationToken::new();
     let guard = ended.clone().drop_guard();
     let named = thread::Builder::new().name(format!("worker-{}", args.index));
+    let (tell, told) = mpsc::sync_channel(1);
     let thread = named.spawn(move || {
-        run_thread(&runtime, args);
+        // Its tasks never leave this thread, so it may not either.
+        let built = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+        let (runtime, result) = match built {
+            Ok(runtime) => (Some(runtime), Ok(())),
+            Err(why) => (None, Err(why)),
+        };
+        let _told = tell.send(result);
+        if let Some(runtime) = runtime {
+            run_thread(&runtime, args);
+        }
         drop(guard);
     })?;
+    told.recv().unwrap_or_else(|lost| Err(io::Error::other(lost)))?;
     Ok(WorkerHandle { thread, ended })
 }
 
-fn run_thread(runtime: &Runtime, args: WorkerArgs) {
+fn run_thread(runtime: &LocalRuntime, args: WorkerArgs) {
     let _inside = runtime.enter();
     let listener = match TcpListener::from_std(args.listener) {
         Ok(listener) => listener,
@@ -128,7 +137,7 @@ fn run_thread(runtime: &Runtime, args: WorkerArgs) {
         connections: args.connections,
         observer: Observer::new(args.sinks),
     });
-    LocalSet::new().block_on(runtime, run(worker, listener, args.lifecycle, args.windows));
+    runtime.block_on(run(worker, listener, args.lifecycle, args.windows));
 }
 
 async fn run(worker: Rc<Worker>, listener: TcpListener, lifecycle: Lifecycle, tap: Option<Tap>) {

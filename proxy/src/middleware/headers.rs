@@ -1,18 +1,9 @@
 //! Fields that belong to one connection only, by RFC 9110 section 7.6.1: never passed on.
 
-use http::header::{CONNECTION, COOKIE, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, COOKIE, TE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
-const OF_ONE_HOP: [HeaderName; 7] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    http::header::PROXY_AUTHENTICATE,
-    http::header::PROXY_AUTHORIZATION,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
 /// Fields that `Connection` may not take away from the endpoint: they say what the message is.
 const NEVER_NAMED: [HeaderName; 3] =
     [http::header::HOST, http::header::CONTENT_LENGTH, http::header::CONTENT_TYPE];
@@ -20,24 +11,46 @@ const NEVER_NAMED: [HeaderName; 3] =
 /// Takes away what belongs to the connection a message came by: the fields that `Connection`
 /// names, and those that always do. `Trailer` stays, because trailers are passed on.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        for name in named_by_connection(headers) {
-            headers.remove(name);
+    // One look at each name is all that most messages need: removing by name hashes for each that is not there.
+    while let Some(name) = headers.keys().find(|name| is_of_one_hop(name)) {
+        let name = name.clone();
+        if name == CONNECTION {
+            for named in named_by_connection(headers) {
+                headers.remove(named);
+            }
         }
-    }
-    for name in OF_ONE_HOP {
         headers.remove(name);
     }
 }
 
 /// As [`strip_hop_by_hop`]; of `TE` only `trailers` is said again, in this proxy's own name.
 pub fn strip_request(headers: &mut HeaderMap) {
-    let trailers = headers.get_all(TE).iter().any(accepts_trailers);
+    let says_te = headers.keys().any(|name| *name == TE);
+    // Looked at before `Connection` takes it away, which has to name it.
+    let trailers = says_te && headers.get_all(TE).iter().any(accepts_trailers);
     strip_hop_by_hop(headers);
-    headers.remove(TE);
+    if says_te {
+        headers.remove(TE);
+    }
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
         headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
+}
+
+/// `close` is no field but may not be used as one either, because `Connection` gives it a meaning.
+fn is_of_one_hop(name: &HeaderName) -> bool {
+    // Lengths tell nearly all other fields apart.
+    let name = name.as_str();
+    match name.len() {
+        5 => name == "close",
+        7 => name == "upgrade",
+        10 => name == "connection" || name == "keep-alive",
+        16 => name == "proxy-connection",
+        17 => name == "transfer-encoding",
+        18 => name == "proxy-authenticate",
+        19 => name == "proxy-authorization",
+        _ => false,
     }
 }
 
@@ -63,8 +76,14 @@ fn accepts_trailers(value: &HeaderValue) -> bool {
 fn named_by_connection(headers: &HeaderMap) -> SmallVec<[HeaderName; 4]> {
     let lines = headers.get_all(CONNECTION).iter();
     let names = lines.flat_map(|line| line.as_bytes().split(|b| *b == b','));
-    let names = names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());
+    let names = names.map(<[u8]>::trim_ascii).filter(|name| !is_said_of_the_connection(name));
+    let names = names.filter_map(|name| HeaderName::from_bytes(name).ok());
     names.filter(|name| !NEVER_NAMED.contains(name)).collect()
+}
+
+/// What `Connection` nearly always says, which is gone without being looked for.
+fn is_said_of_the_connection(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"keep-alive") || name.eq_ignore_ascii_case(b"close")
 }
 
 #[cfg(test)]
@@ -97,6 +116,13 @@ mod tests {
             map,
             headers(&[("trailer", "x-sum"), ("accept", "*/*"), ("te", "trailers"), ("connection", "te")])
         );
+    }
+
+    #[test]
+    fn trailers_are_accepted_also_where_connection_names_te() {
+        let mut map = headers(&[("te", "trailers"), ("connection", "te, keep-alive"), ("close", "x")]);
+        strip_request(&mut map);
+        assert_eq!(map, headers(&[("te", "trailers"), ("connection", "te")]));
     }
 
     #[test]
