@@ -13,6 +13,7 @@ use protocol::id::{EndpointId, ProxyId, ServiceName};
 
 mod ai;
 mod balancing;
+mod breaking;
 mod document;
 mod findings;
 mod listeners;
@@ -26,6 +27,7 @@ pub use crate::config::{SAMPLE, schema};
 pub use balancing::{
     Affinity, Algorithm, Balancing, HashTable, KeySource, SameSite, SessionCookie, SlowStart,
 };
+pub use breaking::{Breaker, FailureRate, MAX_WINDOW_REQUESTS};
 pub use document::{DEFAULT_DATA_DIR, Given};
 pub use observability::{AccessLog, Export, LogTarget, Observability, Tracing};
 pub use route::{Match, PathMatch, Pattern, Route, SplitTarget, ValueMatch};
@@ -124,19 +126,6 @@ pub struct Endpoint {
     pub zone: String,
     /// Labels.
     pub metadata: BTreeMap<String, String>,
-}
-
-/// When an endpoint's breaker opens and closes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Breaker {
-    /// Consecutive failures that open it.
-    pub failure_threshold: u32,
-    /// How long it stays open.
-    pub recovery_timeout: Duration,
-    /// Probes at once while half open.
-    pub half_open_max_calls: u32,
-    /// Consecutive successes that close it.
-    pub success_threshold: u32,
 }
 
 /// Active checks of one service's endpoints.

@@ -42,9 +42,15 @@ fn collect(error: &ValidationError<'_>, schema: &Value, tree: &Tree, found: &mut
             let options = constants(context).unwrap_or_default();
             found.push(problem(tree, pointer, not_one_of(error, options.iter().map(String::as_str))));
         }
-        // `Option<T>` is "T or null": what matters is what keeps it from being a T.
+        // `Option<T>` is "T or null": what matters is what keeps it from being a T. Of "a word or a part"
+        // it is meant to be the one whose type it has.
         Kind::AnyOf { context } | Kind::OneOfNotValid { context } => {
-            let closest = context.iter().filter(|branch| !is_null_branch(branch)).min_by_key(|b| b.len());
+            let of_another_type = |branch: &[ValidationError<'_>]| {
+                let whole = |e: &ValidationError<'_>| e.instance_path().as_str() == pointer;
+                branch.iter().any(|e| whole(e) && matches!(e.kind(), Kind::Type { .. }))
+            };
+            let distance = |branch: &&Vec<_>| (of_another_type(branch), branch.len());
+            let closest = context.iter().filter(|branch| !is_null_branch(branch)).min_by_key(distance);
             match closest {
                 Some(branch) => branch.iter().for_each(|inner| collect(inner, schema, tree, found)),
                 None => found.push(problem(tree, pointer, error.to_string())),

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use load_balancing::{AlgorithmName, HashName, LoadBalancing, SameSite, SessionCookie, StickySessions};
 pub use observability::{AccessLog, LogFormat, Observability, PropagationFormat, Tracing};
-pub use policy::CircuitBreaker;
+pub use policy::{CircuitBreaker, Window, WindowSpans};
 pub use route::{Route, Split};
 pub use route_match::{GrpcRule, MatchRule, PathRule, ValueRule, ValueTest};
 pub use server::{Admin, Server, Tls};

@@ -3,18 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use protocol::id::{EndpointId, ServiceName};
 
 use super::findings::{Findings, Place};
-use super::{Breaker, Endpoint, HealthCheck, Service, balancing};
+use super::{Endpoint, HealthCheck, Service, balancing, breaking};
 use crate::config::{self, Config};
 
 /// The largest weight that may be written, in the file or in an action.
 pub const MAX_WEIGHT: u32 = 100_000;
 /// The largest count of failures, successes or probes.
-const MAX_COUNT: u32 = 1_000_000;
+pub(super) const MAX_COUNT: u32 = 1_000_000;
 
 pub(super) type Services = BTreeMap<ServiceName, Arc<Service>>;
 
@@ -40,7 +39,7 @@ pub(super) fn services(config: &Config, root: &Place, findings: &mut Findings) -
 
 fn common_policies(config: &Config, root: &Place, findings: &mut Findings) {
     balancing::judge(&config.load_balancing, &root.at("load_balancing"), findings);
-    judge_breaker(&config.circuit_breaker, &root.at("circuit_breaker"), findings);
+    breaking::judge(&config.circuit_breaker, &root.at("circuit_breaker"), findings);
 }
 
 fn one(
@@ -55,14 +54,14 @@ fn one(
         balancing::judge(balancing, &at.at("load_balancing"), findings);
     }
     if let Some(breaker) = &service.circuit_breaker {
-        judge_breaker(breaker, &at.at("circuit_breaker"), findings);
+        breaking::judge(breaker, &at.at("circuit_breaker"), findings);
     }
     let health_check = service.health_check.as_ref();
     Service {
         name,
         endpoints: endpoints(&service.endpoints, &at.at("endpoints"), findings),
         balancing: balancing::of(&load_balancing(config, service)),
-        breaker: breaker(&circuit_breaker(config, service)),
+        breaker: breaking::of(&circuit_breaker(config, service)),
         health_check: health_check.and_then(|check| health(check, &at.at("health_check"), findings)),
     }
 }
@@ -130,46 +129,10 @@ pub(super) fn load_balancing(config: &Config, service: &config::Service) -> conf
     service.load_balancing.as_ref().map_or_else(|| common.clone(), |own| own.over(&common))
 }
 
-/// The breaker that holds for `service`, every key filled in.
+/// The breaker that holds for `service`, every key that has a default filled in.
 pub(super) fn circuit_breaker(config: &Config, service: &config::Service) -> config::CircuitBreaker {
-    let defaults = config::CircuitBreaker {
-        enabled: Some(true),
-        failure_threshold: Some(5),
-        recovery_timeout_ms: Some(60_000),
-        half_open_max_calls: Some(1),
-        success_threshold: Some(2),
-        ..config::CircuitBreaker::default()
-    };
-    let common = config.circuit_breaker.over(&defaults);
+    let common = config.circuit_breaker.over(&breaking::defaults());
     service.circuit_breaker.as_ref().map_or_else(|| common.clone(), |own| own.over(&common))
-}
-
-fn judge_breaker(given: &config::CircuitBreaker, at: &Place, findings: &mut Findings) {
-    findings.not_carried_out(&at.at("window"), &given.window);
-    findings.not_carried_out(&at.at("rate"), &given.rate);
-    let counts = [
-        ("failure_threshold", given.failure_threshold),
-        ("half_open_max_calls", given.half_open_max_calls),
-        ("success_threshold", given.success_threshold),
-    ];
-    for (key, count) in counts {
-        if let Some(count) = count {
-            findings.range(&at.at(key), count, 1..=MAX_COUNT);
-        }
-    }
-    if let Some(ms) = given.recovery_timeout_ms {
-        findings.duration(&at.at("recovery_timeout_ms"), ms, 1);
-    }
-}
-
-fn breaker(given: &config::CircuitBreaker) -> Option<Breaker> {
-    let breaker = Breaker {
-        failure_threshold: given.failure_threshold?,
-        recovery_timeout: Duration::from_millis(given.recovery_timeout_ms?),
-        half_open_max_calls: given.half_open_max_calls?,
-        success_threshold: given.success_threshold?,
-    };
-    given.enabled?.then_some(breaker)
 }
 
 fn health(given: &config::HealthCheck, at: &Place, findings: &mut Findings) -> Option<HealthCheck> {

@@ -50,6 +50,7 @@ pub fn live(endpoints: &[SocketAddr]) -> LiveState {
             recovery_timeout: Duration::from_millis(200),
             half_open_max_calls: 1,
             success_threshold: 1,
+            rate: None,
         }),
         health_check: None,
     });

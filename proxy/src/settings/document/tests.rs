@@ -194,3 +194,59 @@ fn a_file_without_services_is_refused() {
     1:1 no service is configured: there is nowhere to send a request
     "#);
 }
+
+#[test]
+fn a_rate_that_opens_breakers_is_given_in_any_of_its_ways() -> Result<(), Report> {
+    use crate::settings::FailureRate;
+    use std::time::Duration;
+    let service = "upstream: { services: { a: { endpoints: [{ address: h, port: 1 }] } } }";
+    let rate = |keys: &str| {
+        let settings = read(&format!("circuit_breaker: {{ {keys} }}\n{service}"))?;
+        Ok(settings.services[&ServiceName::new("a").unwrap()].breaker.and_then(|breaker| breaker.rate))
+    };
+    let of = |rate, requests, duration_ms: Option<u64>, min_requests| {
+        Some(FailureRate { rate, requests, duration: duration_ms.map(Duration::from_millis), min_requests })
+    };
+    assert_eq!(rate("failure_threshold: 5")?, None);
+    assert_eq!(rate("rate: 0.3")?, of(0.3, Some(20), None, 20));
+    assert_eq!(rate("window: 50")?, of(0.5, Some(50), None, 20));
+    assert_eq!(rate("min_requests: 40")?, of(0.5, Some(40), None, 40));
+    assert_eq!(rate("window_ms: 10000, min_requests: 5")?, of(0.5, None, Some(10_000), 5));
+    let both = "window: { requests: 10, duration_ms: 2000 }, rate: 1.0";
+    assert_eq!(rate(both)?, of(1.0, Some(10), Some(2_000), 20));
+    Ok(())
+}
+
+#[test]
+fn what_is_impossible_in_balancing_and_breakers_is_named() {
+    let text = "load_balancing:
+  choices: 9
+  hash_key: 'body:x'
+  session_affinity_key: path
+  sticky_sessions: { cookie: 'a b', same_site: none }
+  panic_threshold: 101
+  slow_start_aggression: 0
+circuit_breaker: { rate: 0, window: { requests: 5000, duration_ms: 1 }, window_ms: 5, min_requests: 6000 }
+upstream: { services: { a: { endpoints: [{ address: h, port: 1 }] } } }
+";
+    insta::assert_snapshot!(problems(text), @r#"
+    2:3 9 is out of range: 1 to 8
+    3:3 "body:x" names nothing of a request: give header:NAME, cookie:NAME, query:NAME, path or ip
+    4:3 a path does not know a client again: give header:NAME, cookie:NAME, query:NAME or ip
+    5:22 "a b" is no cookie's name
+    5:37 browsers refuse same_site none without secure
+    6:3 101 is out of range: 0 to 100
+    7:3 0 is out of range: 0.1 to 10
+    8:20 0 is out of range: above 0, to 1
+    8:39 5000 is out of range: 1 to 4096
+    8:55 1 ms is impossible: 10 to 86400000 ms
+    8:73 window says how long already
+    8:73 5 ms is impossible: 10 to 86400000 ms
+    8:87 6000 are more than the window holds (5000)
+    "#);
+    let shape = "load_balancing: { sticky_sessions: { cooky: a } }\ncircuit_breaker: { window: many }\n";
+    insta::assert_snapshot!(problems(shape), @r#"
+    1:38 unknown key "cooky"; did you mean "cookie"?
+    2:20 "many" is not of type "integer"
+    "#);
+}
