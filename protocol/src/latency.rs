@@ -4,6 +4,8 @@
 //! relative-error guarantees", VLDB 2019. A value `v` µs lies in the bucket with index
 //! `ceil(log(v) / log(gamma))`; merging is adding counts, so windows of many proxies add up exactly.
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 
 /// Ratio of a bucket's upper to its lower edge: 1 % relative error to either side.
@@ -11,9 +13,19 @@ pub const GAMMA: f64 = 1.02;
 /// Buckets run from 1 µs (index 0) to about 20 minutes; what lies beyond is counted in the last.
 pub const MAX_INDEX: i32 = 1056;
 
+/// Values below this have their bucket looked up: a logarithm costs as much as all else that is noted of a request.
+const LOOKED_UP_US: usize = 4_096;
+static LOW: LazyLock<Box<[u16]>> =
+    LazyLock::new(|| (0..LOOKED_UP_US as u64).map(|us| computed(us) as u16).collect());
+
 /// The bucket that holds `value_us`; zero counts as 1 µs.
 #[must_use]
 pub fn index_of(value_us: u64) -> i32 {
+    let low = usize::try_from(value_us).ok().and_then(|us| LOW.get(us));
+    low.map_or_else(|| computed(value_us), |index| i32::from(*index))
+}
+
+fn computed(value_us: u64) -> i32 {
     let value = value_us.max(1) as f64;
     let index = (value.ln() / GAMMA.ln()).ceil();
     // `as` saturates, and the value is finite and not negative.

@@ -51,8 +51,9 @@ impl Clients {
     /// A request of `ip` ended; `path` is the path's hash.
     pub fn record(&mut self, ip: IpAddr, path: u64, outcome: ClientOutcome) {
         self.requests += 1;
-        self.distinct.add(hash_of(&ip));
-        let detail = self.busiest.offer(ip);
+        let hash = hash_of(&ip);
+        self.distinct.add(hash);
+        let detail = self.busiest.offer(ip, hash);
         detail.paths.add(path);
         match outcome {
             ClientOutcome::Fine => {}

@@ -2,22 +2,30 @@
 //!
 //! Source: Metwally, Agrawal, El Abbadi, "Efficient Computation of Frequent and Top-k Elements in
 //! Data Streams", ICDT 2005. A key that is not kept takes the place of the least frequent one and
-//! its count as its error: every key with more than `total / capacity` occurrences is kept. The
-//! least is found by an indexed heap, so an update costs O(log capacity), whatever is sent.
+//! its count as its error: every key with more than `total / capacity` occurrences is kept.
+//!
+//! An update takes a constant number of steps, whatever is sent: keys of the same count hang
+//! together ([`Ranks`], the paper's Stream-Summary), so the least is at hand and a count grows by
+//! moving to the neighbour. All of it stays in the nearest cache.
 
-use std::hash::Hash;
-
-use ahash::AHashMap;
+use super::ranks::Ranks;
+use super::slot_table::SlotTable;
 
 /// See the module. `D` is what else is kept of a key while it is kept.
 #[derive(Debug)]
 pub struct SpaceSaving<K, D> {
+    slots: Vec<Kept<K, D>>,
+    table: SlotTable,
+    ranks: Ranks,
     capacity: usize,
-    slots: Vec<Slot<K, D>>,
-    /// Slot by key.
-    slot_of: AHashMap<K, usize>,
-    /// Slots as a binary heap, least count first.
-    heap: Vec<usize>,
+}
+
+#[derive(Debug)]
+struct Kept<K, D> {
+    key: K,
+    hash: u64,
+    error: u64,
+    detail: D,
 }
 
 /// What is known of one key.
@@ -29,8 +37,6 @@ pub struct Slot<K, D> {
     count: u64,
     /// How much of the count is inherited, not seen.
     error: u64,
-    /// Where it stands in the heap.
-    place: usize,
     /// What else is kept, since the key was taken in.
     pub detail: D,
 }
@@ -43,86 +49,64 @@ impl<K, D> Slot<K, D> {
     }
 }
 
-impl<K: Copy + Eq + Hash, D: Default> SpaceSaving<K, D> {
-    /// Empty, for at most so many keys (at least one).
+impl<K: Copy + Eq, D: Default> SpaceSaving<K, D> {
+    /// The most keys that one can keep.
+    pub const MOST: usize = 1 << 14;
+
+    /// Empty, for at most so many keys (at least one, at most [`Self::MOST`]).
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { capacity: capacity.max(1), slots: Vec::new(), slot_of: AHashMap::new(), heap: Vec::new() }
+        let capacity = capacity.clamp(1, Self::MOST);
+        Self { slots: Vec::new(), table: SlotTable::new(capacity), ranks: Ranks::default(), capacity }
     }
 
-    /// Counts one occurrence of `key`, and gives its detail to be updated.
-    pub fn offer(&mut self, key: K) -> &mut D {
-        let slot = match self.slot_of.get(&key) {
-            Some(slot) => *slot,
-            None if self.slots.len() < self.capacity => self.admit(key),
-            None => self.replace_least(key),
+    /// Counts one occurrence of `key`, which hashes to `hash`, and gives its detail to be updated.
+    pub fn offer(&mut self, key: K, hash: u64) -> &mut D {
+        let slots = &self.slots;
+        let known = self.table.find(hash, |slot| slots[slot].hash == hash && slots[slot].key == key);
+        let slot = match known {
+            Some(slot) => slot,
+            None if self.slots.len() < self.capacity => self.admit(key, hash),
+            None => self.replace_least(key, hash),
         };
-        self.slots[slot].count += 1;
-        let place = self.slots[slot].place;
-        self.sink(place);
+        self.ranks.rise(slot);
         &mut self.slots[slot].detail
     }
 
     /// Takes all that is kept, in no order, and begins anew.
     pub fn take(&mut self) -> Vec<Slot<K, D>> {
-        self.slot_of.clear();
-        self.heap.clear();
-        std::mem::take(&mut self.slots)
+        let ranks = std::mem::take(&mut self.ranks);
+        self.table.clear();
+        let slot = |(at, kept): (usize, Kept<K, D>)| {
+            let Kept { key, error, detail, .. } = kept;
+            Slot { key, count: ranks.count_of(at), error, detail }
+        };
+        self.slots.drain(..).enumerate().map(slot).collect()
     }
 
-    fn admit(&mut self, key: K) -> usize {
+    fn admit(&mut self, key: K, hash: u64) -> usize {
         let slot = self.slots.len();
-        self.slots.push(Slot { key, count: 0, error: 0, place: slot, detail: D::default() });
-        self.heap.push(slot);
-        self.slot_of.insert(key, slot);
-        self.rise(slot);
+        self.slots.push(Kept { key, hash, error: 0, detail: D::default() });
+        self.ranks.push();
+        self.table.insert(hash, slot);
         slot
     }
 
-    fn replace_least(&mut self, key: K) -> usize {
-        let slot = self.heap[0];
-        let least = &mut self.slots[slot];
-        self.slot_of.remove(&least.key);
-        self.slot_of.insert(key, slot);
-        least.key = key;
-        least.error = least.count;
-        least.detail = D::default();
+    fn replace_least(&mut self, key: K, hash: u64) -> usize {
+        let slot = self.ranks.least();
+        let error = self.ranks.count_of(slot);
+        let slots = &self.slots;
+        self.table.remove(slots[slot].hash, slot, |other| slots[other].hash);
+        self.table.insert(hash, slot);
+        self.slots[slot] = Kept { key, hash, error, detail: D::default() };
         slot
-    }
-
-    fn count_at(&self, place: usize) -> u64 {
-        self.slots[self.heap[place]].count
-    }
-
-    fn swap(&mut self, a: usize, b: usize) {
-        self.heap.swap(a, b);
-        self.slots[self.heap[a]].place = a;
-        self.slots[self.heap[b]].place = b;
-    }
-
-    fn rise(&mut self, mut place: usize) {
-        while place > 0 && self.count_at(place) < self.count_at((place - 1) / 2) {
-            self.swap(place, (place - 1) / 2);
-            place = (place - 1) / 2;
-        }
-    }
-
-    fn sink(&mut self, mut place: usize) {
-        loop {
-            let children = [2 * place + 1, 2 * place + 2].into_iter().filter(|c| *c < self.heap.len());
-            let Some(least) = children.min_by_key(|child| self.count_at(*child)) else { return };
-            if self.count_at(place) <= self.count_at(least) {
-                return;
-            }
-            self.swap(place, least);
-            place = least;
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::distinct::hash_of;
     use proptest::prelude::*;
     use std::collections::HashMap;
 
@@ -134,7 +118,7 @@ mod tests {
             let mut sketch = SpaceSaving::<u8, u64>::new(capacity);
             let mut truth = HashMap::<u8, u64>::new();
             for key in &stream {
-                *sketch.offer(*key) += 1;
+                *sketch.offer(*key, hash_of(key)) += 1;
                 *truth.entry(*key).or_default() += 1;
             }
             let kept = sketch.take();
@@ -150,13 +134,31 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn keys_that_collide_are_still_told_apart(
+            stream in proptest::collection::vec(0u8..60, 0..500), capacity in 1usize..40
+        ) {
+            let (mut colliding, mut spread) = (SpaceSaving::<u8, u64>::new(capacity), SpaceSaving::new(capacity));
+            for key in &stream {
+                *colliding.offer(*key, u64::from(*key % 3)) += 1;
+                *spread.offer(*key, hash_of(key)) += 1;
+            }
+            let told = |sketch: &mut SpaceSaving<u8, u64>| {
+                let kept = sketch.take().into_iter();
+                kept.map(|slot| (slot.key, slot.seen(), slot.detail)).collect::<Vec<_>>()
+            };
+            prop_assert_eq!(told(&mut colliding), told(&mut spread));
+        }
+    }
+
     #[test]
     fn a_heavy_client_stands_out_of_a_hundred_thousand() {
         let mut sketch = SpaceSaving::<u32, u64>::new(512);
         for n in 0..100_000u32 {
-            sketch.offer(n);
+            sketch.offer(n, hash_of(&n));
             if n % 50 == 0 {
-                sketch.offer(7);
+                sketch.offer(7, hash_of(&7u32));
             }
         }
         let most = sketch.take().into_iter().max_by_key(Slot::seen).map(|slot| slot.key);
