@@ -1,12 +1,14 @@
 //! What the end-to-end tests are made of: real processes on port 0, real origins, real load.
 #![allow(clippy::panic)] // a test says what is wrong by failing
 
+mod collector;
 mod load;
 mod mesh;
 mod origin;
 mod process;
 mod prometheus;
 
+pub use collector::{Collector, attribute};
 pub use load::{Load, Tally};
 pub use mesh::{Brain, Proxy, admin_token, eventually, proxy_config};
 pub use origin::{Behaviour, Origin};
