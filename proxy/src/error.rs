@@ -2,11 +2,14 @@
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::middleware::framing::Fault;
 use crate::telemetry::Outcome;
 use crate::telemetry::clients::ClientOutcome;
+
+/// Marks a response that a fault was injected into, or instead of which one was.
+pub const X_LIGHTSOUT_FAULT: HeaderName = HeaderName::from_static("x-lightsout-fault");
 
 /// Why a request got no response of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +53,12 @@ pub enum Refusal {
     /// The endpoint's: no response in time.
     #[error("the endpoint did not answer in time")]
     Timeout,
+    /// Nobody's: a fault injected on purpose, with this status.
+    #[error("a fault injected on purpose")]
+    Injected(StatusCode),
+    /// Nobody's: a fault injected on purpose; the client is not answered.
+    #[error("broken off on purpose")]
+    InjectedReset,
 }
 
 impl Refusal {
@@ -66,6 +75,8 @@ impl Refusal {
             Self::NothingToServe | Self::Shed | Self::NoEndpoint => StatusCode::SERVICE_UNAVAILABLE,
             Self::ConnectFailure | Self::Reset => StatusCode::BAD_GATEWAY,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::Injected(status) => status,
+            Self::InjectedReset => StatusCode::BAD_GATEWAY,
         }
     }
 
@@ -93,6 +104,8 @@ impl Refusal {
             Self::ConnectFailure => "connect_failure",
             Self::Reset => "reset",
             Self::Timeout => "timeout",
+            Self::Injected(_) => "fault_abort",
+            Self::InjectedReset => "fault_reset",
         }
     }
 
@@ -112,6 +125,8 @@ impl Refusal {
     pub fn for_client(self) -> ClientOutcome {
         match self {
             Self::Blocked | Self::Shed => ClientOutcome::Denied,
+            // What is done on purpose says nothing about the client.
+            Self::Injected(_) | Self::InjectedReset => ClientOutcome::Fine,
             _ if self.status().is_client_error() => ClientOutcome::Refused4xx,
             _ => ClientOutcome::Failed,
         }
@@ -128,6 +143,9 @@ impl Refusal {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(protocol::action::PROBLEM_JSON));
         if matches!(self, Self::Shed | Self::NoEndpoint) {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if matches!(self, Self::Injected(_)) {
+            headers.insert(X_LIGHTSOUT_FAULT, HeaderValue::from_static("abort"));
         }
         response
     }

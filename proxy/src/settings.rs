@@ -15,6 +15,7 @@ mod ai;
 mod balancing;
 mod breaking;
 mod document;
+mod filters;
 mod findings;
 mod listeners;
 mod observability;
@@ -29,6 +30,7 @@ pub use balancing::{
 };
 pub use breaking::{Breaker, FailureRate, MAX_WINDOW_REQUESTS};
 pub use document::{DEFAULT_DATA_DIR, Given};
+pub use filters::{Abort, Answer, Cohort, Fault, HeaderEdits, Mirror, PathEdit, Redirect, Respond, Rewrite};
 pub use observability::{AccessLog, Export, LogTarget, Observability, Tracing};
 pub use route::{Match, PathMatch, Pattern, Route, SplitTarget, ValueMatch};
 pub use services::MAX_WEIGHT;

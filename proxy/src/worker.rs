@@ -11,6 +11,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::time::{Instant, sleep};
@@ -29,6 +30,7 @@ use crate::signals::{Phase, Signals};
 use crate::table::SharedTable;
 use crate::telemetry::Outcome;
 use crate::telemetry::cells::Ended;
+use crate::telemetry::clients::ClientOutcome;
 use crate::telemetry::recorder::{Recorder, Tap};
 use crate::telemetry::shard::Shard;
 use crate::telemetry::stream::{wall_clock_ms, window_end};
@@ -255,6 +257,13 @@ impl Worker {
         self.shard.request(refusal.status().is_server_error(), started.elapsed());
         self.recorder.client(asker.ip, asker.path, refusal.for_client());
         refusal
+    }
+
+    /// Counts a request that was answered here, as its route says.
+    pub(crate) fn answered(&self, asker: Asker, started: Instant, status: StatusCode) {
+        self.shard.request(status.is_server_error(), started.elapsed());
+        let client = if status.is_client_error() { ClientOutcome::Refused4xx } else { ClientOutcome::Fine };
+        self.recorder.client(asker.ip, asker.path, client);
     }
 
     /// A request to a known service found no endpoint: the service's telemetry shows it.

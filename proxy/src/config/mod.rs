@@ -8,6 +8,7 @@ mod load_balancing;
 mod observability;
 mod policy;
 mod route;
+mod route_filters;
 mod route_match;
 mod server;
 mod upstream;
@@ -19,6 +20,9 @@ pub use load_balancing::{AlgorithmName, HashName, LoadBalancing, SameSite, Sessi
 pub use observability::{AccessLog, LogFormat, Observability, PropagationFormat, Tracing};
 pub use policy::{CircuitBreaker, Window, WindowSpans};
 pub use route::{Route, Split};
+pub use route_filters::{
+    Cohort, Fault, FaultAbort, FaultDelay, HeaderEdits, Mirror, Redirect, Respond, Rewrite, SchemeName,
+};
 pub use route_match::{GrpcRule, MatchRule, PathRule, ValueRule, ValueTest};
 pub use server::{Admin, Server, Tls};
 pub use upstream::{Endpoint, HealthCheck, Service, Upstream};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::route_filters::{Cohort, Fault, HeaderEdits, Redirect, Respond, Rewrite};
 use super::route_match::{GrpcRule, MatchRule, PathRule, ValueRule};
 
 /// One route. Precedence: host, exact path, longest prefix, method, headers, query, then file order.
@@ -38,8 +39,30 @@ pub struct Route {
     /// Several alternatives, of which one is enough: instead of the keys above, hosts apart.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub matches: Vec<MatchRule>,
-    /// Where it goes; at least one target.
+    /// Where it goes; at least one target, unless the route answers itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub split: Vec<Split>,
+    /// Instead of a split: the client is sent elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect: Option<Redirect>,
+    /// Instead of a split: a response of the proxy's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub respond: Option<Respond>,
+    /// What the endpoint is asked for instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewrite: Option<Rewrite>,
+    /// Changes of the request's header fields, before an endpoint sees them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_headers: Option<HeaderEdits>,
+    /// Changes of the response's header fields, before the client sees them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_headers: Option<HeaderEdits>,
+    /// The same client always gets the same share of the split. Absent: by turns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cohort: Option<Cohort>,
+    /// Faults for game days. Absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
 }
 
 impl Route {

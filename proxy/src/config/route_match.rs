@@ -41,10 +41,10 @@ pub struct PathRule {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum ValueRule {
-    /// One of several tests.
-    Test(ValueTest),
     /// Exactly this.
     Exact(String),
+    /// One of several tests.
+    Test(ValueTest),
 }
 
 /// A test of a value: exactly one of the three.

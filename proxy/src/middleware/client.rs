@@ -52,6 +52,16 @@ pub fn announce(peer: IpAddr, headers: &mut HeaderMap, trusted: &[IpNet]) {
     }
 }
 
+/// The scheme by which the client came: as a trusted peer says, else clear text.
+#[must_use]
+pub fn scheme(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> &'static str {
+    let believed = is_trusted(peer.to_canonical(), trusted);
+    match headers.get(X_FORWARDED_PROTO).filter(|_| believed) {
+        Some(proto) if proto.as_bytes().eq_ignore_ascii_case(b"https") => "https",
+        _ => "http",
+    }
+}
+
 fn appended(headers: &HeaderMap, peer: IpAddr) -> Option<HeaderValue> {
     let mut value = Vec::new();
     for line in headers.get_all(X_FORWARDED_FOR) {

@@ -3,12 +3,13 @@
 mod body;
 mod exchange;
 mod flight;
+mod own;
 mod seen;
 
-use std::convert::Infallible;
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use bytes::Bytes;
 use http::header::{CONNECTION, EXPECT, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, Version};
@@ -46,12 +47,15 @@ impl Asker {
     }
 }
 
-/// Answers one request. Never fails: what goes wrong becomes a response.
+/// Answers one request: what goes wrong becomes a response.
+///
+/// # Errors
+/// [`BrokenOff`]: the client is to be left without an answer, on purpose.
 pub(crate) async fn handle(
     worker: Rc<Worker>,
     connection: Rc<ClientConnection>,
     request: Request<Incoming>,
-) -> Result<Response<ProxyBody>, Infallible> {
+) -> Result<Response<ProxyBody>, BrokenOff> {
     let started = Instant::now();
     let busy = connection.begin(request.version());
     let version = request.version();
@@ -66,8 +70,15 @@ pub(crate) async fn handle(
             seen.answered(response.status().as_u16());
             (response.map(|body| ProxyBody::passing(body, busy, seen.story())), false)
         }
-        Err(refusal) => {
+        Err(Ending::Answered(response)) => {
+            seen.answered(response.status().as_u16());
+            (response.map(|text| ProxyBody::own(text, busy, seen.story())), false)
+        }
+        Err(Ending::Refused(refusal)) => {
             seen.refused(refusal);
+            if refusal == Refusal::InjectedReset {
+                return Err(BrokenOff);
+            }
             let own = |text| ProxyBody::own(text, busy, seen.story());
             (refusal.response().map(own), refusal.closes_connection())
         }
@@ -88,25 +99,31 @@ async fn answer(
     (id, asker): (&HeaderValue, Asker),
     started: Instant,
     seen: &Seen<'_>,
-) -> Result<Response<body::Passing>, Refusal> {
+) -> Result<Response<body::Passing>, Ending> {
     let server = &view.table.live.settings.server;
     let refuse = |refusal: Refusal| worker.refuse(asker, started, refusal);
 
     connection.framing_fault().map_or(Ok(()), |fault| Err(refuse(Refusal::Framing(fault))))?;
     validity::check(&parts).map_err(refuse)?;
     if view.blocks.contains(asker.ip) {
-        return Err(refuse(Refusal::Blocked));
+        return Err(refuse(Refusal::Blocked).into());
     }
-    let route = view.route(&parts).ok_or_else(|| refuse(Refusal::NoRoute))?;
-    let target = route.target().ok_or_else(|| refuse(Refusal::NothingToServe))?;
+    let (route, found) = view.route(&parts).ok_or_else(|| refuse(Refusal::NoRoute))?;
+    let injected = own::inject(worker, route, &parts.headers).await.map_err(refuse)?;
+    let started = if injected { Instant::now() } else { started };
+    if let Some(answer) = own::answer(route, found, &parts, connection, server) {
+        worker.answered(asker, started, answer.status());
+        return Err(Ending::Answered(Box::new(answer)));
+    }
+    let target = route.target(&parts, asker.ip).ok_or_else(|| refuse(Refusal::NothingToServe))?;
     seen.led_to(&route.name, target);
     if target.service.sheds() {
-        return Err(refuse(Refusal::Shed));
+        return Err(refuse(Refusal::Shed).into());
     }
     let preference = target.group.preference(&parts, asker.ip);
     let Some((endpoint, admission)) = target.group.choose(&preference, worker.now_ms(started)) else {
         worker.note_nowhere(target, &route.name, started);
-        return Err(refuse(Refusal::NoEndpoint));
+        return Err(refuse(Refusal::NoEndpoint).into());
     };
 
     if !parts.headers.contains_key(HOST) && parts.uri.authority().is_none() {
@@ -115,6 +132,7 @@ async fn answer(
         own.into_iter().for_each(|own| drop(parts.headers.insert(HOST, own)));
     }
     prepare(&mut parts, &body, connection.peer, id, server);
+    own::rewrite(route, found, &mut parts);
     let (upload, progress) = Upload::new(body);
     seen.uploads(&progress);
     let note = seen.attempt(&endpoint.label, &mut parts.headers);
@@ -126,8 +144,32 @@ async fn answer(
         let endpoint = Rc::clone(response.body().endpoint());
         target.group.keep_session(&preference, &endpoint, response.headers_mut());
     }
-    answered.map_err(|refusal| if refusal.outcome().is_some() { refusal } else { refuse(refusal) })
+    if let Ok(response) = &mut answered {
+        own::mark(route, injected, response.headers_mut());
+    }
+    let counted = |refusal: Refusal| if refusal.outcome().is_some() { refusal } else { refuse(refusal) };
+    answered.map_err(|refusal| counted(refusal).into())
 }
+
+/// A request ends here without a response of an endpoint.
+#[derive(Debug)]
+enum Ending {
+    /// Refused, for whatever reason.
+    Refused(Refusal),
+    /// Answered as its route says.
+    Answered(Box<Response<Bytes>>),
+}
+
+impl From<Refusal> for Ending {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// A fault on purpose: the client's stream ends without an answer.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("broken off on purpose")]
+pub(crate) struct BrokenOff;
 
 /// Makes the client's request this proxy's own.
 fn prepare(parts: &mut Parts, body: &Incoming, peer: IpAddr, id: &HeaderValue, server: &Server) {

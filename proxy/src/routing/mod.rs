@@ -1,7 +1,12 @@
 //! From a request to a service: which route, and which share of its split.
 
+pub mod cohort;
+pub mod faults;
 pub mod matching;
+pub mod path_edit;
+pub mod portion;
 pub mod precedence;
 pub mod router;
+mod shares;
 pub mod traffic_split;
 pub mod view;

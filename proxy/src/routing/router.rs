@@ -30,6 +30,15 @@ pub struct Router {
     any: Paths,
 }
 
+/// A route that takes a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// Its place in the file.
+    pub route: usize,
+    /// How many bytes of the path its prefix matched; 0 where it matched otherwise.
+    pub prefix: usize,
+}
+
 /// The rules of one host.
 #[derive(Debug, Default)]
 struct Paths {
@@ -74,25 +83,25 @@ impl Router {
 
     /// The most specific route that takes the request.
     #[must_use]
-    pub fn find(&self, request: &Parts) -> Option<usize> {
+    pub fn find(&self, request: &Parts) -> Option<Found> {
         let named = !(self.exact.is_empty() && self.wildcards.is_empty() && self.labels.is_empty());
         let of_host = if named { self.by_host(request) } else { None };
         of_host.or_else(|| self.any.find(request))
     }
 
-    fn by_host(&self, request: &Parts) -> Option<usize> {
+    fn by_host(&self, request: &Parts) -> Option<Found> {
         let host = lower_case(without_root(without_port(host_of(request))));
         let exact = self.exact.get(&*host).and_then(|paths| paths.find(request));
         exact.or_else(|| self.by_label(&host, request)).or_else(|| self.by_suffix(&host, request))
     }
 
-    fn by_label(&self, host: &str, request: &Parts) -> Option<usize> {
+    fn by_label(&self, host: &str, request: &Parts) -> Option<Found> {
         let first = host.split('.').next().filter(|_| !self.labels.is_empty())?;
         self.labels.get(first)?.find(request)
     }
 
     /// Longest suffix first: the host's dots from the left, but for those too far from its end.
-    fn by_suffix(&self, host: &str, request: &Parts) -> Option<usize> {
+    fn by_suffix(&self, host: &str, request: &Parts) -> Option<Found> {
         if self.wildcards.is_empty() {
             return None;
         }
@@ -119,7 +128,7 @@ impl Paths {
         }
     }
 
-    fn find(&self, request: &Parts) -> Option<usize> {
+    fn find(&self, request: &Parts) -> Option<Found> {
         let path = request.uri.path();
         let exact = || if self.exact.is_empty() { None } else { first(self.exact.get(path)?, request) };
         let regex = || {
@@ -129,15 +138,17 @@ impl Paths {
             };
             self.regexes.iter().filter(takes).find(|e| rest_matches(&e.matching, request)).map(|e| e.route)
         };
-        exact().or_else(regex).or_else(|| self.by_prefix(path, request))
+        let whole = exact().or_else(regex).map(|route| Found { route, prefix: 0 });
+        whole.or_else(|| self.by_prefix(path, request))
     }
 
-    fn by_prefix(&self, path: &str, request: &Parts) -> Option<usize> {
+    fn by_prefix(&self, path: &str, request: &Parts) -> Option<Found> {
         let ends_element = |length: &&usize| {
             **length == 0 || matches!(path.as_bytes().get(**length), Some(b'/')) || path.len() == **length
         };
         let prefixes = self.lengths.iter().filter(ends_element).filter_map(|length| path.get(..*length));
-        prefixes.filter_map(|prefix| self.prefixes.get(prefix)).find_map(|entries| first(entries, request))
+        let mut rules = prefixes.filter_map(|prefix| Some((prefix.len(), self.prefixes.get(prefix)?)));
+        rules.find_map(|(prefix, entries)| Some(Found { route: first(entries, request)?, prefix }))
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,7 +12,10 @@ use std::sync::atomic::Ordering;
 use http::request::Parts;
 use protocol::id::ServiceName;
 
-use super::router::Router;
+use super::cohort::Cohorts;
+use super::faults::Faults;
+use super::router::{Found, Router};
+use super::shares;
 use super::traffic_split::TrafficSplit;
 use crate::middleware::block_list::BlockList;
 use crate::middleware::shed::Shedder;
@@ -40,9 +44,14 @@ pub struct View {
 /// One route.
 #[derive(Debug)]
 pub struct RouteView {
+    /// As configured.
+    pub settings: Arc<Route>,
     /// Its name in telemetry.
     pub name: Arc<str>,
+    /// What is done to its requests on purpose.
+    pub faults: Option<Faults>,
     split: TrafficSplit,
+    cohorts: Option<Cohorts>,
     targets: Vec<Target>,
 }
 
@@ -97,10 +106,11 @@ impl View {
         Self { table, blocks, router, routes, endpoints }
     }
 
-    /// The most specific route that takes the request.
+    /// The most specific route that takes the request, and how it was found.
     #[must_use]
-    pub fn route(&self, request: &Parts) -> Option<&RouteView> {
-        self.routes.get(self.router.find(request)?)
+    pub fn route(&self, request: &Parts) -> Option<(&RouteView, Found)> {
+        let found = self.router.find(request)?;
+        self.routes.get(found.route).map(|route| (route, found))
     }
 
     /// Every endpoint, for upkeep.
@@ -110,10 +120,12 @@ impl View {
 }
 
 impl RouteView {
-    /// The next share of the split; `None` when all weights are 0.
+    /// The request's share of the split: its client's own, or the next; `None` when all weights are 0.
     #[must_use]
-    pub fn target(&self) -> Option<&Target> {
-        self.split.pick().and_then(|at| self.targets.get(at))
+    pub fn target(&self, request: &Parts, client: IpAddr) -> Option<&Target> {
+        let own = self.cohorts.as_ref().zip(self.settings.cohort.as_ref());
+        let own = own.and_then(|(cohorts, by)| cohorts.of_request(by, request, client));
+        own.or_else(|| self.split.pick()).and_then(|at| self.targets.get(at))
     }
 }
 
@@ -193,14 +205,23 @@ fn route_view(
     worker: usize,
 ) -> RouteView {
     let name: Arc<str> = Arc::from(route.name.as_str());
+    let shares =
+        if route.cohort.is_some() { shares::by_version(route, services) } else { route.split.clone() };
     let known = |share: &SplitTarget| {
         let service = services.get(&share.service)?;
         let counters = shard.route(&share.service, &name);
         Some((share.weight, target(share, service, counters, worker)))
     };
-    let (weights, targets): (_, Vec<_>) = route.split.iter().filter_map(known).unzip();
+    let (weights, targets): (_, Vec<_>) = shares.iter().filter_map(known).unzip();
     let weights = without_withdrawn(weights, &targets);
-    RouteView { name, split: TrafficSplit::new(weights), targets }
+    RouteView {
+        settings: Arc::clone(route),
+        name,
+        faults: route.fault.clone().map(Faults::new),
+        cohorts: route.cohort.as_ref().map(|_| Cohorts::new(shares.iter().zip(weights.iter().copied()))),
+        split: TrafficSplit::new(weights),
+        targets,
+    }
 }
 
 /// A share that leases have left without any endpoint is carried by the others, if there are others:

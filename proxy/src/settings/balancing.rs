@@ -256,7 +256,7 @@ fn cookie(name: &str, given: &config::SessionCookie) -> SessionCookie {
     SessionCookie { name: name.to_owned(), attributes }
 }
 
-fn key_source(text: &str) -> Option<KeySource> {
+pub(super) fn key_source(text: &str) -> Option<KeySource> {
     let header = |name: &str| HeaderName::from_bytes(name.as_bytes()).ok().map(KeySource::Header);
     match text.split_once(':') {
         Some(("header", name)) => header(name),

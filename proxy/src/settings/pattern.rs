@@ -55,7 +55,11 @@ fn compile(pattern: &str) -> Result<Regex, String> {
     let mut builder = RegexBuilder::new(pattern);
     builder.size_limit(MAX_PROGRAM_BYTES).dfa_size_limit(MAX_PROGRAM_BYTES).nest_limit(64);
     // The last line says what is wrong; those before it draw the pattern.
-    let last = |why: regex::Error| why.to_string().lines().last().unwrap_or_default().to_owned();
+    let last = |why: regex::Error| {
+        let text = why.to_string();
+        let last = text.lines().last().unwrap_or_default();
+        last.strip_prefix("error: ").unwrap_or(last).to_owned()
+    };
     builder.build().map_err(last)
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use http::{HeaderName, Method};
 use protocol::id::ServiceName;
 
-use super::Endpoint;
 pub use super::pattern::Pattern;
+use super::{Answer, Cohort, Endpoint, Fault, HeaderEdits, Rewrite};
 
 /// One route.
 #[derive(Debug, Clone)]
@@ -21,6 +21,18 @@ pub struct Route {
     pub matches: Vec<Match>,
     /// Where it goes, by weight; 0 means none.
     pub split: Vec<SplitTarget>,
+    /// It answers itself, instead of leading anywhere.
+    pub answer: Option<Answer>,
+    /// What the endpoint is asked for instead.
+    pub rewrite: Option<Rewrite>,
+    /// Changes of the request's header.
+    pub request_headers: Option<HeaderEdits>,
+    /// Changes of the response's header.
+    pub response_headers: Option<HeaderEdits>,
+    /// By what a client keeps its share of the split.
+    pub cohort: Option<Cohort>,
+    /// What is done to requests on purpose.
+    pub fault: Option<Fault>,
 }
 
 /// One alternative of what a route takes: everything in it must hold.
@@ -80,7 +92,18 @@ pub struct SplitTarget {
 impl Default for Route {
     /// Takes everything, leads nowhere.
     fn default() -> Self {
-        Self { name: String::new(), hosts: Vec::new(), matches: vec![Match::default()], split: Vec::new() }
+        Self {
+            name: String::new(),
+            hosts: Vec::new(),
+            matches: vec![Match::default()],
+            split: Vec::new(),
+            answer: None,
+            rewrite: None,
+            request_headers: None,
+            response_headers: None,
+            cohort: None,
+            fault: None,
+        }
     }
 }
 

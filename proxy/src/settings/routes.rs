@@ -1,5 +1,6 @@
 //! `routes`, judged, or made from the services where none are given.
 
+mod filters;
 mod matches;
 
 use std::collections::BTreeSet;
@@ -9,7 +10,7 @@ use protocol::id::ServiceName;
 
 use super::findings::{Findings, Place};
 use super::services::{MAX_WEIGHT, Services, is_host_name};
-use super::{Match, Route, SplitTarget};
+use super::{Route, SplitTarget};
 use crate::config::{self, Config};
 
 /// Routes, in the file's order.
@@ -41,8 +42,8 @@ fn from_services(services: &Services) -> Vec<Arc<Route>> {
     let route = |name: &ServiceName| Route {
         name: if single { "default".to_owned() } else { name.to_string() },
         hosts: if single { Vec::new() } else { vec![format!("{}.*", name.as_str().to_ascii_lowercase())] },
-        matches: vec![Match::default()],
         split: vec![SplitTarget::whole(name.clone())],
+        ..Route::default()
     };
     services.keys().map(route).map(Arc::new).collect()
 }
@@ -50,19 +51,37 @@ fn from_services(services: &Services) -> Vec<Arc<Route>> {
 fn one(n: usize, given: &config::Route, services: &Services, at: &Place, findings: &mut Findings) -> Route {
     let name = given.name.clone().unwrap_or_else(|| format!("route-{}", n + 1));
     findings.name(&at.at("name"), &name);
+    let matches = matches::all(given, at, findings);
+    let answer = filters::answer(given, &matches, at, findings);
+    let mut edits = |key: &str, given: &Option<config::HeaderEdits>| {
+        given.as_ref().map(|given| filters::edits(given, &at.at(key), findings))
+    };
     Route {
         name,
+        request_headers: edits("request_headers", &given.request_headers),
+        response_headers: edits("response_headers", &given.response_headers),
         hosts: hosts(&given.hosts, &at.at("hosts"), findings),
-        matches: matches::all(given, at, findings),
-        split: split(&given.split, services, &at.at("split"), findings),
+        rewrite: filters::rewrite(given, &matches, &at.at("rewrite"), findings),
+        cohort: given.cohort.as_ref().and_then(|own| filters::cohort(own, &at.at("cohort"), findings)),
+        fault: given.fault.as_ref().map(|own| filters::fault(own, &at.at("fault"), findings)),
+        split: if answer.is_some() {
+            Vec::new()
+        } else {
+            split(&given.split, services, &at.at("split"), findings)
+        },
+        answer,
+        matches,
     }
+}
+
+/// A name or address, an IPv6 address in its brackets.
+fn is_host(text: &str) -> bool {
+    is_host_name(text) || (text.starts_with('[') && text.ends_with(']'))
 }
 
 fn hosts(given: &[String], at: &Place, findings: &mut Findings) -> Vec<String> {
     for (n, host) in given.iter().enumerate() {
-        let bare = host.strip_prefix("*.").unwrap_or(host);
-        let is_ipv6 = bare.starts_with('[') && bare.ends_with(']');
-        if !is_host_name(bare) && !is_ipv6 {
+        if !is_host(host.strip_prefix("*.").unwrap_or(host)) {
             findings.add(&at.at(n), format!("{host:?} is no host: give a name, or *.NAME, without port"));
         }
     }

@@ -26,6 +26,8 @@ pub struct Shard {
     failed: Count,
     response_time: Times,
     refused: Tally<48>,
+    faults: Tally<4>,
+    mirrored: Tally<8>,
     opened_connections: Count,
     closed_connections: Count,
     bytes_sent: Count,
@@ -53,6 +55,16 @@ impl Shard {
     /// A request was refused here for `reason`, a word of the program.
     pub fn refused(&self, reason: &'static str) {
         self.refused.add(reason);
+    }
+
+    /// A fault of this kind, a word of the program, was injected.
+    pub fn fault(&self, kind: &'static str) {
+        self.faults.add(kind);
+    }
+
+    /// A copy of a request ended so, a word of the program.
+    pub fn mirrored(&self, result: &'static str) {
+        self.mirrored.add(result);
     }
 
     /// A client connection was accepted.
@@ -110,6 +122,8 @@ impl Shard {
             successful,
             failed,
             refused: self.refused.read().collect(),
+            faults: self.faults.read().collect(),
+            mirrored: self.mirrored.read().collect(),
             response_time: self.response_time.snapshot(),
             active_connections: total_connections.saturating_sub(closed),
             total_connections,
@@ -134,6 +148,10 @@ pub struct ShardSnapshot {
     pub response_time: TimesSnapshot,
     /// Refused here, by reason.
     pub refused: BTreeMap<&'static str, u64>,
+    /// `proxy_faults_injected_total`, by kind.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// `proxy_mirrored_requests_total`, by result.
+    pub mirrored: BTreeMap<&'static str, u64>,
     /// `proxy_active_connections`.
     pub active_connections: u64,
     /// `proxy_total_connections`.
@@ -160,6 +178,8 @@ impl ShardSnapshot {
         self.bytes_sent += other.bytes_sent;
         self.bytes_received += other.bytes_received;
         other.refused.iter().for_each(|(reason, n)| *self.refused.entry(reason).or_default() += n);
+        other.faults.iter().for_each(|(kind, n)| *self.faults.entry(kind).or_default() += n);
+        other.mirrored.iter().for_each(|(result, n)| *self.mirrored.entry(result).or_default() += n);
         for (key, theirs) in &other.backends {
             self.backends.entry(key.clone()).or_default().merge(theirs);
         }

@@ -24,6 +24,13 @@ pub(super) fn in_all(traffic: &ShardSnapshot) -> Vec<MetricFamily> {
     let mut refused =
         Family::counter("proxy_requests_refused_total", "Client requests that the proxy answered itself.");
     t.refused.iter().for_each(|(reason, n)| refused.add(&[("reason", reason)], *n as f64));
+    let mut faults = Family::counter("proxy_faults_injected_total", "Faults injected on purpose, by kind.");
+    t.faults.iter().for_each(|(kind, n)| faults.add(&[("kind", kind)], *n as f64));
+    let mut mirrored = Family::counter(
+        "proxy_mirrored_requests_total",
+        "Copies of requests, by result; they count as requests nowhere else.",
+    );
+    t.mirrored.iter().for_each(|(result, n)| mirrored.add(&[("result", result)], *n as f64));
     vec![
         counter("proxy_requests_total", "Client requests that ended.", t.requests),
         counter("proxy_requests_successful_total", "Client requests that did not fail.", t.successful),
@@ -36,6 +43,8 @@ pub(super) fn in_all(traffic: &ShardSnapshot) -> Vec<MetricFamily> {
         times.done(),
         conventional.done(),
         refused.done(),
+        faults.done(),
+        mirrored.done(),
     ]
 }
 

@@ -147,6 +147,78 @@ ai: { window_ms: 1, brain: 'ftp://x' }
 }
 
 #[test]
+fn impossible_routes_are_named_each_in_its_place() {
+    let text = "upstream:
+  services:
+    cart: { endpoints: [{ address: h, port: 1, version: v1, metadata: { tier: gold } }] }
+routes:
+  - name: matches
+    path: { regex: '(' }
+    headers: { x-a: { exact: a, present: true }, X-A: b }
+    grpc: { service: '' }
+    matches: [{ cookies: { c: { regex: '[' } } }]
+    split: [{ service: cart, metadata: { tier: tin } }]
+  - name: answers
+    path: { exact: /a }
+    redirect: { prefix: /b, status: 200 }
+    respond: { status: 204, body: x }
+  - { name: nothing, redirect: {} }
+  - name: edits
+    request_headers: { set: { host: a, x-a: b, X-Lightsout-Shadow: c }, remove: [X-a, transfer-encoding] }
+    rewrite: { path: '//evil', host: 'a:80' }
+    cohort: { key: path, pin_header: 'a b' }
+    fault: { delay: { ms: 0, percent: 101 }, abort: { status: 200, percent: 1 } }
+    split: [{ service: cart }]
+";
+    insta::assert_snapshot!(problems(text), @r#"
+    9:5 say what is matched either in the route or in matches, not both
+    9:33 no pattern: unclosed character class
+    10:30 no endpoint of cart has all of tier: tin
+    11:5 a route has one of split, redirect and respond
+    13:17 only the prefix of a route that matches by prefix can be replaced
+    13:29 200 is no redirect: 301, 302, 303, 307 or 308
+    15:22 a redirect that changes nothing would go round in circles
+    17:31 host is not a route's to change; see rewrite
+    17:40 x-a is named twice
+    17:48 x-lightsout-shadow is not a route's to change
+    17:87 transfer-encoding is not a route's to change
+    18:16 "//evil" is not a path: it begins with one / and has no query
+    18:32 "a:80" is no host: give a name or an address, without port
+    19:15 "path" knows no client: give header:NAME, cookie:NAME, query:NAME or ip
+    19:26 this is not a header's name
+    20:23 0 is out of range: 1 to 60000
+    20:30 101 is out of range: 0 to 100
+    20:55 200 is out of range: 400 to 599
+    "#);
+}
+
+#[test]
+fn routes_in_every_form_are_taken() -> Result<(), Report> {
+    let settings = read(
+        "upstream: { services: { cart: { endpoints: [{ address: h, port: 1, version: v1, metadata: { tier: gold } }] } } }
+routes:
+  - name: call
+    grpc: { service: shop.v1.Cart, method: Add }
+    split: [{ service: cart, version: v1, metadata: { tier: gold } }]
+  - name: either
+    matches: [{ path: { regex: '/v[0-9]+/.*' }, headers: { x-a: { regex: 'a+' }, x-b: { present: false } } }, { query: { q: '1' } }]
+    rewrite: { path: /x, host: other.example }
+    response_headers: { set: { x-served-by: edge }, remove: [server] }
+    cohort: { key: 'header:X-User-Cohort', pin_header: X-Version }
+    fault: { delay: { ms: 5, percent: 0.5 }, abort: { reset: true, percent: 100 }, only_with: { x-game-day: 'on' } }
+    split: [{ service: cart }]
+  - { name: away, path: { prefix: /old/ }, redirect: { scheme: https, prefix: '', status: 308 } }
+  - { name: teapot, respond: { status: 418 } }
+",
+    )?;
+    assert_eq!(settings.routes.len(), 4);
+    assert_eq!(settings.routes[0].matches[0].path, PathMatch::Exact("/shop.v1.Cart/Add".to_owned()));
+    assert_eq!(settings.routes[1].matches.len(), 2);
+    assert_eq!(settings.routes[2].matches[0].path, PathMatch::Prefix("/old".to_owned()));
+    Ok(())
+}
+
+#[test]
 fn what_this_build_does_not_carry_out_is_refused_by_name() {
     let text = "upstream:
   services:
