@@ -265,6 +265,7 @@ impl Mesh {
             weight: weights[e] as u32,
             ejected: weights[e] == 0.0,
             breaker: BreakerState::Closed,
+            outlier: None,
             in_flight: 0,
         });
         ServiceStatus {

@@ -63,8 +63,22 @@ pub struct EndpointStatus {
     pub ejected: bool,
     /// The breaker's state.
     pub breaker: BreakerState,
+    /// Out because it did worse than its siblings; absent: it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outlier: Option<OutlierStatus>,
     /// Requests on their way.
     pub in_flight: u64,
+}
+
+/// An endpoint that is out as an outlier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OutlierStatus {
+    /// `consecutive_5xx`, `consecutive_gateway_failures` or `success_rate`.
+    pub cause: String,
+    /// Until it is asked again.
+    pub remaining_ms: u64,
+    /// Ejections in short succession, by which the next grows.
+    pub times: u64,
 }
 
 /// What active health checks say of an endpoint.

@@ -19,6 +19,7 @@ mod filters;
 mod findings;
 mod listeners;
 mod observability;
+mod outliers;
 mod pattern;
 mod route;
 mod routes;
@@ -32,6 +33,7 @@ pub use breaking::{Breaker, FailureRate, MAX_WINDOW_REQUESTS};
 pub use document::{DEFAULT_DATA_DIR, Given};
 pub use filters::{Abort, Answer, Cohort, Fault, HeaderEdits, Mirror, PathEdit, Redirect, Respond, Rewrite};
 pub use observability::{AccessLog, Export, LogTarget, Observability, Tracing};
+pub use outliers::Outliers;
 pub use route::{Match, PathMatch, Pattern, Route, SplitTarget, ValueMatch};
 pub use services::MAX_WEIGHT;
 
@@ -105,6 +107,8 @@ pub struct Service {
     pub endpoints: Vec<Arc<Endpoint>>,
     /// How one is chosen.
     pub balancing: Balancing,
+    /// When an endpoint that does worse than its siblings is left out; absent: never.
+    pub outliers: Option<Outliers>,
     /// Breaker settings; absent when switched off.
     pub breaker: Option<Breaker>,
     /// Active checks; absent when switched off.

@@ -3,11 +3,19 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
+use protocol::snapshot::BreakerState;
 use reqwest::{Client, Response};
-use tests::{Origin, Proxy, admin_token};
+use tests::{Behaviour, Origin, Proxy, admin_token, eventually};
+
+/// For what takes real time.
+const WITHIN: Duration = Duration::from_secs(20);
+
+/// Enough that what moves is not what happens to be asked.
+const KEYS: usize = 1_500;
 
 /// One service `cart` over these origins with these weights; `policy` are more top-level lines.
 fn config(dir: &Path, origins: &[(&Origin, u32)], policy: &str) -> Result<String> {
@@ -93,15 +101,15 @@ async fn when_an_endpoint_leaves_its_keys_move_and_few_others() -> Result<()> {
             "load_balancing: {{ algorithm: consistent_hash, hash: {hash}, hash_key: 'header:x-user' }}"
         );
         let proxy = Proxy::start(dir.path(), &config(dir.path(), &even(&origins), &policy)?).await?;
-        let before = owners(&origins, &proxy, 400).await?;
-        ensure!(before == owners(&origins, &proxy, 400).await?, "a key has stayed nowhere");
+        let before = owners(&origins, &proxy, KEYS).await?;
+        ensure!(before == owners(&origins, &proxy, KEYS).await?, "a key has stayed nowhere");
         let rest: Vec<_> =
             even(&origins).into_iter().enumerate().filter(|(n, _)| *n != 2).map(|e| e.1).collect();
         std::fs::write(dir.path().join("proxy.yaml"), config(dir.path(), &rest, &policy)?)?;
         let (status, answer) = proxy.ask("POST", "/reload", None).await?;
         ensure!(status.is_success(), "{answer}");
-        let after = owners(&origins, &proxy, 400).await?;
-        let moved = before.iter().zip(&after).filter(|(a, b)| a != b).count() as f64 / 400.0;
+        let after = owners(&origins, &proxy, KEYS).await?;
+        let moved = before.iter().zip(&after).filter(|(a, b)| a != b).count() as f64 / KEYS as f64;
         ensure!(!after.contains(&2), "who has left is asked");
         ensure!(moved <= 0.25 + 0.05, "{hash}: {moved} have moved");
     }
@@ -166,5 +174,78 @@ async fn a_header_or_an_address_keeps_a_client_with_its_endpoint() -> Result<()>
         let all_alike = homes.iter().all(|home| *home == homes[0]);
         ensure!(all_alike == (key == "ip"), "{key}: {homes:?}");
     }
+    Ok(())
+}
+
+/// Sends one after the other; how many were answered 5xx.
+async fn failures(url: &str, requests: usize) -> Result<usize> {
+    let client = Client::new();
+    let mut failures = 0;
+    for _ in 0..requests {
+        failures += usize::from(client.get(url).send().await?.status().is_server_error());
+    }
+    Ok(failures)
+}
+
+#[tokio::test]
+async fn a_breaker_trips_by_rate_keeps_its_state_over_a_reload_and_recovers() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let origins = Origin::start_many(2).await?;
+    let policy = "circuit_breaker: { failure_threshold: 1000, rate: 0.5, window: 20, min_requests: 20, \
+                  recovery_timeout_ms: 2000, half_open_max_calls: 1, success_threshold: 2 }";
+    let proxy = Proxy::start(dir.path(), &config(dir.path(), &even(&origins), policy)?).await?;
+    let breaker = async || anyhow::Ok(proxy.endpoint(&origins[0]).await?.breaker);
+    origins[0].behave(Behaviour { failing_percent: 40, ..Behaviour::default() });
+    failures(&proxy.url, 200).await?;
+    ensure!(breaker().await? == BreakerState::Closed, "40 % are too few");
+    origins[0].behave(Behaviour { failing_percent: 60, ..Behaviour::default() });
+    failures(&proxy.url, 60).await?;
+    ensure!(breaker().await? == BreakerState::Open, "60 % are enough");
+    let before = origins[0].requests();
+    ensure!(
+        failures(&proxy.url, 50).await? == 0 && origins[0].requests() == before,
+        "it is asked while open"
+    );
+    let other: Vec<_> = origins.iter().map(|origin| (origin, 50)).collect();
+    std::fs::write(dir.path().join("proxy.yaml"), config(dir.path(), &other, policy)?)?;
+    let (status, answer) = proxy.ask("POST", "/reload", None).await?;
+    ensure!(status.is_success(), "{answer}");
+    ensure!(breaker().await? == BreakerState::Open, "a reload has closed it");
+    origins[0].behave(Behaviour::default());
+    eventually("the breaker closes", WITHIN, async || {
+        ensure!(failures(&proxy.url, 4).await? == 0, "what the breaker lets through fails");
+        Ok(breaker().await? == BreakerState::Closed)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_outlier_is_left_out_for_a_while_and_comes_back() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let origins = Origin::start_many(3).await?;
+    let policy = "circuit_breaker: { enabled: false }\n\
+                  outlier_detection: { consecutive_5xx: 3, base_ejection_ms: 1500, interval_ms: 60000 }";
+    let proxy = Proxy::start(dir.path(), &config(dir.path(), &even(&origins), policy)?).await?;
+    origins[1].behave(Behaviour { failing_percent: 100, ..Behaviour::default() });
+    failures(&proxy.url, 9).await?;
+    eventually("the outlier is out", WITHIN, async || {
+        Ok(proxy.endpoint(&origins[1]).await?.outlier.is_some_and(|o| o.cause == "consecutive_5xx"))
+    })
+    .await?;
+    let before = origins[1].requests();
+    ensure!(failures(&proxy.url, 60).await? == 0 && origins[1].requests() == before, "it is asked");
+    let status = proxy.endpoint(&origins[1]).await?;
+    ensure!(!status.ejected && status.breaker == BreakerState::Closed, "a lease or a breaker has it out");
+    origins[1].behave(Behaviour::default());
+    eventually("the outlier is back", WITHIN, async || {
+        Ok(proxy.endpoint(&origins[1]).await?.outlier.is_none())
+    })
+    .await?;
+    failures(&proxy.url, 9).await?;
+    ensure!(origins[1].requests() >= before + 3, "who is back is asked again");
+    let metrics = reqwest::get(format!("{}/metrics", proxy.admin)).await?.text().await?;
+    let port = origins[1].address.port();
+    let line = format!("proxy_outlier_ejections_total{{service=\"cart\",endpoint=\"127.0.0.1:{port}\"}} 1");
+    ensure!(metrics.contains(&line), "{line} is not in {metrics}");
     Ok(())
 }

@@ -4,10 +4,12 @@ use std::sync::atomic::Ordering;
 
 use axum::Json;
 use axum::extract::State;
-use protocol::snapshot::{BreakerState, EndpointStatus, ProxyStatus, ServiceStatus};
+use protocol::snapshot::{BreakerState, EndpointStatus, OutlierStatus, ProxyStatus, ServiceStatus};
 
 use super::Shared;
+use crate::clock;
 use crate::table::{EndpointHandle, ServiceTable};
+use crate::upstream::outlier::Tally;
 
 pub(super) async fn status(State(admin): State<Shared>) -> Json<ProxyStatus> {
     let view = admin.control.view();
@@ -46,6 +48,7 @@ fn endpoint(handle: &EndpointHandle) -> EndpointStatus {
         weight: handle.live.weight,
         ejected: handle.live.ejected,
         breaker: breaker(handle),
+        outlier: outlier(&handle.state.outlier),
         in_flight: u64::from(handle.state.in_flight.load(Ordering::Relaxed)),
     }
 }
@@ -53,4 +56,10 @@ fn endpoint(handle: &EndpointHandle) -> EndpointStatus {
 /// What holds for the next request: a lease's word before the breaker's own.
 pub(super) fn breaker(handle: &EndpointHandle) -> BreakerState {
     handle.state.breaker.state(handle.live.breaker)
+}
+
+fn outlier(tally: &Tally) -> Option<OutlierStatus> {
+    let cause = tally.cause()?.name().to_owned();
+    let remaining_ms = tally.until_ms().saturating_sub(clock::now_ms());
+    Some(OutlierStatus { cause, remaining_ms, times: u64::from(tally.times.load(Ordering::Relaxed)) })
 }

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{App, CannotStart, admin_url, say};
 use crate::observability::access_log::LogSender;
-use crate::upstream::health_check;
+use crate::upstream::{health_check, outlier};
 use crate::worker::Lifecycle;
 use crate::{admin, supervise};
 
@@ -90,6 +90,7 @@ impl App {
         });
         tasks.spawn(Arc::clone(&control).run_expiry(self.stop.clone()));
         tasks.spawn(health_check::run(control.table(), self.stop.clone()));
+        tasks.spawn(outlier::sweep::run(control.table(), self.stop.clone()));
         let mut tap = None;
         if let Some(ai) = &self.settings.ai {
             let announced = admin_url(&self.settings, self.admin_address);

@@ -6,6 +6,7 @@
 
 mod load_balancing;
 mod observability;
+mod outlier;
 mod policy;
 mod route;
 mod route_filters;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use load_balancing::{AlgorithmName, HashName, LoadBalancing, SameSite, SessionCookie, StickySessions};
 pub use observability::{AccessLog, LogFormat, Observability, PropagationFormat, Tracing};
+pub use outlier::OutlierDetection;
 pub use policy::{CircuitBreaker, Window, WindowSpans};
 pub use route::{Route, Split};
 pub use route_filters::{
@@ -53,6 +55,9 @@ pub struct Config {
     pub load_balancing: LoadBalancing,
     /// When an endpoint's breaker opens, for services that do not say.
     pub circuit_breaker: CircuitBreaker,
+    /// When an endpoint that does worse than its siblings is left out, for services that do not say.
+    /// Absent: never.
+    pub outlier_detection: Option<OutlierDetection>,
     /// Which request goes to which service. None: one service takes everything, several are chosen by
     /// the first label of the Host header.
     pub routes: Vec<Route>,

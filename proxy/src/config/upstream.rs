@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CircuitBreaker, LoadBalancing, NotCarriedOut};
+use super::{CircuitBreaker, LoadBalancing, NotCarriedOut, OutlierDetection};
 
 /// Where requests go.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -30,6 +30,9 @@ pub struct Service {
     /// Wins over the common `circuit_breaker`, key by key.
     #[serde(default)]
     pub circuit_breaker: Option<CircuitBreaker>,
+    /// Wins over the common `outlier_detection`, key by key.
+    #[serde(default)]
+    pub outlier_detection: Option<OutlierDetection>,
     /// Not carried out by this build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: NotCarriedOut,

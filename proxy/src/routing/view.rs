@@ -26,6 +26,7 @@ use crate::telemetry::shard::{RouteCounters, Shard};
 use crate::upstream::admission::Terms;
 use crate::upstream::breaker::Rules;
 use crate::upstream::group::{EndpointView, Group};
+use crate::upstream::outlier::Watch;
 use crate::upstream::pool::EndpointPool;
 
 /// See the module.
@@ -181,6 +182,7 @@ impl Builder<'_> {
             terms: Terms {
                 breaker: Rules { settings: service.live.settings.breaker, held: handle.live.breaker },
                 latency: service.live.algorithm == Algorithm::PeakEwma,
+                outliers: service.live.settings.outliers.as_ref().map(Watch::from),
             },
             mark: if cookies { service.secret.mark(name, &settings.id) } else { 0 },
             label: Arc::new(label(name, &settings.version, settings.id.as_str())),

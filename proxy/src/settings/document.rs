@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use protocol::document::{Document, Report};
 
 use super::findings::{Findings, Place};
-use super::{AiMode, Floor, Settings, ai, listeners, observability, routes, services};
+use super::{AiMode, Floor, Settings, ai, listeners, observability, outliers, routes, services};
 use crate::config::{self, Config};
 use crate::digest;
 
@@ -75,9 +75,11 @@ fn effective(config: &Config) -> Config {
     for service in effective.upstream.services.values_mut() {
         service.load_balancing = Some(services::load_balancing(config, service));
         service.circuit_breaker = Some(services::circuit_breaker(config, service));
+        service.outlier_detection = outliers::detection(config, service);
     }
     effective.load_balancing = config::LoadBalancing::default();
     effective.circuit_breaker = config::CircuitBreaker::default();
+    effective.outlier_detection = None;
     effective
 }
 

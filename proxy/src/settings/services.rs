@@ -7,7 +7,7 @@ use std::sync::Arc;
 use protocol::id::{EndpointId, ServiceName};
 
 use super::findings::{Findings, Place};
-use super::{Endpoint, HealthCheck, Service, balancing, breaking};
+use super::{Endpoint, HealthCheck, Service, balancing, breaking, outliers};
 use crate::config::{self, Config};
 
 /// The largest weight that may be written, in the file or in an action.
@@ -40,6 +40,8 @@ pub(super) fn services(config: &Config, root: &Place, findings: &mut Findings) -
 fn common_policies(config: &Config, root: &Place, findings: &mut Findings) {
     balancing::judge(&config.load_balancing, &root.at("load_balancing"), findings);
     breaking::judge(&config.circuit_breaker, &root.at("circuit_breaker"), findings);
+    let outliers = config.outlier_detection.as_ref();
+    outliers::judge(outliers, &root.at("outlier_detection"), findings);
 }
 
 fn one(
@@ -53,6 +55,7 @@ fn one(
     if let Some(balancing) = &service.load_balancing {
         balancing::judge(balancing, &at.at("load_balancing"), findings);
     }
+    outliers::judge(service.outlier_detection.as_ref(), &at.at("outlier_detection"), findings);
     if let Some(breaker) = &service.circuit_breaker {
         breaking::judge(breaker, &at.at("circuit_breaker"), findings);
     }
@@ -61,6 +64,7 @@ fn one(
         name,
         endpoints: endpoints(&service.endpoints, &at.at("endpoints"), findings),
         balancing: balancing::of(&load_balancing(config, service)),
+        outliers: outliers::detection(config, service).as_ref().and_then(outliers::of),
         breaker: breaking::of(&circuit_breaker(config, service)),
         health_check: health_check.and_then(|check| health(check, &at.at("health_check"), findings)),
     }

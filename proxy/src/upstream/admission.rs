@@ -9,6 +9,7 @@ use http::StatusCode;
 
 use super::breaker::{Rules, Ticket};
 use super::endpoint_state::EndpointState;
+use super::outlier::{self, Watch};
 use crate::telemetry::Outcome;
 
 /// What a stay is judged by.
@@ -18,6 +19,8 @@ pub struct Terms {
     pub breaker: Rules,
     /// Whether the latency is wanted.
     pub latency: bool,
+    /// What outliers are known by; absent: nobody looks.
+    pub outliers: Option<Watch>,
 }
 
 /// Held while a request is on its way. Dropping it ends the stay; a breaker's probe that was not
@@ -42,6 +45,9 @@ impl Admission {
     pub fn settle(&mut self, outcome: Outcome, took: Duration, now_ms: u64) {
         let Some(ticket) = self.ticket.take() else { return };
         self.state.breaker.settle(ticket, !outcome.is_failure(), &self.terms.breaker, now_ms);
+        if self.terms.outliers.is_some_and(|watch| self.state.outlier.add(outcome, &watch)) {
+            outlier::sweep::ring();
+        }
         if self.terms.latency {
             // Refused for too many requests: no failure, but no answer either.
             let refused = outcome == Outcome::Status(StatusCode::TOO_MANY_REQUESTS.as_u16());
@@ -65,7 +71,8 @@ mod tests {
     use super::*;
     use crate::live_state::HeldBreaker;
 
-    const FREE: Terms = Terms { breaker: Rules { settings: None, held: HeldBreaker::Free }, latency: true };
+    const FREE: Terms =
+        Terms { breaker: Rules { settings: None, held: HeldBreaker::Free }, latency: true, outliers: None };
 
     #[test]
     fn in_flight_counts_stays_and_forgets_them_when_they_end() {

@@ -11,6 +11,7 @@ use protocol::snapshot::Health;
 use super::balancer::Lookups;
 use super::breaker::Breaker;
 use super::ewma::Ewma;
+use super::outlier::Tally;
 use super::sessions::Secret;
 use super::weather;
 
@@ -25,6 +26,8 @@ pub struct EndpointState {
     pub breaker: Breaker,
     /// How long it lets one wait; kept where an algorithm asks for it.
     pub latency: Ewma,
+    /// What is counted of it as an outlier, and whether it is out as one.
+    pub outlier: Tally,
     /// Since when it is (again) there, ms; 0: always.
     since_ms: AtomicU64,
     /// Whether decisions have it out.

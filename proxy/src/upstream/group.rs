@@ -209,7 +209,7 @@ impl Group {
         let reading = Reading {
             weight: member.decided_weight(),
             drains: member.drains(),
-            healthy: state.health() != Health::Unhealthy,
+            healthy: state.health() != Health::Unhealthy && !state.outlier.is_ejected(),
             admits: shut_until_ms.is_none(),
             local: self.rules.zone.is_empty() || live.settings.zone == self.rules.zone,
             risen,

@@ -9,6 +9,7 @@ pub mod endpoint_view;
 pub mod ewma;
 pub mod group;
 pub mod health_check;
+pub mod outlier;
 pub mod pool;
 pub mod preference;
 pub mod sessions;

@@ -45,6 +45,7 @@ pub fn live(endpoints: &[SocketAddr]) -> LiveState {
         name: name.clone(),
         endpoints: endpoints.clone(),
         balancing: balancing(),
+        outliers: None,
         breaker: Some(Breaker {
             failure_threshold: 1_000,
             recovery_timeout: Duration::from_millis(200),

@@ -83,6 +83,9 @@ pub(super) fn by_endpoint(traffic: &ShardSnapshot, table: &Table) -> Vec<MetricF
         let labels = [("service", key.0.as_str()), ("endpoint", key.1.as_str())];
         of.breaker.add(&labels, f64::from(breaker(handle).code()));
         of.health.add(&labels, if handle.state.health() == Health::Unhealthy { 0.0 } else { 1.0 });
+        let outlier = &handle.state.outlier;
+        of.ejected.add(&labels, f64::from(u8::from(outlier.is_ejected())));
+        of.ejections.add(&labels, outlier.ejections.load(Ordering::Relaxed) as f64);
         of.weight.add(&labels, if handle.live.ejected { 0.0 } else { f64::from(handle.live.weight) });
         of.in_flight.add(&labels, f64::from(handle.state.in_flight.load(Ordering::Relaxed)));
         of.connections.add(&labels, backend.connections as f64);
@@ -103,6 +106,8 @@ struct Endpoints {
     breaker: Family,
     health: Family,
     weight: Family,
+    ejected: Family,
+    ejections: Family,
     in_flight: Family,
     connections: Family,
     opened: Family,
@@ -117,6 +122,11 @@ impl Default for Endpoints {
         Self {
             breaker: Family::gauge("proxy_circuit_breaker_state", "0 closed, 1 open, 2 half-open."),
             health: Family::gauge("proxy_backend_healthy", "0 where active checks fail, else 1."),
+            ejected: Family::gauge("proxy_outlier_ejected", "1 where an endpoint is out as an outlier."),
+            ejections: Family::counter(
+                "proxy_outlier_ejections_total",
+                "Ejections of an endpoint as an outlier.",
+            ),
             weight: Family::gauge(
                 "proxy_backend_weight",
                 "Weight in force, leases considered; 0 takes no traffic.",
@@ -150,6 +160,8 @@ impl Endpoints {
             self.breaker,
             self.health,
             self.weight,
+            self.ejected,
+            self.ejections,
             self.in_flight,
             self.connections,
             self.opened,

@@ -8,7 +8,7 @@
 use super::hashing;
 
 /// The least points that the mean weight has, and a sixteenth of the most.
-const POINTS: f64 = 64.0;
+const POINTS: f64 = 256.0;
 /// A step of the unit.
 const STEP: f64 = 16.0;
 /// The most points of a ring.
@@ -50,9 +50,10 @@ fn points_per_weight(members: &[(&str, u32)]) -> f64 {
     if total <= 0.0 {
         return 0.0;
     }
-    // The power of sixteen times two that gives the mean 64 to 1,024 points.
-    let steps = (POINTS / 2.0 * count / total).log(STEP).ceil();
-    let unit = 2.0 * STEP.powf(steps);
+    // The power of sixteen times eight that gives the mean 256 to 4,096 points: 800 for the usual 100, by
+    // which shares are even to some percent of themselves.
+    let steps = (POINTS / 8.0 * count / total).log(STEP).ceil();
+    let unit = 8.0 * STEP.powf(steps);
     let over = (total * unit / MAX_POINTS).max(1.0).log(STEP).ceil();
     unit / STEP.powf(over)
 }
@@ -67,7 +68,7 @@ mod tests {
         let weights = [1, 2, 5, 100, 100_000].map(|weight| ("a", weight));
         for weight in weights {
             let ring = |count: usize| Ring::new(&vec![weight; count]).0.len() / count;
-            assert!((64..=1_024).contains(&ring(3)), "{weight:?}: {}", ring(3));
+            assert!((256..=4_096).contains(&ring(3)), "{weight:?}: {}", ring(3));
             assert_eq!(ring(3), ring(2));
         }
         assert!(Ring::new(&[("a", 100_000); 5_000]).0.len() <= MAX_POINTS as usize);
