@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::route_filters::{Cohort, Fault, HeaderEdits, Redirect, Respond, Rewrite};
+use super::route_filters::{Cohort, Fault, HeaderEdits, Mirror, Redirect, Respond, Rewrite};
 use super::route_match::{GrpcRule, MatchRule, PathRule, ValueRule};
 
 /// One route. Precedence: host, exact path, longest prefix, method, headers, query, then file order.
@@ -57,6 +57,9 @@ pub struct Route {
     /// Changes of the response's header fields, before the client sees them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_headers: Option<HeaderEdits>,
+    /// Copies of its requests, sent beside. Absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<Mirror>,
     /// The same client always gets the same share of the split. Absent: by turns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cohort: Option<Cohort>,

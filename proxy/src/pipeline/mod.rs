@@ -3,6 +3,7 @@
 mod body;
 mod exchange;
 mod flight;
+mod mirror;
 mod own;
 mod seen;
 
@@ -94,7 +95,7 @@ pub(crate) async fn handle(
 async fn answer(
     worker: &Rc<Worker>,
     connection: &ClientConnection,
-    view: &View,
+    view: &Rc<View>,
     (mut parts, body): (Parts, Incoming),
     (id, asker): (&HeaderValue, Asker),
     started: Instant,
@@ -133,7 +134,8 @@ async fn answer(
     }
     prepare(&mut parts, &body, connection.peer, id, server);
     own::rewrite(route, found, &mut parts);
-    let (upload, progress) = Upload::new(body);
+    let (mut upload, progress) = Upload::new(body);
+    mirror::copy(worker, view, route, &parts, &mut upload);
     seen.uploads(&progress);
     let note = seen.attempt(&endpoint.label, &mut parts.headers);
     let request = Request::from_parts(parts, upload);

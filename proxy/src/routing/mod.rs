@@ -7,6 +7,7 @@ pub mod path_edit;
 pub mod portion;
 pub mod precedence;
 pub mod router;
+pub mod shadow;
 mod shares;
 pub mod traffic_split;
 pub mod view;

@@ -15,11 +15,12 @@ use protocol::id::ServiceName;
 use super::cohort::Cohorts;
 use super::faults::Faults;
 use super::router::{Found, Router};
+use super::shadow::Shadow;
 use super::shares;
 use super::traffic_split::TrafficSplit;
 use crate::middleware::block_list::BlockList;
 use crate::middleware::shed::Shedder;
-use crate::settings::{Algorithm, Route, SplitTarget};
+use crate::settings::{Algorithm, Mirror, Route, SplitTarget};
 use crate::table::{EndpointHandle, ServiceTable, Table};
 use crate::telemetry::cells::{EndpointLabel, NO_ENDPOINT};
 use crate::telemetry::shard::{RouteCounters, Shard};
@@ -51,6 +52,8 @@ pub struct RouteView {
     pub name: Arc<str>,
     /// What is done to its requests on purpose.
     pub faults: Option<Faults>,
+    /// Where its requests are copied to.
+    pub shadow: Option<Rc<Shadow>>,
     split: TrafficSplit,
     cohorts: Option<Cohorts>,
     targets: Vec<Target>,
@@ -220,10 +223,20 @@ fn route_view(
         settings: Arc::clone(route),
         name,
         faults: route.fault.clone().map(Faults::new),
+        shadow: route.mirror.as_ref().and_then(|mirror| shadow(mirror, services, worker)).map(Rc::new),
         cohorts: route.cohort.as_ref().map(|_| Cohorts::new(shares.iter().zip(weights.iter().copied()))),
         split: TrafficSplit::new(weights),
         targets,
     }
+}
+
+fn shadow(
+    mirror: &Mirror,
+    services: &BTreeMap<&ServiceName, Rc<ServiceView>>,
+    worker: usize,
+) -> Option<Shadow> {
+    let service = services.get(&mirror.target.service)?;
+    Some(Shadow::new(mirror.clone(), group(&mirror.target, service, worker)))
 }
 
 /// A share that leases have left without any endpoint is carried by the others, if there are others:
@@ -240,7 +253,11 @@ fn target(
     counters: Arc<RouteCounters>,
     worker: usize,
 ) -> Target {
+    Target { service: Rc::clone(service), group: group(share, service, worker), counters }
+}
+
+fn group(share: &SplitTarget, service: &ServiceView, worker: usize) -> Group {
     let wanted = |e: &&Rc<EndpointView>| share.names(&e.handle.live.settings);
     let members = service.endpoints.iter().filter(wanted).cloned().collect();
-    Target { service: Rc::clone(service), group: Group::new(members, &service.table, worker), counters }
+    Group::new(members, &service.table, worker)
 }

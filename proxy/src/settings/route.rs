@@ -6,7 +6,7 @@ use http::{HeaderName, Method};
 use protocol::id::ServiceName;
 
 pub use super::pattern::Pattern;
-use super::{Answer, Cohort, Endpoint, Fault, HeaderEdits, Rewrite};
+use super::{Answer, Cohort, Endpoint, Fault, HeaderEdits, Mirror, Rewrite};
 
 /// One route.
 #[derive(Debug, Clone)]
@@ -29,6 +29,8 @@ pub struct Route {
     pub request_headers: Option<HeaderEdits>,
     /// Changes of the response's header.
     pub response_headers: Option<HeaderEdits>,
+    /// Copies of its requests.
+    pub mirror: Option<Mirror>,
     /// By what a client keeps its share of the split.
     pub cohort: Option<Cohort>,
     /// What is done to requests on purpose.
@@ -101,6 +103,7 @@ impl Default for Route {
             rewrite: None,
             request_headers: None,
             response_headers: None,
+            mirror: None,
             cohort: None,
             fault: None,
         }

@@ -10,7 +10,7 @@ use protocol::id::ServiceName;
 
 use super::findings::{Findings, Place};
 use super::services::{MAX_WEIGHT, Services, is_host_name};
-use super::{Route, SplitTarget};
+use super::{Mirror, Route, SplitTarget};
 use crate::config::{self, Config};
 
 /// Routes, in the file's order.
@@ -62,6 +62,7 @@ fn one(n: usize, given: &config::Route, services: &Services, at: &Place, finding
         response_headers: edits("response_headers", &given.response_headers),
         hosts: hosts(&given.hosts, &at.at("hosts"), findings),
         rewrite: filters::rewrite(given, &matches, &at.at("rewrite"), findings),
+        mirror: given.mirror.as_ref().and_then(|own| mirror(own, services, &at.at("mirror"), findings)),
         cohort: given.cohort.as_ref().and_then(|own| filters::cohort(own, &at.at("cohort"), findings)),
         fault: given.fault.as_ref().map(|own| filters::fault(own, &at.at("fault"), findings)),
         split: if answer.is_some() {
@@ -106,6 +107,28 @@ fn split(
         targets.extend(self::target(target, services, &at, findings));
     }
     targets
+}
+
+fn mirror(
+    given: &config::Mirror,
+    services: &Services,
+    at: &Place,
+    findings: &mut Findings,
+) -> Option<Mirror> {
+    findings.range(&at.at("max_body_bytes"), given.max_body_bytes, 0..=1_048_576);
+    findings.range(&at.at("max_in_flight"), given.max_in_flight, 1..=1_024);
+    let target = config::Split {
+        service: given.service.clone(),
+        version: given.version.clone(),
+        metadata: given.metadata.clone(),
+        weight: 1,
+    };
+    Some(Mirror {
+        share: filters::share(given.percent, at, findings),
+        target: self::target(&target, services, at, findings)?,
+        max_body_bytes: given.max_body_bytes as usize,
+        max_in_flight: given.max_in_flight,
+    })
 }
 
 fn target(

@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod balancer;
 pub mod breaker;
+pub mod capture;
 mod choice;
 pub mod endpoint_state;
 pub mod endpoint_view;

@@ -1,4 +1,5 @@
-//! A request's body on its way to an endpoint: handed on frame by frame, counted, never buffered.
+//! A request's body on its way to an endpoint: handed on frame by frame, counted, never buffered
+//! (but for a bounded [`Capture`] where a copy of it is sent elsewhere).
 
 use std::cell::Cell;
 use std::pin::Pin;
@@ -7,7 +8,11 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
 use hyper::body::Incoming;
+use tokio::sync::oneshot;
+
+use super::capture::Capture;
 
 /// How far an upload has come, for those who do not hold the body any more.
 #[derive(Debug, Default)]
@@ -25,8 +30,15 @@ pub struct UploadProgress {
 /// See the module.
 #[derive(Debug)]
 pub struct Upload {
-    incoming: Incoming,
+    source: Source,
     progress: Rc<UploadProgress>,
+    capture: Option<Box<Capture>>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Client(Incoming),
+    Whole(Full<Bytes>),
 }
 
 impl Upload {
@@ -35,7 +47,36 @@ impl Upload {
     pub fn new(incoming: Incoming) -> (Self, Rc<UploadProgress>) {
         let ended = Cell::new(incoming.is_end_stream());
         let progress = Rc::new(UploadProgress { ended, ..UploadProgress::default() });
-        (Self { incoming, progress: Rc::clone(&progress) }, progress)
+        let upload = Self { source: Source::Client(incoming), progress: Rc::clone(&progress), capture: None };
+        (upload, progress)
+    }
+
+    /// A body that is there already.
+    #[must_use]
+    pub fn whole(body: Bytes) -> Self {
+        Self { source: Source::Whole(Full::new(body)), progress: Rc::default(), capture: None }
+    }
+
+    /// Where the body will come out a second time when all of it has passed, if it is no longer than
+    /// `room`; `None` where it says itself that it is.
+    pub fn capture(&mut self, room: usize) -> Option<oneshot::Receiver<Bytes>> {
+        if self.size_hint().lower() > room as u64 {
+            return None;
+        }
+        let (mut capture, whole) = Capture::new(room);
+        if self.is_end_stream() {
+            capture.end();
+        } else {
+            self.capture = Some(Box::new(capture));
+        }
+        Some(whole)
+    }
+
+    fn passes(&mut self, data: &Bytes) {
+        self.progress.bytes.set(self.progress.bytes.get() + data.len() as u64);
+        if let Some(capture) = &mut self.capture {
+            capture.push(data);
+        }
     }
 }
 
@@ -47,16 +88,20 @@ impl Body for Upload {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        let polled = match &mut self.source {
+            Source::Client(incoming) => Pin::new(incoming).poll_frame(cx),
+            Source::Whole(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+        };
         self.progress.waiting.set(polled.is_pending());
         match &polled {
             Poll::Ready(Some(Err(_))) => self.progress.broken.set(true),
             Poll::Ready(frame) => {
                 if let Some(data) = frame.as_ref().and_then(|f| f.as_ref().ok()).and_then(Frame::data_ref) {
-                    self.progress.bytes.set(self.progress.bytes.get() + data.len() as u64);
+                    self.passes(data);
                 }
-                if frame.is_none() || self.incoming.is_end_stream() {
+                if frame.is_none() || self.is_end_stream() {
                     self.progress.ended.set(true);
+                    self.capture.iter_mut().for_each(|capture| capture.end());
                 }
             }
             Poll::Pending => {}
@@ -65,10 +110,16 @@ impl Body for Upload {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        match &self.source {
+            Source::Client(incoming) => incoming.is_end_stream(),
+            Source::Whole(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        match &self.source {
+            Source::Client(incoming) => incoming.size_hint(),
+            Source::Whole(body) => body.size_hint(),
+        }
     }
 }

@@ -54,9 +54,12 @@ pub(super) fn answer(
     if answers + usize::from(!given.split.is_empty()) > 1 {
         findings.add(at, "a route has one of split, redirect and respond");
     }
-    let forwards = given.rewrite.is_some() || given.request_headers.is_some() || given.cohort.is_some();
+    let forwards = given.rewrite.is_some()
+        || given.request_headers.is_some()
+        || given.cohort.is_some()
+        || given.mirror.is_some();
     if answers > 0 && forwards {
-        findings.add(at, "rewrite, request_headers and cohort are for routes that lead somewhere");
+        findings.add(at, "rewrite, request_headers, mirror and cohort are for routes that lead somewhere");
     }
     match (&given.redirect, &given.respond) {
         (Some(own), _) => Some(Answer::Redirect(redirect(own, matched, &at.at("redirect"), findings))),

@@ -1,0 +1,111 @@
+//! Copies of requests, sent beside: nobody waits for them and nothing depends on them.
+//!
+//! A copy is sent once the whole body has passed on its way to the real endpoint; a body that is too long
+//! or breaks off makes no copy. It keeps its host (Envoy's suffix `-shadow` would miss hosts that are
+//! chosen by name, and TLS names) and says what it is in `x-lightsout-shadow: true`. It counts in a metric
+//! of its own alone: neither as a client's request nor at the endpoint's breaker.
+
+use std::rc::Rc;
+
+use http::header::{CONNECTION, CONTENT_LENGTH, TE, TRANSFER_ENCODING, UPGRADE};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Request, Response};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::{Instant, timeout};
+
+use crate::routing::shadow::Shadow;
+use crate::routing::view::{RouteView, View};
+use crate::upstream::pool::{EndpointPool, Lent};
+use crate::upstream::preference::Preference;
+use crate::upstream::upload::Upload;
+use crate::worker::Worker;
+
+/// Marks a request that is a copy.
+const X_LIGHTSOUT_SHADOW: HeaderName = HeaderName::from_static("x-lightsout-shadow");
+/// More of a copy's response is not read: its connection is closed instead.
+const MAX_RESPONSE_BYTES: usize = 1 << 20;
+
+/// Has the request copied, if its route says so and it is its turn.
+pub(super) fn copy(
+    worker: &Rc<Worker>,
+    view: &Rc<View>,
+    route: &RouteView,
+    parts: &Parts,
+    upload: &mut Upload,
+) {
+    let Some(shadow) = route.shadow.as_ref().filter(|shadow| shadow.is_due()) else { return };
+    // What becomes a tunnel is no message that could be sent twice.
+    if parts.headers.contains_key(UPGRADE) {
+        return;
+    }
+    let Some(under_way) = shadow.begin() else { return worker.shard.mirrored("too_many") };
+    let Some(body) = upload.capture(shadow.settings.max_body_bytes) else {
+        return worker.shard.mirrored("body_too_long");
+    };
+    let (worker, view, shadow) = (Rc::clone(worker), Rc::clone(view), Rc::clone(shadow));
+    let mut request = Request::new(());
+    (*request.method_mut(), *request.uri_mut()) = (parts.method.clone(), parts.uri.clone());
+    *request.headers_mut() = parts.headers.clone();
+    // Framing is that of the body as a whole.
+    [CONNECTION, CONTENT_LENGTH, TE, TRANSFER_ENCODING]
+        .iter()
+        .for_each(|name| _ = request.headers_mut().remove(name));
+    request.headers_mut().insert(X_LIGHTSOUT_SHADOW, HeaderValue::from_static("true"));
+    tokio::task::spawn_local(async move {
+        let result = match body.await {
+            Ok(body) => send(&worker, &view, &shadow, request.map(|()| Upload::whole(body))).await,
+            Err(_) => "body_incomplete",
+        };
+        worker.shard.mirrored(result);
+        drop(under_way);
+    });
+}
+
+async fn send(worker: &Worker, view: &View, shadow: &Shadow, request: Request<Upload>) -> &'static str {
+    let server = &view.table.live.settings.server;
+    let now_ms = worker.now_ms(Instant::now());
+    // The admission counts what is in flight; that it is never settled leaves the breaker out of it.
+    let Some((endpoint, _admission)) = shadow.group.choose(&Preference::default(), now_ms) else {
+        return "no_endpoint";
+    };
+    let answered = async {
+        let (response, connection) = exchange(&endpoint.pool, request).await?;
+        if discard(response.into_body()).await {
+            connection.give_back(server.max_idle_per_endpoint, Instant::now());
+        }
+        Some(())
+    };
+    match timeout(server.request_timeout, answered).await {
+        Ok(Some(())) => "answered",
+        Ok(None) | Err(_) => "failed",
+    }
+}
+
+async fn exchange(
+    pool: &Rc<EndpointPool>,
+    mut request: Request<Upload>,
+) -> Option<(Response<Incoming>, Lent)> {
+    if let Some(mut connection) = pool.take() {
+        match connection.sender.try_send_request(request).await {
+            Ok(response) => return Some((response, connection)),
+            Err(mut failed) => request = failed.take_message()?,
+        }
+    }
+    let mut connection = pool.connect().await.ok()?;
+    let response = connection.sender.try_send_request(request).await.ok()?;
+    Some((response, connection))
+}
+
+/// Whether the response was read to its end.
+async fn discard(mut body: Incoming) -> bool {
+    let mut read = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return false };
+        read += frame.data_ref().map_or(0, bytes::Bytes::len);
+        if read > MAX_RESPONSE_BYTES {
+            return false;
+        }
+    }
+    true
+}
