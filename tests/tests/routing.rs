@@ -266,3 +266,24 @@ async fn copies_are_sent_beside_and_never_delay_nor_fail_nor_count_as_requests()
     assert_eq!(metric(&proxy, &asked).await?, 0.0);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shadow_that_does_not_keep_up_gets_no_more_copies_than_its_bound() -> Result<()> {
+    let (dir, origins) = (tempfile::tempdir()?, Origin::start_many(2).await?);
+    let routes = "
+  - name: mirrored
+    mirror: { service: cart, version: v2, percent: 50, max_in_flight: 1 }
+    split: [{ service: cart, version: v1 }]
+";
+    let proxy = proxy(dir.path(), &origins, routes).await?;
+    origins[1].behave(Behaviour { failing_percent: 0, delay: Duration::from_secs(1) });
+    let client = client()?;
+    for _ in 0..40 {
+        assert_eq!(client.get(&proxy.url).send().await?.status(), 200);
+    }
+    let refused = metric(&proxy, "proxy_mirrored_requests_total{result=\"too_many\"}").await?;
+    // Half of all were due, and each of the two workers may have one copy under way.
+    assert!((17.0..=19.0).contains(&refused), "{refused} of 20");
+    assert!(origins[1].requests() <= 2);
+    Ok(())
+}
