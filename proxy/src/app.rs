@@ -11,7 +11,7 @@ use std::sync::Arc;
 use protocol::id::{BadName, ProxyId};
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{Admin, Refusals};
+use crate::admin::{Admin, Listeners, Refusals};
 use crate::control::Control;
 use crate::listener;
 use crate::observability::Sinks;
@@ -110,6 +110,7 @@ impl App {
             control,
             token,
             drain: data_path.lifecycle.drain.clone(),
+            listeners: Listeners { main: main_address, admin: admin_address },
             source,
             refusals: Refusals::default(),
             readings: data_path.readings(),

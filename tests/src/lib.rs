@@ -13,4 +13,4 @@ pub use load::{Load, Tally};
 pub use mesh::{Brain, Proxy, admin_token, eventually, proxy_config};
 pub use origin::{Behaviour, Origin};
 pub use process::{Running, binary, run};
-pub use prometheus::promtool;
+pub use prometheus::{Prometheus, promtool};

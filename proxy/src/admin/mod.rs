@@ -28,6 +28,7 @@ use crate::token::Token;
 pub use lifecycle::reload;
 pub use refusals::Refusals;
 pub use server::serve;
+pub use status::Listeners;
 
 /// The largest body that is read, bytes.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -40,6 +41,8 @@ pub struct Admin {
     pub token: Token,
     /// Cancelled when a drain begins, by whomever.
     pub drain: CancellationToken,
+    /// Where the proxy listens.
+    pub listeners: Listeners,
     /// Where a reload reads from.
     pub source: Source,
     /// What was refused of what was asked behind the token.

@@ -1,19 +1,122 @@
 //! `GET /status`: what the proxy would do with the next request, and why.
 
-use std::sync::atomic::Ordering;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Json;
 use axum::extract::State;
+use jiff::Timestamp;
 use protocol::snapshot::{BreakerState, EndpointStatus, OutlierStatus, ProxyStatus, ServiceStatus};
+use serde::Serialize;
 
 use super::Shared;
+use super::metrics::Readings;
 use crate::clock;
+use crate::control::View;
+use crate::observability::spans::SpanSender;
 use crate::table::{EndpointHandle, ServiceTable};
 use crate::upstream::outlier::Tally;
 
-pub(super) async fn status(State(admin): State<Shared>) -> Json<ProxyStatus> {
-    let view = admin.control.view();
-    Json(ProxyStatus {
+/// What every proxy says, and beside it what only people ask for.
+#[derive(Debug, Serialize)]
+pub(super) struct Whole {
+    #[serde(flatten)]
+    status: ProxyStatus,
+    build: Build,
+    listeners: Listeners,
+    connections: Connections,
+    reloads: ReloadStatus,
+    telemetry: Telemetry,
+}
+
+/// Where this proxy listens; port 0 is long resolved.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Listeners {
+    /// For traffic.
+    pub main: SocketAddr,
+    /// For operators.
+    pub admin: SocketAddr,
+}
+
+/// Which build.
+#[derive(Debug, Serialize)]
+struct Build {
+    version: &'static str,
+    profile: &'static str,
+    target: String,
+}
+
+/// Of clients.
+#[derive(Debug, Serialize)]
+struct Connections {
+    open: u64,
+    total: u64,
+    max: usize,
+}
+
+/// Since the start.
+#[derive(Debug, Serialize)]
+struct ReloadStatus {
+    taken: u64,
+    refused: u64,
+    last_was_taken: bool,
+    in_force_since: Timestamp,
+}
+
+/// What is told, and lost; `null` where it is not configured.
+#[derive(Debug, Serialize)]
+struct Telemetry {
+    windows_dropped: u64,
+    access_log_dropped: Option<u64>,
+    spans_waiting: Option<usize>,
+    spans_dropped: Option<u64>,
+    spans_failed: Option<u64>,
+}
+
+pub(super) async fn status(State(admin): State<Shared>) -> Json<Whole> {
+    let (view, readings) = (admin.control.view(), (admin.readings)());
+    let traffic = &readings.traffic;
+    let max = view.table.live.settings.server.max_connections;
+    Json(Whole {
+        build: Build {
+            version: env!("CARGO_PKG_VERSION"),
+            profile: if cfg!(debug_assertions) { "debug" } else { "release" },
+            target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+        },
+        listeners: admin.listeners,
+        connections: Connections { open: traffic.active_connections, total: traffic.total_connections, max },
+        reloads: reloads(&admin),
+        telemetry: telemetry(&readings),
+        status: proxy_status(&admin, view),
+    })
+}
+
+fn reloads(admin: &Shared) -> ReloadStatus {
+    let seen = admin.control.reloads.seen();
+    let since =
+        i64::try_from(seen.in_force_since_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    ReloadStatus {
+        taken: seen.taken,
+        refused: seen.refused,
+        last_was_taken: seen.last_was_taken,
+        in_force_since: since.unwrap_or(Timestamp::UNIX_EPOCH),
+    }
+}
+
+fn telemetry(readings: &Readings) -> Telemetry {
+    let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    let spans = readings.sinks.spans.as_ref();
+    Telemetry {
+        windows_dropped: readings.windows_dropped,
+        access_log_dropped: readings.sinks.log.as_ref().map(|log| read(&log.counts().dropped)),
+        spans_waiting: spans.map(SpanSender::waiting),
+        spans_dropped: spans.map(|spans| read(&spans.counts().dropped)),
+        spans_failed: spans.map(|spans| read(&spans.counts().failed)),
+    }
+}
+
+fn proxy_status(admin: &Shared, view: View) -> ProxyStatus {
+    ProxyStatus {
         proxy: admin.control.proxy.clone(),
         boot: admin.control.boot.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -26,7 +129,7 @@ pub(super) async fn status(State(admin): State<Shared>) -> Json<ProxyStatus> {
         draining: admin.drain.is_cancelled(),
         services: view.table.services.values().map(|s| service(s)).collect(),
         leases: view.leases,
-    })
+    }
 }
 
 fn service(service: &ServiceTable) -> ServiceStatus {

@@ -39,6 +39,7 @@ async fn served() -> Served {
         control: Arc::clone(&rig.control),
         token: Token::load_or_make(&token_path).unwrap().0,
         drain: CancellationToken::new(),
+        listeners: Listeners { main: ([127, 0, 0, 1], 8000).into(), admin: ([127, 0, 0, 1], 9901).into() },
         source: Source { path: Some(rig.path("proxy.yaml")), given },
         refusals: Refusals::default(),
         readings: Box::new(|| {

@@ -1,5 +1,6 @@
 //! What went through the workers, by route and endpoint.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use prometheus::proto::MetricFamily;
@@ -9,6 +10,9 @@ use super::family::{Family, counter, gauge};
 use crate::admin::status::breaker;
 use crate::table::Table;
 use crate::telemetry::shard::{CLASSES, ShardSnapshot};
+
+/// Reasons that are there from the start, so that a rate sees the first refusal.
+const EXPECTED_REASONS: [&str; 4] = ["blocked", "no_endpoint", "no_route", "shed"];
 
 /// The proxy as a whole: the promised names first.
 pub(super) fn in_all(traffic: &ShardSnapshot) -> Vec<MetricFamily> {
@@ -23,7 +27,9 @@ pub(super) fn in_all(traffic: &ShardSnapshot) -> Vec<MetricFamily> {
     conventional.times(&[], &t.response_time);
     let mut refused =
         Family::counter("proxy_requests_refused_total", "Client requests that the proxy answered itself.");
-    t.refused.iter().for_each(|(reason, n)| refused.add(&[("reason", reason)], *n as f64));
+    let mut reasons: BTreeMap<&str, u64> = EXPECTED_REASONS.into_iter().map(|reason| (reason, 0)).collect();
+    t.refused.iter().for_each(|(reason, n)| *reasons.entry(reason).or_default() += n);
+    reasons.iter().for_each(|(reason, n)| refused.add(&[("reason", reason)], *n as f64));
     let mut faults = Family::counter("proxy_faults_injected_total", "Faults injected on purpose, by kind.");
     t.faults.iter().for_each(|(kind, n)| faults.add(&[("kind", kind)], *n as f64));
     let mut mirrored = Family::counter(
