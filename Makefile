@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench fmt lint setup
+.PHONY: help demo test bench bench-detection fmt lint setup
 
 # Options for the demo: make demo ARGS="--fault slow-endpoint --once"
 ARGS ?=
@@ -22,6 +22,10 @@ bench: setup ## side by side with nginx, HAProxy and Envoy: what a request costs
 	cargo build --release --workspace --bins
 	bash benchmarks/install.sh
 	python3 benchmarks/side_by_side
+
+bench-detection: setup ## how well the brain sees: simulated faults and quiet weeks, judged by replay
+	cargo build --release --workspace --bins
+	./target/release/detection-bench $(ARGS)
 
 fmt: ## format the code
 	cargo fmt --all

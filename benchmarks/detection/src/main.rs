@@ -1,0 +1,77 @@
+//! `detection-bench`: how well `lightsout` sees, measured from outside.
+//!
+//! A simulator of its own makes meshes, weather and faults from a seed; `lightsout replay` judges; the report
+//! puts what was reached beside what was asked for.
+
+mod cells;
+mod clients;
+mod fault;
+mod floor;
+mod measure;
+mod mesh;
+mod regime;
+mod replay;
+mod report;
+mod scenario;
+mod score;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+use measure::Measure;
+
+/// Where all chance comes from.
+pub type Dice = rand_pcg::Pcg64Mcg;
+
+/// What to measure, and how long.
+#[derive(Debug, Parser)]
+struct Args {
+    /// The program that is judged
+    #[arg(long, default_value = "target/release/lightsout")]
+    lightsout: PathBuf,
+    /// Where the report goes
+    #[arg(long, default_value = "benchmarks/detection.md")]
+    out: PathBuf,
+    /// Runs of each kind of fault
+    #[arg(long, default_value_t = 30)]
+    runs: u64,
+    /// Quiet meshes of four services
+    #[arg(long, default_value_t = 6)]
+    quiet: u64,
+    /// Days that each of them runs
+    #[arg(long, default_value_t = 7)]
+    days: u64,
+    /// Flash crowds
+    #[arg(long, default_value_t = 100)]
+    crowds: u64,
+    /// The first seed; the others follow
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let began = Instant::now();
+    let runs = args.runs * (6 + scenario::suite().len() as u64) + args.quiet + args.crowds;
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {eta} left")?;
+    let bar = ProgressBar::new(runs).with_style(style);
+    let measure = Measure { lightsout: &args.lightsout, seed: args.seed, bar: &bar };
+    let mut rows = measure.delays(args.runs)?;
+    rows.extend(measure.suite(args.runs)?);
+    rows.extend(measure.quiet(args.quiet, args.days, args.crowds)?);
+    bar.finish_and_clear();
+    let how = format!(
+        "Seeds {} to {}; regimes iid, mild and wild in turn; {} s of history before each fault. Run time {:.0} s.",
+        args.seed,
+        args.seed + args.runs.max(args.crowds).max(args.quiet) - 1,
+        scenario::HISTORY_S,
+        began.elapsed().as_secs_f64(),
+    );
+    let text = report::report(&rows, &how);
+    std::fs::write(&args.out, &text).with_context(|| format!("cannot write {}", args.out.display()))?;
+    print!("{text}");
+    Ok(())
+}
