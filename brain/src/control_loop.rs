@@ -143,13 +143,16 @@ impl ControlLoop {
         let diagnoses = diagnose(found, &self.mesh, &mut self.waiting, &known, self.now_ms, policy);
         for diagnosis in diagnoses {
             let mesh = &self.mesh;
+            if self.book.covers(&diagnosis, mesh) {
+                continue;
+            }
             let event = self.book.enter(diagnosis, self.now_ms, |since_ms| mesh.windows_digest(since_ms));
             out.events.extend(event.map(|event| (brain_actor(&self.options.brain_id), event)));
         }
         self.sick = found
             .anomalies
             .iter()
-            .filter_map(|a| a.endpoint.clone().map(|endpoint| (a.service.clone(), endpoint)))
+            .filter_map(|a| Some((a.service.clone(), a.endpoint()?.to_owned())))
             .collect();
         let causes = self.book.open_mut().iter().map(|case| &case.incident.cause);
         let named = causes.filter(|c| c.kind == CauseKind::BadEndpoint);

@@ -73,8 +73,8 @@ impl Meter {
 #[must_use]
 pub fn bad(tally: Tally, signal: Signal) -> u64 {
     match signal {
-        Signal::Errors | Signal::PeerErrors => tally.failed,
         Signal::Latency | Signal::PeerLatency => tally.slow,
+        Signal::Errors | Signal::PeerErrors | Signal::Rate | Signal::ClientRate => tally.failed,
     }
 }
 
@@ -94,7 +94,7 @@ pub fn effect(signal: Signal, before: f64, expected: f64, after: Tally) -> Effec
     } else {
         EffectKind::Unchanged
     };
-    let word = if matches!(signal, Signal::Errors | Signal::PeerErrors) { "failed" } else { "slow" };
+    let word = if matches!(signal, Signal::Latency | Signal::PeerLatency) { "slow" } else { "failed" };
     let why = format!(
         "{:.2} % of requests {word} before, {:.2} % after, over {} requests; {:.2} % were expected",
         before * 100.0,

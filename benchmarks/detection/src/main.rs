@@ -47,6 +47,9 @@ struct Args {
     /// Flash crowds
     #[arg(long, default_value_t = 100)]
     crowds: u64,
+    /// Instead of measuring, print the recording of one fault of the suite, by its number from 0
+    #[arg(long, value_name = "N")]
+    record: Option<usize>,
     /// The first seed; the others follow
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -54,6 +57,13 @@ struct Args {
 
 fn main() -> Result<()> {
     let args = Args::parse();
+    if let Some(n) = args.record {
+        let suite = scenario::suite();
+        let (_, service, kind) = suite.get(n).context("there is no such fault")?.clone();
+        let scenario = scenario::in_the_shop(service, kind, args.seed);
+        replay::write(&scenario, args.seed, std::io::stdout().lock())?;
+        return Ok(());
+    }
     let began = Instant::now();
     let runs = args.runs * (6 + scenario::suite().len() as u64) + args.quiet + args.crowds;
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {eta} left")?;

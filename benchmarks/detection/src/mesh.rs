@@ -112,12 +112,7 @@ impl Mesh {
         for at in 0..self.services.len() {
             let service = self.services[at].clone();
             let endpoints = self.endpoints(&service, at_s, faults, inherited[at]);
-            let crowd = faults.iter().filter(|f| f.service == service.name && f.holds(at_s));
-            let (more, abuse) = crowd.fold((1.0, None), |(more, abuse), f| match f.kind {
-                Kind::Crowd { factor, .. } => (more * factor, abuse),
-                Kind::Abuse { addresses, rps } => (more, Some((addresses, rps))),
-                _ => (more, abuse),
-            });
+            let (more, abuse) = self.extra(&service, at_s, faults);
             let people_rps = service.rps * now[at].rate * more;
             let extra_rps = abuse.map_or(0.0, |(n, rps)| n as f64 * rps);
             let load = cells::Load { people_rps, extra_rps, weather: now[at] };
@@ -136,6 +131,26 @@ impl Mesh {
             window.cells.extend(cells);
         }
         windows
+    }
+
+    /// How much more people ask than usual, here or above, and who abuses this very service.
+    fn extra(&self, service: &Service, at_s: u64, faults: &[Fault]) -> (f64, Option<(usize, f64)>) {
+        let mut more = 1.0;
+        let mut asked = Some(service);
+        while let Some(of) = asked {
+            for fault in faults.iter().filter(|f| f.service == of.name && f.holds(at_s)) {
+                if let Kind::Crowd { factor, .. } = fault.kind {
+                    more *= factor;
+                }
+            }
+            asked = self.services.iter().find(|s| s.name == of.caller);
+        }
+        let own = faults.iter().filter(|f| f.service == service.name && f.holds(at_s));
+        let mut abuse = own.filter_map(|f| match f.kind {
+            Kind::Abuse { addresses, rps } => Some((addresses, rps)),
+            _ => None,
+        });
+        (more, abuse.next())
     }
 
     fn empty(&self, caller: &str, at_s: u64) -> Window {

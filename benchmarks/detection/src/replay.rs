@@ -83,8 +83,11 @@ pub fn replay(lightsout: &Path, scenario: &Scenario, seed: u64) -> Result<Answer
     Ok(Answer { said, floor })
 }
 
-// The simulator writes while the brain answers: neither waits for all of the other.
-fn write(scenario: &Scenario, seed: u64, mut out: impl Write) -> Result<Floor> {
+/// Writes the scenario's recording, and hears what the floor detectors say of it.
+///
+/// # Errors
+/// Nobody reads.
+pub fn write(scenario: &Scenario, seed: u64, mut out: impl Write) -> Result<Floor> {
     let dice = Dice::seed_from_u64(seed);
     let mut mesh = Mesh::new(scenario.services.clone(), scenario.regime, dice);
     let mut floor = Floor::new(seed);

@@ -5,8 +5,8 @@ use crate::action::operation::{Operation, Stage};
 use crate::action::steps::{Hands, News};
 use crate::decision::{Advice, advise, propose, radius};
 use crate::domain::{
-    ActionPhase, Actor, Cause, CauseKind, Effect, EffectKind, Event, Evidence, Incident, Judgement, Proposal,
-    ProposalState, Signal, TickOutput, Verdict,
+    ActionPhase, Actor, Cause, CauseKind, Decision, Effect, EffectKind, Event, Evidence, Incident, Judgement,
+    Proposal, ProposalState, Signal, TickOutput, Verdict,
 };
 use crate::guard::{Situation, deciding, judge, target};
 use crate::state::share;
@@ -87,8 +87,10 @@ impl ControlLoop {
         let service = self.mesh.services.get(&incident.cause.service);
         let in_flight = service.map_or(1.0, |s| s.in_flight_ratio(self.mesh.second));
         let Some(advice) = advise(incident, &self.policies.rules, in_flight) else { return };
-        if self.desk.pending_for(&incident.id).is_some() {
-            return self.judge_again(incident, advice.confidence, out);
+        match self.desk.pending_for(&incident.id).map(|pending| pending.action == advice.action) {
+            Some(true) => return self.judge_again(incident, advice.confidence, out),
+            Some(false) => self.withdraw_pending(incident, out),
+            None => {}
         }
         let mut proposal = self.draft(Some(incident), advice);
         let judgement = self.judge(&proposal, Some(&incident.cause));
@@ -130,6 +132,17 @@ impl ControlLoop {
             let by = self.options.brain_id.clone();
             self.carry_out(&proposal, &by, out);
         }
+    }
+
+    /// A proposal that answers what the incident is no longer thought to be waits in vain.
+    fn withdraw_pending(&mut self, incident: &Incident, out: &mut TickOutput) {
+        let me = self.me();
+        let Some(pending) = self.desk.pending_for(&incident.id) else { return };
+        pending.state = ProposalState::Expired;
+        let reason = "the cause has turned out to be another".to_owned();
+        let proposal = pending.clone();
+        let expired = Event::Decision { proposal, decision: Decision::Expired, by: me.clone(), reason };
+        out.events.push((me, expired));
     }
 
     /// A proposal that waits for a person is carried out when the guard needs none any more.

@@ -1,10 +1,18 @@
 //! Detect: the picture of the mesh becomes anomalies, each with its evidence. Says what is odd,
 //! never who is to blame.
 
+mod clients;
 mod errors;
 mod latency;
 mod own_past;
+mod part;
 mod peers;
+mod rate;
+
+use std::collections::BTreeMap;
+
+pub use clients::Abuse;
+pub use rate::Surge;
 
 use crate::domain::{Evidence, Signal};
 use crate::policies::DetectionPolicy;
@@ -16,12 +24,40 @@ use crate::state::evidence::threshold;
 pub struct Anomaly {
     /// Where.
     pub service: String,
-    /// At which endpoint, when it is odd against its siblings.
-    pub endpoint: Option<String>,
+    /// Which part of it.
+    pub of: Of,
     /// Whether most requests fail: nobody needs a baseline for that.
     pub gross: bool,
     /// The numbers.
     pub evidence: Evidence,
+}
+
+/// Which part of a service is odd.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Of {
+    /// All of it, against its own past.
+    Whole,
+    /// One endpoint, against its siblings.
+    Endpoint(String),
+    /// One version, against the others.
+    Version(String),
+}
+
+impl Anomaly {
+    /// Whether the service as a whole is odd.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.of == Of::Whole
+    }
+
+    /// The endpoint that is odd.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<&str> {
+        match &self.of {
+            Of::Endpoint(id) => Some(id),
+            _ => None,
+        }
+    }
 }
 
 /// What one look at the mesh found.
@@ -31,6 +67,10 @@ pub struct Findings {
     pub anomalies: Vec<Anomaly>,
     /// Services in which an endpoint is half way to an alarm.
     pub suspicious: Vec<String>,
+    /// Services that are asked much more than usual.
+    pub surges: BTreeMap<String, Surge>,
+    /// Clients that are not like the others.
+    pub abuse: Vec<Abuse>,
 }
 
 /// Looks at everything that is new; `troubled` services do not teach their baselines.
@@ -50,6 +90,9 @@ pub fn detect(
             found.suspicious.push(name.clone());
         }
         let needed = threshold(policy.alarms_per_service_week, 3, policy.safety_nats);
+        let min_learned_s = policy.service.min_learned_s;
+        let surge = rate::detect(service, second - 1, needed, min_learned_s);
+        found.surges.extend(surge.map(|surge| (name.clone(), surge)));
         // The newest second may still be filling: the one before is judged too, whichever shows it.
         let judged = [second, second - 1];
         found
@@ -62,6 +105,7 @@ pub fn detect(
             service.frozen_until_ms = now_ms + 5_000;
         }
     }
+    found.abuse = clients::detect(mesh, policy, troubled);
     found
 }
 
@@ -74,7 +118,7 @@ fn service_anomaly(
 ) -> Anomaly {
     Anomaly {
         service: name.to_owned(),
-        endpoint: None,
+        of: Of::Whole,
         gross,
         evidence: Evidence {
             signal,

@@ -1,10 +1,14 @@
-//! One endpoint against its siblings, for failures and for slow responses: shared noise cancels.
+//! One endpoint against its siblings, one version against the others, for failures and for slow responses:
+//! shared noise cancels.
 
-use super::Anomaly;
+use std::collections::BTreeMap;
+
+use super::part::{Finding, Part, Tail};
+use super::{Anomaly, Of};
 use crate::domain::{Evidence, Signal};
 use crate::policies::{DetectionPolicy, Floor};
-use crate::state::evidence::{Cusum, Step, threshold};
-use crate::state::{Endpoint, Service, Tally, share};
+use crate::state::evidence::{Cusum, Dispersion, Step, threshold};
+use crate::state::{Service, Tally};
 
 /// Of the threshold, what one second may bring: so many seconds are needed at least.
 fn cap(threshold: f64, floor: &Floor, endpoints: usize) -> f64 {
@@ -21,6 +25,7 @@ pub(super) fn step(service: &mut Service, second: i64, policy: &DetectionPolicy,
         return;
     }
     let endpoints = service.endpoints.values().filter(|e| e.fresh.n > 0).count();
+    step_versions(service, second, policy, all);
     let threshold = threshold(policy.alarms_per_service_week, service.endpoints.len(), policy.safety_nats);
     let peers = &policy.peers;
     for endpoint in service.endpoints.values_mut() {
@@ -28,8 +33,7 @@ pub(super) fn step(service: &mut Service, second: i64, policy: &DetectionPolicy,
         if fresh.n == 0 || endpoints < 2 {
             continue;
         }
-        let errors = Step { part: fresh.failed, n: fresh.n, all_part: all.failed, all_n: all.n };
-        let slow = Step { part: fresh.slow, all_part: all.slow, ..errors };
+        let (errors, slow) = steps(fresh, all);
         let null = peers.null_odds_ratio;
         let error_cap = cap(threshold, &peers.errors, endpoints);
         endpoint.errors.step(second, errors, null, service.error_dispersion.factor(), error_cap);
@@ -44,6 +48,33 @@ pub(super) fn step(service: &mut Service, second: i64, policy: &DetectionPolicy,
     }
 }
 
+fn steps(fresh: Tally, all: Tally) -> (Step, Step) {
+    let errors = Step { part: fresh.failed, n: fresh.n, all_part: all.failed, all_n: all.n };
+    (errors, Step { part: fresh.slow, all_part: all.slow, ..errors })
+}
+
+/// The same for versions, while there are several: what their endpoints did since the last look.
+fn step_versions(service: &mut Service, second: i64, policy: &DetectionPolicy, all: Tally) {
+    let mut fresh: BTreeMap<&str, Tally> = BTreeMap::new();
+    for endpoint in service.endpoints.values().filter(|e| e.fresh.n > 0) {
+        fresh.entry(&endpoint.version).or_default().add(endpoint.fresh);
+    }
+    let several = fresh.len();
+    if several < 2 {
+        return;
+    }
+    let threshold = threshold(policy.alarms_per_service_week, several, policy.safety_nats);
+    let peers = &policy.peers;
+    let factors = [service.error_dispersion, service.slow_dispersion].map(Dispersion::factor);
+    for (label, fresh) in fresh {
+        let Some(version) = service.versions.get_mut(label) else { continue };
+        let (errors, slow) = steps(fresh, all);
+        let null = peers.null_odds_ratio;
+        version.errors.step(second, errors, null, factors[0], cap(threshold, &peers.errors, several));
+        version.latency.step(second, slow, null, factors[1], cap(threshold, &peers.latency, several));
+    }
+}
+
 /// Whether any endpoint is on its way to an alarm: a symptom elsewhere should wait for it.
 pub(super) fn suspects(service: &Service, policy: &DetectionPolicy) -> bool {
     let threshold = threshold(policy.alarms_per_service_week, service.endpoints.len(), policy.safety_nats);
@@ -51,142 +82,82 @@ pub(super) fn suspects(service: &Service, policy: &DetectionPolicy) -> bool {
     service.endpoints.values().any(|e| e.errors.log_e() > half || e.latency.log_e() > half)
 }
 
-/// The endpoints that are worse than their siblings now.
+/// The endpoints and versions that are worse than their siblings now.
 pub(super) fn anomalies(
     name: &str,
     service: &mut Service,
     second: i64,
     policy: &DetectionPolicy,
 ) -> Vec<Anomaly> {
-    let needed = threshold(policy.alarms_per_service_week, service.endpoints.len(), policy.safety_nats);
-    let mut found = Vec::new();
-    let mut over = Vec::new();
+    let (mut found, mut over) = (Vec::new(), Vec::new());
+    let needed = |parts: usize| threshold(policy.alarms_per_service_week, parts, policy.safety_nats);
+    let of_endpoints = needed(service.endpoints.len());
     for (id, endpoint) in &service.endpoints {
-        for signal in [Signal::PeerErrors, Signal::PeerLatency] {
-            let cusum = evidence_of(endpoint, signal);
-            if cusum.log_e() < needed {
-                continue;
-            }
-            match judge(service, endpoint, signal, second, policy) {
-                Finding::Sick(tail) => found.push(anomaly(name, id, signal, cusum.log_e(), tail, second)),
-                Finding::NotEnough => {}
-                Finding::Over => over.push((id.clone(), signal)),
-            }
-        }
+        let (part, of) = (Part::endpoint(service, endpoint), Of::Endpoint(id.clone()));
+        look(name, &part, of, of_endpoints, second, policy, &mut found, &mut over);
     }
-    for (id, signal) in over {
-        if let Some(endpoint) = service.endpoints.get_mut(&id) {
-            match signal {
-                Signal::PeerErrors => endpoint.errors = Cusum::default(),
-                _ => endpoint.latency = Cusum::default(),
-            }
-        }
+    let of_versions = needed(service.versions.len());
+    for (label, version) in service.versions.iter().filter(|_| service.versions.len() > 1) {
+        let (part, of) = (Part::version(service, label, version), Of::Version(label.clone()));
+        look(name, &part, of, of_versions, second, policy, &mut found, &mut over);
+    }
+    for (of, signal) in over {
+        forget(service, &of, signal);
     }
     found
 }
 
-fn evidence_of(endpoint: &Endpoint, signal: Signal) -> &Cusum {
-    if signal == Signal::PeerErrors { &endpoint.errors } else { &endpoint.latency }
-}
-
-fn part(tally: Tally, signal: Signal) -> u64 {
-    if signal == Signal::PeerErrors { tally.failed } else { tally.slow }
-}
-
-enum Finding {
-    Sick(Tail),
-    NotEnough,
-    /// It was, and is no longer.
-    Over,
-}
-
-/// The seconds since the change, and what they show.
-#[derive(Debug, Clone, Copy)]
-struct Tail {
-    from: i64,
-    own: f64,
-    n: u64,
-    count: u64,
-    siblings: f64,
-    bad_seconds: u32,
-}
-
-fn judge(
-    service: &Service,
-    endpoint: &Endpoint,
-    signal: Signal,
+#[allow(clippy::too_many_arguments)]
+fn look(
+    name: &str,
+    part: &Part<'_>,
+    of: Of,
+    needed: f64,
     second: i64,
     policy: &DetectionPolicy,
-) -> Finding {
-    let floor = if signal == Signal::PeerErrors { &policy.peers.errors } else { &policy.peers.latency };
-    if !still_there(service, endpoint, signal, second, floor) {
-        let quiet = endpoint.ring.sum(second - 9, second);
-        return if quiet.n > 0 && part(quiet, signal) == 0 { Finding::Over } else { Finding::NotEnough };
-    }
-    let Some(tail) = tail(service, endpoint, signal, second, floor) else { return Finding::NotEnough };
-    let odds = |p: f64| p.min(0.999) / (1.0 - p.min(0.999));
-    let two = u32::from(service.endpoints.len() == 2);
-    let enough = tail.count >= floor.min_count
-        && tail.bad_seconds >= floor.min_seconds + two
-        && tail.own - tail.siblings >= floor.min_excess
-        && odds(tail.own) >= policy.peers.min_odds_ratio * odds(tail.siblings);
-    if enough { Finding::Sick(tail) } else { Finding::NotEnough }
-}
-
-/// Whether the last seconds (as many as hold ten requests) still show half the excess.
-fn still_there(service: &Service, endpoint: &Endpoint, signal: Signal, second: i64, floor: &Floor) -> bool {
-    let mut from = second - 2;
-    while endpoint.ring.sum(from, second).n < 10 && second - from < 30 {
-        from -= 1;
-    }
-    let own = endpoint.ring.sum(from, second);
-    let others = service.attempts(from, second).without(own);
-    let excess = share(part(own, signal), own.n) - share(part(others, signal), others.n);
-    own.n > 0 && excess >= floor.min_excess / 2.0
-}
-
-/// The change-point: of all beginnings within the present run the one from which on the excess over
-/// the siblings' share plus the floor is greatest.
-fn tail(service: &Service, endpoint: &Endpoint, signal: Signal, second: i64, floor: &Floor) -> Option<Tail> {
-    let graced = endpoint.graced_until_ms.div_euclid(1_000);
-    let first = evidence_of(endpoint, signal).onset_second()?.max(second - 60).max(graced);
-    let (mut own, mut others) = (Tally::default(), Tally::default());
-    let (mut score, mut bad_seconds) = (0.0, 0);
-    let mut best: Option<(f64, Tail)> = None;
-    for from in (first..=second).rev() {
-        let mine = endpoint.ring.at(from);
-        if mine.n == 0 {
+    found: &mut Vec<Anomaly>,
+    over: &mut Vec<(Of, Signal)>,
+) {
+    for signal in [Signal::PeerErrors, Signal::PeerLatency] {
+        let log_e = part.evidence(signal).log_e();
+        if log_e < needed {
             continue;
         }
-        let rest = service.attempts(from, from).without(mine);
-        own.add(mine);
-        others.add(rest);
-        let excess = share(part(mine, signal), mine.n) - share(part(rest, signal), rest.n) - floor.min_excess;
-        score += excess * mine.n as f64;
-        bad_seconds += u32::from(excess > 0.0);
-        if best.is_none_or(|(top, _)| score > top) {
-            let tail = Tail {
-                from,
-                own: share(part(own, signal), own.n),
-                n: own.n,
-                count: part(own, signal),
-                siblings: share(part(others, signal), others.n),
-                bad_seconds,
-            };
-            best = Some((score, tail));
+        match part.judge(signal, second, policy) {
+            Finding::Sick(tail) => found.push(anomaly(name, of.clone(), signal, log_e, tail, second)),
+            Finding::NotEnough => {}
+            Finding::Over => over.push((of.clone(), signal)),
         }
     }
-    best.map(|(_, tail)| tail)
 }
 
-fn anomaly(service: &str, endpoint: &str, signal: Signal, log_e: f64, tail: Tail, second: i64) -> Anomaly {
+fn forget(service: &mut Service, of: &Of, signal: Signal) {
+    let (errors, latency) = match of {
+        Of::Endpoint(id) => match service.endpoints.get_mut(id) {
+            Some(endpoint) => (&mut endpoint.errors, &mut endpoint.latency),
+            None => return,
+        },
+        Of::Version(label) => match service.versions.get_mut(label) {
+            Some(version) => (&mut version.errors, &mut version.latency),
+            None => return,
+        },
+        Of::Whole => return,
+    };
+    *(if signal == Signal::PeerErrors { errors } else { latency }) = Cusum::default();
+}
+
+fn anomaly(service: &str, of: Of, signal: Signal, log_e: f64, tail: Tail, second: i64) -> Anomaly {
+    let series = match &of {
+        Of::Endpoint(part) | Of::Version(part) => format!("{service}/{part}"),
+        Of::Whole => service.to_owned(),
+    };
     Anomaly {
         service: service.to_owned(),
-        endpoint: Some(endpoint.to_owned()),
+        of,
         gross: false,
         evidence: Evidence {
             signal,
-            series: format!("{service}/{endpoint}"),
+            series,
             observed: tail.own,
             baseline: tail.siblings,
             requests: tail.n,

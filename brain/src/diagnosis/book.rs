@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::{Diagnosis, summary};
 use crate::domain::{CauseKind, Event, Incident, IncidentState};
+use crate::state::MeshState;
 
 /// Closed incidents kept for people to look at.
 const MAX_CLOSED: usize = 200;
@@ -66,7 +67,9 @@ impl Book {
     pub fn culprits(&self) -> BTreeMap<String, bool> {
         let mut culprits = BTreeMap::new();
         for cause in self.open.iter().map(|c| &c.incident.cause) {
-            *culprits.entry(cause.service.clone()).or_default() |= cause.kind == CauseKind::Service;
+            let whole =
+                matches!(cause.kind, CauseKind::Service | CauseKind::Overload | CauseKind::BadVersion);
+            *culprits.entry(cause.service.clone()).or_default() |= whole;
         }
         culprits
     }
@@ -76,6 +79,19 @@ impl Book {
     pub fn incidents(&self) -> Vec<Incident> {
         let open = self.open.iter().rev().map(|c| c.incident.clone());
         open.chain(self.closed.iter().cloned()).collect()
+    }
+
+    /// Whether an open incident about a version says already what `diagnosis` says of one of its endpoints.
+    #[must_use]
+    pub fn covers(&self, diagnosis: &Diagnosis, mesh: &MeshState) -> bool {
+        let cause = &diagnosis.cause;
+        let service = mesh.services.get(&cause.service);
+        let endpoint = service.zip(cause.endpoint.as_ref()).and_then(|(s, id)| s.endpoints.get(id));
+        let runs = endpoint.map(|endpoint| endpoint.version.as_str());
+        let versions =
+            self.open.iter().map(|c| &c.incident.cause).filter(|c| c.kind == CauseKind::BadVersion);
+        runs.is_some()
+            && versions.into_iter().any(|c| c.service == cause.service && c.version.as_deref() == runs)
     }
 
     /// Enters a diagnosis: a new incident, or more about an open one.
@@ -130,28 +146,52 @@ fn is_about(case: &Case, diagnosis: &Diagnosis) -> bool {
     if old == new {
         return true;
     }
-    let same_service = old.service == new.service;
+    if old.service != new.service {
+        return false;
+    }
+    use CauseKind::{AbusiveClients, BadEndpoint, BadVersion, Overload, Service, Unknown};
     match (old.kind, new.kind) {
-        (CauseKind::BadEndpoint | CauseKind::Unknown, CauseKind::Service) => same_service,
-        (CauseKind::Service, CauseKind::BadEndpoint) => same_service,
-        (CauseKind::Unknown, CauseKind::BadEndpoint) | (CauseKind::BadEndpoint, CauseKind::Unknown) => {
-            old.endpoint == new.endpoint && same_service
-        }
+        (Unknown, BadEndpoint) | (BadEndpoint, Unknown) => old.endpoint == new.endpoint,
+        // One trouble of a whole service at a time, by whatever name.
+        (Service | Overload | BadVersion | AbusiveClients, Service | Overload | AbusiveClients) => true,
+        (Service | Overload, BadVersion | BadEndpoint) => true,
+        (BadEndpoint | Unknown, Service | Overload) => true,
         _ => false,
+    }
+}
+
+/// How much a name says: a better one replaces a first guess, never the other way round.
+fn says(kind: CauseKind) -> u8 {
+    match kind {
+        CauseKind::Unknown => 0,
+        CauseKind::Service | CauseKind::Dependency => 1,
+        CauseKind::Overload => 2,
+        CauseKind::BadEndpoint | CauseKind::BadVersion | CauseKind::AbusiveClients => 3,
     }
 }
 
 fn refresh(case: &mut Case, diagnosis: Diagnosis, now_ms: i64) -> Option<Event> {
     case.seen_ms = now_ms;
-    let young = now_ms - case.incident.opened_ms < REVISE_MS && case.proposed.is_none();
+    // Nothing was done yet: what waits for a person is withdrawn with the first guess.
+    let idle = case.proposed.as_ref().is_none_or(|(_, outcome)| !outcome.starts_with("Allow"));
+    let young = now_ms - case.incident.opened_ms < REVISE_MS && idle && !case.acted;
     let incident = &mut case.incident;
-    if incident.cause.kind == CauseKind::Service && diagnosis.cause.kind != CauseKind::Service && !young {
-        // Most endpoints were found bad before: one that sticks out now does not make the rest well.
+    let (old, new) = (incident.cause.kind, diagnosis.cause.kind);
+    let of_whole = matches!(old, CauseKind::Service | CauseKind::Overload);
+    // Most endpoints were found bad before: one that sticks out now does not make the rest well.
+    let too_late = of_whole && matches!(new, CauseKind::BadEndpoint | CauseKind::BadVersion) && !young;
+    let says_less = old != CauseKind::BadEndpoint && says(new) < says(old);
+    if too_late || says_less {
         return None;
     }
     let changed = incident.cause != diagnosis.cause;
     if !changed && diagnosis.drilled && incident.confidence > diagnosis.confidence {
         // It is still there; what the endpoint's own evidence said of it was said better.
+        return None;
+    }
+    // The same clients, or fewer of them: what was said holds until there are more.
+    let known = |ip: &String| incident.cause.ips.contains(ip);
+    if changed && old == CauseKind::AbusiveClients && diagnosis.cause.ips.iter().all(known) {
         return None;
     }
     if changed {

@@ -1,75 +1,167 @@
-//! From a service that fails to the one endpoint that explains it: where traffic is thin, the whole
-//! tells sooner than the part that something is wrong, and the part then only has to be told apart.
+//! From a service that fails to the one version or endpoint that explains it: the whole tells sooner
+//! than the part that something is wrong, and the part then only has to be told apart.
 
-use super::{Diagnosis, cause};
+use super::{Diagnosis, cause, version};
 use crate::detection::Anomaly;
-use crate::domain::{CauseKind, Evidence, Signal};
+use crate::domain::{Cause, CauseKind, Evidence, Signal};
 use crate::policies::DetectionPolicy;
-use crate::state::{MeshState, Tally, share};
+use crate::state::{Endpoint, MeshState, Service, Tally, share};
 
 /// The alarm is the service's; this is only the chance that its failures fell together by accident.
 const ACCIDENT: f64 = 0.005;
 /// How sure such a diagnosis is at most: a person is asked until the endpoint's own evidence speaks.
 const SURE: f64 = 0.7;
-/// The endpoint must still be failing in so many seconds.
+/// The part must still be failing in so many seconds.
 const STILL_S: i64 = 10;
+
+/// Of what the rest fails beyond the usual, so much of the part's own excess may be chance.
+const CHANCE_SD: f64 = 3.0;
 
 /// What drilling found.
 pub(super) enum Drilled {
-    /// The endpoint.
+    /// The part.
     Named(Diagnosis),
-    /// One endpoint explains it so far, on too few failures to say so.
+    /// One part explains it so far, on too few failures to say so.
     Perhaps,
 }
 
-/// The endpoint without which the service would be well, if its share of the failures is no accident.
-pub(super) fn one_endpoint(
+/// One part of the service, and what it did since the alarm's beginning.
+struct Part {
+    kind: CauseKind,
+    label: String,
+    mine: Tally,
+    failed_lately: u64,
+}
+
+/// The part (a version, an endpoint) without which the service would be well, if its share of the
+/// failures is no accident.
+pub(super) fn one_part(
     name: &str,
     anomalies: &[Anomaly],
     mesh: &MeshState,
     policy: &DetectionPolicy,
 ) -> Option<Drilled> {
-    let own = |a: &&Anomaly| a.service == name && a.endpoint.is_none();
+    let own = |a: &&Anomaly| a.service == name && a.is_whole();
     let alarm = &anomalies.iter().filter(own).find(|a| a.evidence.signal == Signal::Errors)?.evidence;
     let service = mesh.services.get(name)?;
     let from = alarm.since_ms.div_euclid(1_000);
     let all = service.attempts(from, mesh.second);
-    let tallies = service.endpoints.iter().map(|(id, e)| (id, e.ring.sum(from, mesh.second)));
-    let serving: Vec<(&String, Tally)> = tallies.filter(|(_, tally)| tally.n > 0).collect();
-    let worst = serving.iter().max_by(|a, b| share(a.1.failed, a.1.n).total_cmp(&share(b.1.failed, b.1.n)));
-    let (id, mine) = worst?;
-    let rest = all.without(*mine);
-    let (bad, well) = (share(mine.failed, mine.n), share(rest.failed, rest.n));
-    let lately = service.endpoints.get(*id)?.ring.sum(mesh.second - STILL_S + 1, mesh.second);
+    let versions =
+        worst(versions(service, from, mesh.second)).filter(|p| is_versions(service, p, mesh.second));
+    let endpoint = worst(endpoints(service, from, mesh.second));
+    let parts: Vec<Part> = versions.into_iter().chain(endpoint).collect();
+    let found = parts.iter().find_map(|part| explained(name, part, all, alarm, policy));
+    found.map(|found| match found {
+        Explained::Surely(kind, label, evidence) => {
+            Drilled::Named(diagnosis(name, kind, label, evidence, alarm))
+        }
+        Explained::Perhaps => Drilled::Perhaps,
+    })
+}
+
+fn endpoints(service: &Service, from: i64, second: i64) -> Vec<Part> {
+    let part = |(id, endpoint): (&String, &Endpoint)| Part {
+        kind: CauseKind::BadEndpoint,
+        label: id.clone(),
+        mine: endpoint.ring.sum(from, second),
+        failed_lately: endpoint.ring.sum(second - STILL_S + 1, second).failed,
+    };
+    service.endpoints.iter().map(part).filter(|part| part.mine.n > 0).collect()
+}
+
+fn versions(service: &Service, from: i64, second: i64) -> Vec<Part> {
+    let part = |label: &String| {
+        let mut part = Part {
+            kind: CauseKind::BadVersion,
+            label: label.clone(),
+            mine: Tally::default(),
+            failed_lately: 0,
+        };
+        for (_, endpoint) in service.of_version(label) {
+            part.mine.add(endpoint.ring.sum(from, second));
+            part.failed_lately += endpoint.ring.sum(second - STILL_S + 1, second).failed;
+        }
+        part
+    };
+    service.versions.keys().map(part).filter(|part| part.mine.n > 0).collect()
+}
+
+/// The one that fails most, of several.
+fn worst(parts: Vec<Part>) -> Option<Part> {
+    let several = parts.len() > 1;
+    let fails = |part: &Part| share(part.mine.failed, part.mine.n);
+    parts.into_iter().max_by(|a, b| fails(a).total_cmp(&fails(b))).filter(|_| several)
+}
+
+/// Whether it is the version and not one endpoint of it.
+fn is_versions(service: &Service, part: &Part, second: i64) -> bool {
+    let tallies = service.of_version(&part.label).map(|(_, e)| e.ring.sum(second - STILL_S + 1, second));
+    let serving: Vec<Tally> = tallies.filter(|tally| tally.n > 0).collect();
+    let failing = serving.iter().filter(|tally| tally.failed > 0).count();
+    let new = version::is_new(service, &part.label, second * 1_000);
+    (serving.len() == 1 && new) || (serving.len() > 1 && failing * 2 > serving.len())
+}
+
+/// Whether the rest is well without a part.
+enum Explained {
+    /// It is, and chance does not explain it.
+    Surely(CauseKind, String, Evidence),
+    /// It is so far, on too few failures.
+    Perhaps,
+}
+
+/// The part and its evidence, if the rest is well without it.
+fn explained(
+    name: &str,
+    part: &Part,
+    all: Tally,
+    alarm: &Evidence,
+    policy: &DetectionPolicy,
+) -> Option<Explained> {
+    let rest = all.without(part.mine);
+    let (bad, well) = (share(part.mine.failed, part.mine.n), share(rest.failed, rest.n));
     let floor = &policy.peers.errors;
-    let explains = bad - well >= floor.min_excess
-        && well < alarm.baseline + policy.service.errors.min_excess / 2.0
-        && lately.failed > 0;
-    if serving.len() < 2 || rest.n == 0 || !explains {
+    let usual = alarm.baseline * rest.n as f64;
+    let rest_is_well = rest.failed as f64 <= usual + CHANCE_SD * usual.sqrt().max(1.0)
+        && well < alarm.baseline + policy.service.errors.min_excess;
+    let explains = bad - well >= floor.min_excess && rest_is_well && part.failed_lately > 0;
+    if rest.n == 0 || !explains {
         return None;
     }
-    let null = policy.peers.null_odds_ratio * mine.n as f64;
-    let chance = at_least(mine.failed, all.failed, null / (null + rest.n as f64)) * serving.len() as f64;
-    if mine.failed < floor.min_count || chance > ACCIDENT {
-        return Some(Drilled::Perhaps);
+    let null = policy.peers.null_odds_ratio * part.mine.n as f64;
+    let looks = (all.n as f64 / part.mine.n as f64).max(2.0);
+    let chance = at_least(part.mine.failed, all.failed, null / (null + rest.n as f64)) * looks;
+    if part.mine.failed < floor.min_count || chance > ACCIDENT {
+        return Some(Explained::Perhaps);
     }
-    Some(Drilled::Named(Diagnosis {
-        cause: cause(CauseKind::BadEndpoint, name, Some(id)),
+    let evidence = Evidence {
+        signal: Signal::PeerErrors,
+        series: format!("{name}/{}", part.label),
+        observed: bad,
+        baseline: well,
+        requests: part.mine.n,
+        log_e: -chance.max(1e-12).ln(),
+        ..alarm.clone()
+    };
+    Some(Explained::Surely(part.kind, part.label.clone(), evidence))
+}
+
+fn diagnosis(name: &str, kind: CauseKind, label: String, evidence: Evidence, alarm: &Evidence) -> Diagnosis {
+    let alternatives = vec![format!("{name} as a whole: without {label} it is well")];
+    let whole = cause(kind, name, None);
+    let cause = match kind {
+        CauseKind::BadVersion => Cause { version: Some(label), ..whole },
+        _ => Cause { endpoint: Some(label), ..whole },
+    };
+    Diagnosis {
+        cause,
         symptom: name.to_owned(),
         confidence: SURE,
         onset_ms: alarm.since_ms,
-        evidence: vec![Evidence {
-            signal: Signal::PeerErrors,
-            series: format!("{name}/{id}"),
-            observed: bad,
-            baseline: well,
-            requests: mine.n,
-            log_e: -chance.max(1e-12).ln(),
-            ..alarm.clone()
-        }],
-        alternatives: vec![format!("{name} as a whole: without {id} it is well")],
+        evidence: vec![evidence],
+        alternatives,
         drilled: true,
-    }))
+    }
 }
 
 /// The chance of at least `k` of `n` when each is one with probability `p`, by the Chernoff bound:

@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use super::{Diagnosis, cause, of_evidence};
+use super::{Diagnosis, cause, of_evidence, version};
 use crate::detection::Anomaly;
 use crate::domain::{CauseKind, Evidence, Incident, Signal};
 use crate::policies::DetectionPolicy;
+use crate::state::evidence::threshold;
 use crate::state::{Endpoint, MeshState, Service, Tally, share};
 
 /// Seconds over which siblings are compared.
 const LATELY_S: i64 = 5;
 /// Seconds in which a named endpoint must have failed for its trouble to linger.
 const LINGER_S: i64 = 20;
+/// An endpoint waits so long for its version, from the first sign on, milliseconds.
+const WAIT_FOR_VERSION_MS: i64 = 8_000;
 /// A witness counts from so many requests on.
 const WITNESS_REQUESTS: f64 = 20.0;
 
@@ -24,14 +27,32 @@ pub(super) fn diagnose(
     let Some(service) = mesh.services.get(name) else { return Vec::new() };
     let mut by_endpoint: BTreeMap<&str, Vec<Evidence>> = BTreeMap::new();
     for anomaly in anomalies.iter().filter(|a| a.service == name) {
-        if let Some(endpoint) = &anomaly.endpoint {
+        if let Some(endpoint) = anomaly.endpoint() {
             by_endpoint.entry(endpoint).or_default().push(anomaly.evidence.clone());
         }
     }
     if let Some(bad) = most_are_bad(service, &by_endpoint, mesh.second, policy) {
         return vec![as_a_whole(name, by_endpoint, bad)];
     }
-    by_endpoint.into_iter().map(|(id, evidence)| one(name, id, evidence, service, policy)).collect()
+    let known = by_endpoint.into_iter().filter(|(id, evidence)| !waits(service, id, evidence, mesh, policy));
+    known.map(|(id, evidence)| one(name, id, evidence, service, policy)).collect()
+}
+
+/// An endpoint of a new version is not named while its whole version is about to be.
+fn waits(
+    service: &Service,
+    id: &str,
+    evidence: &[Evidence],
+    mesh: &MeshState,
+    policy: &DetectionPolicy,
+) -> bool {
+    let now_ms = mesh.second * 1_000;
+    let Some(endpoint) = service.endpoints.get(id) else { return false };
+    let Some(version) = service.versions.get(&endpoint.version) else { return false };
+    let half = threshold(policy.alarms_per_service_week, service.versions.len(), policy.safety_nats) / 2.0;
+    let suspected = version.errors.log_e() > half || version.latency.log_e() > half;
+    let young = evidence.iter().all(|e| now_ms - e.since_ms < WAIT_FOR_VERSION_MS);
+    young && suspected && service.versions.len() > 1 && version::is_new(service, &endpoint.version, now_ms)
 }
 
 fn one(

@@ -1,11 +1,15 @@
-//! Diagnose: anomalies become culprits. One endpoint, when it is worse than its siblings and most of
-//! them are well; otherwise the deepest service that is unwell; `unknown` when witnesses disagree.
+//! Diagnose: anomalies become culprits. One version, when most endpoints that run it are worse than the
+//! others; one endpoint, when it is worse than its siblings and most of them are well; some clients, when
+//! the trouble goes away with them; otherwise the deepest service that is unwell, of itself or of its
+//! load; `unknown` when witnesses disagree.
 
 mod book;
 mod call_graph;
 mod confidence;
 mod drill;
 mod endpoint;
+mod load;
+mod version;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -61,9 +65,16 @@ pub fn diagnose(
     let mut diagnoses = Vec::new();
     let mut culprits: BTreeSet<String> = known.keys().cloned().collect();
     let sick: BTreeSet<&String> =
-        found.anomalies.iter().filter(|a| a.endpoint.is_some()).map(|a| &a.service).collect();
+        found.anomalies.iter().filter(|a| !a.is_whole()).map(|a| &a.service).collect();
+    for (abuse, covered) in load::abusers(found, &graph) {
+        diagnoses.push(abuse);
+        culprits.extend(covered);
+    }
     for service in sick {
-        let named = endpoint::diagnose(service, &found.anomalies, mesh, policy);
+        let named = match version::diagnose(service, &found.anomalies, mesh, now_ms) {
+            Some(version) => vec![version],
+            None => endpoint::diagnose(service, &found.anomalies, mesh, policy),
+        };
         culprits.extend(named.iter().map(|d| d.cause.service.clone()));
         diagnoses.extend(named);
     }
@@ -91,7 +102,7 @@ fn deepest_services(
     policy: &DetectionPolicy,
 ) -> Vec<Diagnosis> {
     let unwell: BTreeSet<&String> =
-        found.anomalies.iter().filter(|a| a.endpoint.is_none()).map(|a| &a.service).collect();
+        found.anomalies.iter().filter(|a| a.is_whole()).map(|a| &a.service).collect();
     waiting.retain(|service, _| unwell.contains(service));
     let mut diagnoses = Vec::new();
     for service in &unwell {
@@ -103,7 +114,7 @@ fn deepest_services(
             None => culprits.contains(*service),
         };
         let suspected = found.suspicious.iter().any(|s| s == *service || below.contains(s));
-        let drilled = drill::one_endpoint(service, &found.anomalies, mesh, policy);
+        let drilled = drill::one_part(service, &found.anomalies, mesh, policy);
         let holds = match drilled {
             Some(Drilled::Perhaps) => HOLDS_FOR_ONE,
             _ if suspected => LONGEST_HOLDS,
@@ -115,15 +126,14 @@ fn deepest_services(
         match drilled {
             Some(Drilled::Named(diagnosis)) => diagnoses.push(diagnosis),
             _ if own_endpoint => {}
-            _ => diagnoses.push(whole_service(service, &found.anomalies, &below)),
+            _ => diagnoses.push(load::name_it(whole_service(service, &found.anomalies, &below), found, mesh)),
         }
     }
     diagnoses
 }
 
 fn whole_service(service: &str, anomalies: &[Anomaly], below: &BTreeSet<String>) -> Diagnosis {
-    let own: Vec<&Anomaly> =
-        anomalies.iter().filter(|a| a.service == service && a.endpoint.is_none()).collect();
+    let own: Vec<&Anomaly> = anomalies.iter().filter(|a| a.service == service && a.is_whole()).collect();
     let evidence: Vec<Evidence> = own.iter().map(|a| a.evidence.clone()).collect();
     let alternatives = below.iter().map(|s| format!("{s}: called by {service}, but itself well")).collect();
     Diagnosis {
@@ -158,18 +168,21 @@ fn highest_symptom(culprit: &str, anomalous: &BTreeSet<&str>, graph: &CallGraph)
 /// One sentence of numbers and checked names.
 #[must_use]
 pub fn summary(cause: &Cause, evidence: &[Evidence]) -> String {
-    let strongest = evidence.iter().max_by(|a, b| a.log_e.total_cmp(&b.log_e));
-    let who = match (&cause.kind, &cause.endpoint) {
-        (CauseKind::BadEndpoint, Some(endpoint)) => format!("endpoint {endpoint} of {}", cause.service),
-        (CauseKind::Unknown, _) => format!("something about {}", cause.service),
+    let who = match (&cause.kind, &cause.endpoint, &cause.version) {
+        (CauseKind::BadEndpoint, Some(endpoint), _) => format!("endpoint {endpoint} of {}", cause.service),
+        (CauseKind::BadVersion, _, Some(version)) => format!("version {version} of {}", cause.service),
+        (CauseKind::AbusiveClients, ..) => return of_clients(cause, evidence),
+        (CauseKind::Overload, ..) => format!("{}, under {} its usual load,", cause.service, times(evidence)),
+        (CauseKind::Unknown, ..) => format!("something about {}", cause.service),
         _ => format!("{} as a whole", cause.service),
     };
-    let Some(e) = strongest else { return who };
+    let of_shares = evidence.iter().filter(|e| !matches!(e.signal, Signal::Rate | Signal::ClientRate));
+    let Some(e) = of_shares.max_by(|a, b| a.log_e.total_cmp(&b.log_e)) else { return who };
     let (does, against) = match e.signal {
-        Signal::Errors => ("fails", "usually"),
-        Signal::Latency => ("is slow on", "usually"),
         Signal::PeerErrors => ("fails", "at its siblings"),
         Signal::PeerLatency => ("is slow on", "at its siblings"),
+        Signal::Latency => ("is slow on", "usually"),
+        _ => ("fails", "usually"),
     };
     format!(
         "{who} {does} {:.1} % of its requests, {:.1} % {against} ({} requests in {} s)",
@@ -177,5 +190,20 @@ pub fn summary(cause: &Cause, evidence: &[Evidence]) -> String {
         e.baseline * 100.0,
         e.requests,
         e.window_s
+    )
+}
+
+fn times(evidence: &[Evidence]) -> String {
+    let rate = evidence.iter().find(|e| e.signal == Signal::Rate);
+    rate.map_or_else(String::new, |e| format!("{:.1} times", e.observed / e.baseline.max(0.1)))
+}
+
+fn of_clients(cause: &Cause, evidence: &[Evidence]) -> String {
+    let (n, service) = (cause.ips.len(), &cause.service);
+    let clients = if n == 1 { "1 client asks".to_owned() } else { format!("{n} clients ask") };
+    let Some(e) = evidence.first() else { return format!("{clients} too much of {service}") };
+    let (rate, usual) = (e.observed, e.baseline);
+    format!(
+        "{clients} {service} {rate:.0} times a second together, where the busiest usually asks {usual:.1} times"
     )
 }

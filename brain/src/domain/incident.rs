@@ -59,7 +59,7 @@ pub struct Cause {
     pub ips: Vec<String>,
 }
 
-/// The kinds of cause (CONTRACTS §4); this build diagnoses the first, `service` and `unknown`.
+/// The kinds of cause (CONTRACTS §4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CauseKind {
@@ -86,7 +86,7 @@ pub struct Evidence {
     pub signal: Signal,
     /// Of what: `cart`, `cart/10.0.0.1:8080`.
     pub series: String,
-    /// The share observed over `window_s`, 0 to 1.
+    /// The share observed over `window_s`, 0 to 1; for rates, requests a second.
     pub observed: f64,
     /// What it was held against: siblings' or its own past share.
     pub baseline: f64,
@@ -112,4 +112,8 @@ pub enum Signal {
     PeerErrors,
     /// Share of slow responses against the siblings'.
     PeerLatency,
+    /// Requests a second against the service's own rate; `observed` and `baseline` are rates.
+    Rate,
+    /// Requests a second of some clients against the busiest usual one; `observed` and `baseline` are rates.
+    ClientRate,
 }

@@ -55,6 +55,28 @@ impl Rate {
     }
 }
 
+/// How many requests a second there are, learned block by block.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pace {
+    mean: f64,
+    variance: f64,
+    blocks: f64,
+}
+
+impl Pace {
+    fn learn(&mut self, rate: f64, memory_blocks: f64) {
+        self.blocks = (self.blocks + 1.0).min(memory_blocks);
+        let most = self.mean + WINSOR_SD * self.variance.sqrt().max(0.1 * self.mean);
+        let rate = if self.blocks < 6.0 { rate } else { rate.min(most) };
+        let off = rate - self.mean;
+        self.mean += off / self.blocks;
+        // Before the first blocks say how much they differ, one off is no spread.
+        if self.blocks > 1.0 {
+            self.variance += (off * off - self.variance) / self.blocks;
+        }
+    }
+}
+
 /// The normal of one service.
 #[derive(Debug, Clone)]
 pub struct Baseline {
@@ -65,6 +87,7 @@ pub struct Baseline {
     sketch: Sketch,
     slow_index: Option<i32>,
     in_flight: f64,
+    pace: Pace,
     block: (Tally, u64),
     learned_s: u64,
     memory_blocks: f64,
@@ -81,6 +104,7 @@ impl Baseline {
             sketch: Sketch::new(half_life_s),
             slow_index: None,
             in_flight: 0.0,
+            pace: Pace::default(),
             block: (Tally::default(), 0),
             learned_s: 0,
             memory_blocks: half_life_s / std::f64::consts::LN_2 / BLOCK_S as f64,
@@ -111,6 +135,12 @@ impl Baseline {
         self.in_flight
     }
 
+    /// Requests a second, usually, and the standard deviation of that over ten seconds.
+    #[must_use]
+    pub fn pace(&self) -> (f64, f64) {
+        (self.pace.mean, self.pace.variance.sqrt())
+    }
+
     /// Latencies of a quiet second.
     pub fn learn_latency(&mut self, second: i64, latency: &Latency) {
         self.sketch.add(second, latency);
@@ -130,6 +160,7 @@ impl Baseline {
             return;
         }
         let (block, _) = std::mem::take(&mut self.block);
+        self.pace.learn(block.n as f64 / BLOCK_S as f64, self.memory_blocks);
         self.errors.learn(block.failed, block.n, self.memory_blocks);
         if self.slow_index.is_some() {
             self.slow.learn(block.slow, block.n, self.memory_blocks);

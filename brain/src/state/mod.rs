@@ -4,6 +4,7 @@
 //! proxies still report), a service without telemetry (they do not), a proxy that is lost.
 
 mod baseline;
+pub mod clients;
 pub mod evidence;
 mod series;
 mod service;
@@ -15,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 pub use baseline::{Baseline, Rate};
 pub use series::{RING_S, Ring, Sketch, Tally, share};
-pub use service::{Endpoint, Moment, Service};
+pub use service::{Endpoint, Moment, Service, Version};
 
 use crate::policies::DetectionPolicy;
 
@@ -47,6 +48,8 @@ pub struct MeshState {
     pub services: BTreeMap<String, Service>,
     /// By id.
     pub proxies: BTreeMap<String, Reporter>,
+    /// The clients, by the proxy that tells of them.
+    pub edges: BTreeMap<String, clients::Edge>,
     /// Windows whose numbers contradicted themselves.
     pub quarantined: u64,
     /// Cells beyond the bound on series.
@@ -79,6 +82,9 @@ impl MeshState {
         proxy.last_window_ms = proxy.last_window_ms.max(at.end_ms);
         self.second = self.second.max(at.second);
         self.remember(window, at.end_ms);
+        if window.clients_other.is_some() || !window.clients.is_empty() {
+            self.edges.entry(window.proxy.clone()).or_default().observe(window, at.second);
+        }
         for cell in &window.cells {
             self.observe_cell(cell, &window.proxy, at, policy);
         }
@@ -162,8 +168,12 @@ impl MeshState {
     fn forget(&mut self, now_ms: i64) {
         let recent = |ms: i64| ms + FORGET_MS > now_ms;
         self.proxies.retain(|_, proxy| recent(proxy.last_window_ms));
+        let proxies = &self.proxies;
+        self.edges.retain(|proxy, _| proxies.contains_key(proxy));
         for service in self.services.values_mut() {
             service.endpoints.retain(|_, endpoint| recent(endpoint.traffic_ms));
+            let endpoints = &service.endpoints;
+            service.versions.retain(|version, _| endpoints.values().any(|e| e.version == *version));
             service.callers.retain(|_, ms| recent(*ms));
             service.reporters.retain(|_, ms| recent(*ms));
         }

@@ -16,6 +16,8 @@ const LATELY_S: f64 = 7.0;
 const MAX_REPORTERS: usize = 16;
 /// A witness's memory fades by this factor a window: it is about the last few seconds.
 const WITNESS_FADE: f64 = 0.6;
+/// The most versions of one service that are kept apart.
+const MAX_VERSIONS: usize = 32;
 /// An endpoint without traffic for so long is cold again, milliseconds.
 const COLD_AFTER_MS: i64 = 10_000;
 
@@ -67,11 +69,26 @@ impl Endpoint {
     }
 }
 
+/// One version of a service, as long as it has endpoints.
+#[derive(Debug, Clone)]
+pub struct Version {
+    /// Start of the first window that showed it.
+    pub first_ms: i64,
+    /// Evidence that it fails more than the other versions.
+    pub errors: Cusum,
+    /// Evidence that it is slower than the other versions.
+    pub latency: Cusum,
+}
+
 /// One service.
 #[derive(Debug, Clone)]
 pub struct Service {
     /// By `ADDRESS:PORT`.
     pub endpoints: BTreeMap<String, Endpoint>,
+    /// By label; the empty label is none.
+    pub versions: BTreeMap<String, Version>,
+    /// Start of the first window that showed it.
+    pub first_ms: i64,
     /// Who calls it: end of the newest window that says so.
     pub callers: BTreeMap<String, i64>,
     /// Which proxies report it: end of their newest window that does.
@@ -102,6 +119,8 @@ impl Service {
     pub fn new(policy: &DetectionPolicy) -> Self {
         Self {
             endpoints: BTreeMap::new(),
+            versions: BTreeMap::new(),
+            first_ms: i64::MAX,
             callers: BTreeMap::new(),
             reporters: BTreeMap::new(),
             ring: Ring::default(),
@@ -131,7 +150,23 @@ impl Service {
         if at.end_ms > self.frozen_until_ms {
             self.baseline.learn_latency(at.second, &cell.latency);
         }
+        self.first_ms = self.first_ms.min(at.start_ms);
+        self.observe_version(cell, at);
         self.observe_endpoint(cell, proxy, at, warmup_ms);
+    }
+
+    fn observe_version(&mut self, cell: &Cell, at: Moment) {
+        let bounded = self.versions.len() < MAX_VERSIONS;
+        if !cell.version.is_empty() && bounded && !self.versions.contains_key(&cell.version) {
+            let (errors, latency) = (Cusum::default(), Cusum::default());
+            let version = Version { first_ms: at.start_ms, errors, latency };
+            self.versions.insert(cell.version.clone(), version);
+        }
+    }
+
+    /// The endpoints that run `version`.
+    pub fn of_version<'a>(&'a self, version: &'a str) -> impl Iterator<Item = (&'a String, &'a Endpoint)> {
+        self.endpoints.iter().filter(move |(_, endpoint)| endpoint.version == version)
     }
 
     fn observe_endpoint(&mut self, cell: &Cell, proxy: &str, at: Moment, warmup_ms: i64) {

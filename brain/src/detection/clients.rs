@@ -1,0 +1,120 @@
+//! Clients that do what the population does not: asking many times as often as the busiest usually
+//! does, or asking, again and again, for what is not there.
+//!
+//! A crowd is no attack: what is said of addresses is said only when the excess of all requests goes
+//! away with them (80 %), and each of them is significant alone. Whether anyone suffers is not asked
+//! here but in the diagnosis.
+
+use std::net::IpAddr;
+
+use crate::policies::DetectionPolicy;
+use crate::state::clients::{Edge, RATE_S, Seen};
+use crate::state::evidence::threshold;
+use crate::state::{MeshState, share};
+
+/// So many times the usual busiest is still usual: people come in offices.
+const USUAL_FACTOR: f64 = 3.0;
+/// Below so many requests a second nobody is named.
+const MIN_RPS: f64 = 5.0;
+/// All requests over the usual, from where on there is an excess at all.
+const SURGE: f64 = 1.3;
+/// Of the excess, so much must go away with the named.
+const EXPLAINED: f64 = 0.8;
+/// A scanner: so many requests a second, so many of them for nothing, for so long.
+const SCAN_RPS: f64 = 10.0;
+const SCAN_SHARE: f64 = 0.8;
+const SCAN_S: i64 = 10;
+/// Addresses a window names at most.
+const LISTED: f64 = 32.0;
+
+/// Some clients are not like the others.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Abuse {
+    /// What they ask.
+    pub service: String,
+    /// Who, in order.
+    pub ips: Vec<IpAddr>,
+    /// Requests a second, of all of them together.
+    pub rate: f64,
+    /// Of the usual busiest client.
+    pub usual: f64,
+    /// Share of the excess that goes away with them; 0 where there is none.
+    pub explained: f64,
+    /// Whether they mostly ask for what is not there.
+    pub scanning: bool,
+    /// Since when.
+    pub since_ms: i64,
+    /// Evidence against chance of the least of them, natural logarithm.
+    pub log_e: f64,
+}
+
+struct Suspect {
+    ip: IpAddr,
+    rate: f64,
+    log_e: f64,
+    since: i64,
+    scanning: bool,
+}
+
+/// Looks at every edge; `quiet` ones teach what is usual.
+pub(super) fn detect(
+    mesh: &mut MeshState,
+    policy: &DetectionPolicy,
+    troubled: &dyn Fn(&str) -> bool,
+) -> Vec<Abuse> {
+    let second = mesh.second - 1;
+    let mut found = Vec::new();
+    for edge in mesh.edges.values_mut() {
+        let Some(service) = edge.entry().map(str::to_owned) else { continue };
+        let known = edge.learned_s >= policy.service.min_learned_s;
+        let abuse = if known { of_edge(edge, &service, second, policy) } else { None };
+        if abuse.is_none() && !troubled(&service) {
+            edge.learn(second);
+        }
+        found.extend(abuse);
+    }
+    found
+}
+
+fn of_edge(edge: &Edge, service: &str, second: i64, policy: &DetectionPolicy) -> Option<Abuse> {
+    let needed = threshold(policy.alarms_per_service_week, LISTED as usize, policy.safety_nats);
+    let suspects = edge.seen.iter().filter_map(|(ip, seen)| suspect(*ip, seen, edge, second));
+    let suspects: Vec<Suspect> = suspects.filter(|s| s.log_e >= needed).collect();
+    let sum = |of: &dyn Fn(&Suspect) -> f64| suspects.iter().map(of).sum::<f64>();
+    let total = edge.total_rate(second);
+    let excess = total - edge.usual_total;
+    let explained =
+        if total >= SURGE * edge.usual_total { sum(&|s| s.rate - edge.usual_busiest) / excess } else { 0.0 };
+    let explains = explained >= EXPLAINED;
+    let named: Vec<&Suspect> = suspects.iter().filter(|s| explains || s.scanning).collect();
+    let least = named.iter().map(|s| s.log_e).fold(f64::INFINITY, f64::min);
+    Some(Abuse {
+        service: service.to_owned(),
+        since_ms: named.iter().map(|s| s.since).min()? * 1_000,
+        ips: named.iter().map(|s| s.ip).collect(),
+        rate: named.iter().map(|s| s.rate).sum(),
+        usual: edge.usual_busiest,
+        explained: if explains { explained.min(1.0) } else { 0.0 },
+        scanning: named.iter().all(|s| s.scanning),
+        log_e: least,
+    })
+}
+
+fn suspect(ip: IpAddr, seen: &Seen, edge: &Edge, second: i64) -> Option<Suspect> {
+    let (n, _) = seen.sum(second - RATE_S + 1, second);
+    let rate = n as f64 / RATE_S as f64;
+    if rate < MIN_RPS {
+        return None;
+    }
+    let (of_scan, refused) = seen.sum(second - SCAN_S + 1, second);
+    let since = seen.since(second);
+    let scanning = rate >= SCAN_RPS && share(refused, of_scan) >= SCAN_SHARE && second - since + 1 >= SCAN_S;
+    let expected = (USUAL_FACTOR * edge.usual_busiest).max(1.0) * RATE_S as f64;
+    let log_e = deviance(n as f64, expected) - LISTED.ln();
+    Some(Suspect { ip, rate, log_e, since, scanning })
+}
+
+/// Half the Poisson deviance of `n` against `expected`.
+pub(super) fn deviance(n: f64, expected: f64) -> f64 {
+    if n <= expected { 0.0 } else { n * (n / expected).ln() - (n - expected) }
+}

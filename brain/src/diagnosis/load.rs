@@ -1,0 +1,84 @@
+//! What a whole service suffers from: too much load, some clients' doing, a deploy, or itself.
+
+use std::collections::BTreeSet;
+
+use super::{CallGraph, Diagnosis, cause, confidence, version};
+use crate::detection::{Abuse, Findings};
+use crate::domain::{Cause, CauseKind, Evidence, Signal};
+use crate::state::MeshState;
+
+/// A surge that begins so much later than the trouble is its consequence (clients that try again).
+const LATER_MS: i64 = 3_000;
+
+/// Clients whose doing explains it: where something suffers, or they only scan.
+pub(super) fn abusers(found: &Findings, graph: &CallGraph) -> Vec<(Diagnosis, BTreeSet<String>)> {
+    let suffers = |services: &BTreeSet<String>| found.anomalies.iter().any(|a| services.contains(&a.service));
+    let mut diagnoses = Vec::new();
+    for abuse in &found.abuse {
+        let mut covered = graph.below(&abuse.service);
+        covered.insert(abuse.service.clone());
+        let explains = abuse.explained > 0.0 && suffers(&covered);
+        if explains || abuse.scanning {
+            // Scanners that nobody suffers from explain no one else's trouble.
+            let covered = if explains { covered } else { BTreeSet::new() };
+            diagnoses.push((of_clients(abuse), covered));
+        }
+    }
+    diagnoses
+}
+
+fn of_clients(abuse: &Abuse) -> Diagnosis {
+    let ips = abuse.ips.iter().map(ToString::to_string).collect();
+    let scanning = if abuse.scanning { ", and ask mostly for what is not there" } else { "" };
+    Diagnosis {
+        cause: Cause { ips, ..cause(CauseKind::AbusiveClients, &abuse.service, None) },
+        symptom: abuse.service.clone(),
+        confidence: confidence(abuse.log_e, if abuse.scanning { 0.1 } else { abuse.explained }),
+        onset_ms: abuse.since_ms,
+        evidence: vec![Evidence {
+            signal: Signal::ClientRate,
+            series: format!("{}/clients", abuse.service),
+            observed: abuse.rate,
+            baseline: abuse.usual,
+            requests: (abuse.rate * 5.0) as u64,
+            window_s: 5,
+            since_ms: abuse.since_ms,
+            log_e: abuse.log_e,
+        }],
+        alternatives: vec![format!(
+            "a crowd: {:.0} % of the excess goes away with these clients{scanning}",
+            abuse.explained * 100.0
+        )],
+        drilled: false,
+    }
+}
+
+/// Names what a whole service suffers from, better than "itself", where the numbers allow it.
+pub(super) fn name_it(mut diagnosis: Diagnosis, found: &Findings, mesh: &MeshState) -> Diagnosis {
+    let name = diagnosis.cause.service.clone();
+    if let Some(cause) = version::everything_changed(&name, diagnosis.onset_ms, mesh) {
+        diagnosis.alternatives.push(format!("{name} as a whole: it was well before this version"));
+        diagnosis.cause = cause;
+        return diagnosis;
+    }
+    let Some(surge) = found.surges.get(&name) else { return diagnosis };
+    let ratio = surge.rate / surge.usual.max(0.1);
+    if surge.since_ms > diagnosis.onset_ms + LATER_MS {
+        diagnosis.alternatives.push(format!("overload: the load rose {ratio:.1}-fold only afterwards"));
+        return diagnosis;
+    }
+    diagnosis.alternatives.push(format!("{name} by itself: its load rose {ratio:.1}-fold before"));
+    diagnosis.cause = cause(CauseKind::Overload, &name, None);
+    diagnosis.onset_ms = diagnosis.onset_ms.min(surge.since_ms);
+    diagnosis.evidence.push(Evidence {
+        signal: Signal::Rate,
+        series: name,
+        observed: surge.rate,
+        baseline: surge.usual,
+        requests: surge.requests,
+        window_s: 5,
+        since_ms: surge.since_ms,
+        log_e: surge.log_e,
+    });
+    diagnosis
+}
