@@ -3,13 +3,16 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
-use protocol::snapshot::BreakerState;
+use protocol::snapshot::{BreakerState, Health};
 use reqwest::{Client, Response};
 use tests::{Behaviour, Origin, Proxy, admin_token, eventually};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// For what takes real time.
 const WITHIN: Duration = Duration::from_secs(20);
@@ -247,5 +250,78 @@ async fn an_outlier_is_left_out_for_a_while_and_comes_back() -> Result<()> {
     let port = origins[1].address.port();
     let line = format!("proxy_outlier_ejections_total{{service=\"cart\",endpoint=\"127.0.0.1:{port}\"}} 1");
     ensure!(metrics.contains(&line), "{line} is not in {metrics}");
+    Ok(())
+}
+
+/// An endpoint that refuses everyone at once, and counts them.
+async fn refusing() -> Result<(u16, Arc<AtomicU64>)> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let (port, refused) = (listener.local_addr()?.port(), Arc::new(AtomicU64::new(0)));
+    let counter = Arc::clone(&refused);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let counter = Arc::clone(&counter);
+            tokio::spawn(async move {
+                let mut head = [0; 4_096];
+                while stream.read(&mut head).await.is_ok_and(|read| read > 0) {
+                    counter.fetch_add(1, Ordering::Relaxed);
+                    let answer = b"HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\n\r\n";
+                    let _sent = stream.write_all(answer).await;
+                }
+            });
+        }
+    });
+    Ok((port, refused))
+}
+
+#[tokio::test]
+async fn who_refuses_quickly_does_not_look_quick() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let origins = Origin::start_many(2).await?;
+    origins[0].behave(Behaviour { delay: Duration::from_millis(20), ..Behaviour::default() });
+    let (port, refused) = refusing().await?;
+    let text = config(dir.path(), &even(&origins), "load_balancing: { algorithm: peak_ewma }")?;
+    let text = text.replace(&origins[1].address.port().to_string(), &port.to_string());
+    let proxy = Proxy::start(dir.path(), &text).await?;
+    let one = async || {
+        let client = Client::new();
+        for _ in 0..50 {
+            let _answered = client.get(&proxy.url).send().await?;
+        }
+        anyhow::Ok(())
+    };
+    try_join_all((0..4).map(|_| one())).await?;
+    let (refused, answered) = (refused.load(Ordering::Relaxed), origins[0].requests());
+    ensure!(refused + answered == 200 && refused <= 20, "{refused} of 200 went where all are refused");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_own_zone_comes_first_and_hands_on_what_it_cannot_carry() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let mut origins = Origin::start_many(4).await?;
+    let mut text = config(dir.path(), &even(&origins), "load_balancing: { zone: here }")?;
+    for (n, origin) in origins.iter().enumerate() {
+        let (port, zone) = (origin.address.port(), if n < 2 { "here" } else { "there" });
+        text = text.replace(&format!("port: {port},"), &format!("port: {port}, zone: {zone},"));
+    }
+    text.push_str(
+        "      health_check: { interval_ms: 100, timeout_ms: 100, unhealthy_threshold: 2, path: /health }\n",
+    );
+    let proxy = Proxy::start(dir.path(), &text).await?;
+    ensure!(failures(&proxy.url, 100).await? == 0);
+    ensure!(origins[2].requests() + origins[3].requests() == 0, "others are asked: {:?}", counts(&origins));
+    let gone = origins.remove(0);
+    let address = gone.address.to_string();
+    drop(gone);
+    eventually("the endpoint is unhealthy", WITHIN, async || {
+        let endpoints = proxy.status().await?.services.remove(0).endpoints;
+        Ok(endpoints.iter().any(|e| e.endpoint.as_str() == address && e.health == Health::Unhealthy))
+    })
+    .await?;
+    let before = counts(&origins);
+    ensure!(failures(&proxy.url, 1_000).await? == 0);
+    let stayed = origins[0].requests() - before[0];
+    ensure!((690..=710).contains(&stayed), "{stayed} of 1000 stayed, where half the zone may carry 70 %");
     Ok(())
 }

@@ -135,3 +135,40 @@ impl Registry {
         });
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn names(endpoint: &str) -> (ServiceName, EndpointId) {
+        (ServiceName::new("cart").unwrap(), EndpointId::new(endpoint).unwrap())
+    }
+
+    #[test]
+    fn who_comes_to_others_or_back_starts_afresh_and_who_was_first_does_not() {
+        let registry = Registry::new(Secret::new([0; 32]));
+        let ((cart, first), (_, second)) = (names("h:1"), names("h:2"));
+        let first = registry.get(&cart, &first, registry.knows(&cart), 5);
+        let second = registry.get(&cart, &second, registry.knows(&cart), 7);
+        assert_eq!((first.since_ms(), second.since_ms()), (0, 7));
+        first.set_health(Health::Unhealthy, 8);
+        first.set_health(Health::Healthy, 9);
+        assert_eq!(first.since_ms(), 9);
+        second.set_withdrawn(true, 10);
+        assert_eq!(second.since_ms(), 7);
+        second.set_withdrawn(false, 11);
+        assert_eq!(second.since_ms(), 11);
+    }
+
+    #[test]
+    fn the_weather_of_an_endpoint_that_stays_is_kept_and_of_one_that_goes_forgotten() {
+        let registry = Registry::new(Secret::new([0; 32]));
+        let ((cart, stays), (_, goes)) = (names("h:1"), names("h:2"));
+        let before = registry.get(&cart, &stays, false, 1);
+        let gone = registry.get(&cart, &goes, false, 1);
+        registry.retain(|_, endpoint| *endpoint == stays);
+        assert!(Arc::ptr_eq(&before, &registry.get(&cart, &stays, true, 2)));
+        assert!(!Arc::ptr_eq(&gone, &registry.get(&cart, &goes, true, 2)));
+    }
+}

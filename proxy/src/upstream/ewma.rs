@@ -15,8 +15,10 @@ const DECAY_MS: f64 = 10_000.0;
 const WEIGHT: f32 = 1.0 / 16.0;
 /// Failing always costs as much as a hundred tries.
 const LEAST_SUCCESS: f64 = 0.01;
-/// What is assumed of an endpoint that has only failed, or has not answered yet, µs.
+/// What is assumed of an endpoint that has been asked and has not answered yet, µs.
 const UNKNOWN_US: f64 = 1_000_000.0;
+/// What is assumed of one that has only failed, µs: more than to wait in a short queue elsewhere.
+const ONLY_FAILED_US: f64 = 10_000_000.0;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -51,9 +53,10 @@ impl Ewma {
     #[must_use]
     pub fn cost(&self, in_flight: f64, now_ms: u64) -> f64 {
         let (latency, failing) = (f64::from(self.latency.now(now_ms)), f64::from(self.failing.now(now_ms)));
-        let latency = match (latency > 0.0, failing > 0.0 || in_flight > 0.0) {
+        let latency = match (latency > 0.0, failing > 0.0) {
             (true, _) => latency,
-            (false, true) => UNKNOWN_US,
+            (false, true) => ONLY_FAILED_US,
+            (false, false) if in_flight > 0.0 => UNKNOWN_US,
             (false, false) => 0.0,
         };
         latency * (in_flight + 1.0) / (1.0 - failing).max(LEAST_SUCCESS)
