@@ -14,9 +14,11 @@ use http::Version;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
+use crate::middleware::client::Scheme;
 use crate::middleware::framing::{Fault, Framing};
 use crate::pipeline;
 use crate::settings::Server;
@@ -38,6 +40,8 @@ const STALLED: Duration = Duration::from_secs(300);
 pub struct ClientConnection {
     /// The other end.
     pub peer: IpAddr,
+    /// What it came over.
+    pub scheme: Scheme,
     pub(crate) framing: RefCell<Framing>,
     /// Bytes read and written.
     pub(crate) moved: Cell<u64>,
@@ -66,9 +70,10 @@ enum Doing {
 }
 
 impl ClientConnection {
-    fn new(peer: IpAddr, max_head_bytes: usize) -> Rc<Self> {
+    fn new(peer: IpAddr, scheme: Scheme, max_head_bytes: usize) -> Rc<Self> {
         Rc::new(Self {
             peer,
+            scheme,
             framing: RefCell::new(Framing::new(max_head_bytes)),
             moved: Cell::default(),
             requests: Cell::default(),
@@ -163,13 +168,30 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for LocalTasks {
     }
 }
 
-/// Serves one accepted connection to its end.
+/// Serves one accepted connection to its end: over TLS where the settings say so.
 pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
-    let view = worker.view();
-    let server = &view.table.live.settings.server;
     // Without this option small answers wait; if it cannot be set, they wait.
     let _ = stream.set_nodelay(true);
-    let connection = ClientConnection::new(peer.ip(), server.max_header_bytes);
+    let tls = worker.view().table.live.settings.server.tls.clone();
+    let Some(tls) = tls else { return serve_stream(worker, stream, peer, Scheme::Http).await };
+    let aborted = worker.signals.aborted();
+    let shaken = tokio::select! {
+        shaken = tls.accept(stream) => shaken,
+        () = aborted => return,
+    };
+    worker.shard.handshake(shaken.is_ok());
+    if let Ok(stream) = shaken {
+        serve_stream(worker, stream, peer, Scheme::Https).await;
+    }
+}
+
+async fn serve_stream<S>(worker: Rc<Worker>, stream: S, peer: SocketAddr, scheme: Scheme)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let view = worker.view();
+    let server = &view.table.live.settings.server;
+    let connection = ClientConnection::new(peer.ip(), scheme, server.max_header_bytes);
     let mut watch = Watch::new(server, &connection);
     let http = builder(server);
     let (of_service, of_worker) = (Rc::clone(&connection), Rc::clone(&worker));

@@ -208,7 +208,10 @@ impl Control {
     fn change<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
         let mut inner = self.inner();
         let answer = change(&mut inner);
-        if inner.live.hash != self.table.load().live.hash {
+        let live = &self.table.load().live;
+        // A certificate is no part of the configuration's text, and not of its hash.
+        let certified = inner.live.settings.server.tls == live.settings.server.tls;
+        if inner.live.hash != live.hash || !certified {
             inner.generation += 1;
             self.table.store(Arc::new(inner.table(&self.registry)));
         }

@@ -11,6 +11,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use protocol::id::{EndpointId, ProxyId, ServiceName};
 
+use crate::tls::Termination;
+
 mod ai;
 mod balancing;
 mod breaking;
@@ -61,6 +63,8 @@ pub struct Settings {
 /// The main listener.
 #[derive(Debug, Clone)]
 pub struct Server {
+    /// How connections are taken in over TLS; absent: in clear text.
+    pub tls: Option<Termination>,
     /// Where to listen; port 0 takes a free one and says which.
     pub bind: SocketAddr,
     /// Worker threads, one current-thread runtime each.

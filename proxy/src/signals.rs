@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 use ahash::AHashMap;
 
@@ -38,6 +38,19 @@ impl Drop for Registration {
 impl Signals {
     pub(crate) fn phase(&self) -> Phase {
         self.phase.get()
+    }
+
+    /// Ends when the proxy gives everything up.
+    pub(crate) async fn aborted(&self) {
+        let mut registration = None;
+        std::future::poll_fn(|cx| {
+            if self.phase() == Phase::Aborted {
+                return Poll::Ready(());
+            }
+            registration = Some(self.register(cx.waker().clone()));
+            Poll::Pending
+        })
+        .await;
     }
 
     pub(crate) fn register(&self, waker: Waker) -> Registration {

@@ -26,7 +26,7 @@ pub use route_filters::{
     Cohort, Fault, FaultAbort, FaultDelay, HeaderEdits, Mirror, Redirect, Respond, Rewrite, SchemeName,
 };
 pub use route_match::{GrpcRule, MatchRule, PathRule, ValueRule, ValueTest};
-pub use server::{Admin, Server, Tls};
+pub use server::{Admin, Server, Tls, TlsVersion};
 pub use upstream::{Endpoint, HealthCheck, Service, Upstream};
 
 /// The commented sample that `generate-config` writes, and that holds where no file is given.

@@ -33,7 +33,7 @@ pub struct Server {
     pub trusted_proxies: Vec<String>,
     /// Idle upstream connections kept per endpoint and worker.
     pub max_idle_per_endpoint: u32,
-    /// Not carried out by this build; its files are looked for all the same.
+    /// Clients are served over TLS (1.2 and 1.3; HTTP/2 and HTTP/1.1 by ALPN). Absent: in clear text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
 }
@@ -67,6 +67,28 @@ pub struct Tls {
     pub certificate: String,
     /// File with the private key, PEM.
     pub key: String,
+    /// The oldest version that is spoken.
+    #[serde(default)]
+    pub min_version: TlsVersion,
+    /// To finish a handshake.
+    #[serde(default = "default_handshake_ms")]
+    pub handshake_timeout_ms: u64,
+}
+
+fn default_handshake_ms() -> u64 {
+    10_000
+}
+
+/// Versions of TLS.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+// A described variant would turn the schema's plain `enum` into a `oneOf`, and "did you mean" with it.
+#[allow(missing_docs)]
+pub enum TlsVersion {
+    #[default]
+    #[serde(rename = "1.2")]
+    V1_2,
+    #[serde(rename = "1.3")]
+    V1_3,
 }
 
 /// The admin listener.

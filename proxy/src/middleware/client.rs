@@ -37,9 +37,29 @@ pub fn identify(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr 
     client
 }
 
+/// What a client's connection came over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// Clear text.
+    Http,
+    /// TLS.
+    Https,
+}
+
+impl Scheme {
+    /// As it is written in a URL.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
 /// Tells the endpoint whom it serves: `X-Forwarded-For` with the peer appended where the peer is
 /// trusted, with the peer alone where not; `X-Forwarded-Proto` likewise.
-pub fn announce(peer: IpAddr, headers: &mut HeaderMap, trusted: &[IpNet]) {
+pub fn announce(peer: IpAddr, scheme: Scheme, headers: &mut HeaderMap, trusted: &[IpNet]) {
     let peer = peer.to_canonical();
     let believed = is_trusted(peer, trusted);
     let forwarded = if believed { appended(headers, peer) } else { None };
@@ -48,17 +68,18 @@ pub fn announce(peer: IpAddr, headers: &mut HeaderMap, trusted: &[IpNet]) {
         headers.insert(X_FORWARDED_FOR, value);
     }
     if !(believed && headers.contains_key(X_FORWARDED_PROTO)) {
-        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme.as_str()));
     }
 }
 
-/// The scheme by which the client came: as a trusted peer says, else clear text.
+/// The scheme by which the client came: as a trusted peer says, else the connection's own.
 #[must_use]
-pub fn scheme(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> &'static str {
+pub fn scheme(peer: IpAddr, own: Scheme, headers: &HeaderMap, trusted: &[IpNet]) -> Scheme {
     let believed = is_trusted(peer.to_canonical(), trusted);
     match headers.get(X_FORWARDED_PROTO).filter(|_| believed) {
-        Some(proto) if proto.as_bytes().eq_ignore_ascii_case(b"https") => "https",
-        _ => "http",
+        Some(proto) if proto.as_bytes().eq_ignore_ascii_case(b"https") => Scheme::Https,
+        Some(_) => Scheme::Http,
+        None => own,
     }
 }
 
@@ -150,10 +171,10 @@ mod tests {
     #[test]
     fn the_endpoint_is_told_the_chain_only_by_those_who_are_trusted() {
         let mut headers = forwarded(&["203.0.113.9"]);
-        announce("10.0.0.1".parse().unwrap(), &mut headers, &trusted());
+        announce("10.0.0.1".parse().unwrap(), Scheme::Http, &mut headers, &trusted());
         assert_eq!(headers[X_FORWARDED_FOR], "203.0.113.9, 10.0.0.1");
-        announce("192.0.2.1".parse().unwrap(), &mut headers, &trusted());
+        announce("192.0.2.1".parse().unwrap(), Scheme::Https, &mut headers, &trusted());
         assert_eq!(headers[X_FORWARDED_FOR], "192.0.2.1");
-        assert_eq!(headers[X_FORWARDED_PROTO], "http");
+        assert_eq!(headers[X_FORWARDED_PROTO], "https");
     }
 }

@@ -132,7 +132,7 @@ async fn answer(
         let own = HeaderValue::from_str(endpoint.handle.live.settings.id.as_str());
         own.into_iter().for_each(|own| drop(parts.headers.insert(HOST, own)));
     }
-    prepare(&mut parts, &body, connection.peer, id, server);
+    prepare(&mut parts, &body, connection, id, server);
     own::rewrite(route, found, &mut parts);
     let (mut upload, progress) = Upload::new(body);
     mirror::copy(worker, view, route, &parts, &mut upload);
@@ -174,7 +174,13 @@ impl From<Refusal> for Ending {
 pub(crate) struct BrokenOff;
 
 /// Makes the client's request this proxy's own.
-fn prepare(parts: &mut Parts, body: &Incoming, peer: IpAddr, id: &HeaderValue, server: &Server) {
+fn prepare(
+    parts: &mut Parts,
+    body: &Incoming,
+    connection: &ClientConnection,
+    id: &HeaderValue,
+    server: &Server,
+) {
     if parts.uri.authority().is_some() {
         if let Ok(host) = HeaderValue::from_str(validity::host_of(parts)) {
             parts.headers.insert(HOST, host);
@@ -191,6 +197,6 @@ fn prepare(parts: &mut Parts, body: &Incoming, peer: IpAddr, id: &HeaderValue, s
     if !body.is_end_stream() && body.size_hint().exact().is_none() {
         parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    client::announce(peer, &mut parts.headers, &server.trusted_proxies);
+    client::announce(connection.peer, connection.scheme, &mut parts.headers, &server.trusted_proxies);
     parts.headers.insert(X_REQUEST_ID, id.clone());
 }

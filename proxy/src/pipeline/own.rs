@@ -54,8 +54,9 @@ pub(super) fn answer(
 ) -> Option<Response<Bytes>> {
     let mut response = match route.settings.answer.as_ref()? {
         Answer::Redirect(redirect) => {
-            let scheme = client::scheme(connection.peer, &request.headers, &server.trusted_proxies);
-            redirected(redirect, found, request, scheme)
+            let scheme =
+                client::scheme(connection.peer, connection.scheme, &request.headers, &server.trusted_proxies);
+            redirected(redirect, found, request, scheme.as_str())
         }
         Answer::Respond(own) => fixed(own),
     };

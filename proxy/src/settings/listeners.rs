@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use super::findings::{Findings, Place};
 use super::{Admin, Given, Server};
 use crate::config;
+use crate::tls::{BadPair, MinVersion, Termination};
 
 /// The most worker threads.
 const MAX_WORKERS: u32 = 256;
@@ -15,9 +16,7 @@ const MAX_WORKERS: u32 = 256;
 pub(super) fn server(config: &config::Server, given: &Given, at: &Place, findings: &mut Findings) -> Server {
     let request = ("request_timeout_ms", config.request_timeout_ms);
     let drain = ("drain_timeout_ms", config.drain_timeout_ms);
-    if let Some(tls) = &config.tls {
-        refuse_tls(tls, &at.at("tls"), findings);
-    }
+    let tls = config.tls.as_ref().and_then(|given| tls(given, &at.at("tls"), findings));
     if let Some(workers) = config.workers {
         findings.range(&at.at("workers"), workers, 1..=MAX_WORKERS);
     }
@@ -26,6 +25,7 @@ pub(super) fn server(config: &config::Server, given: &Given, at: &Place, finding
     findings.range(&at.at("max_idle_per_endpoint"), config.max_idle_per_endpoint, 0..=65_536);
     let mut duration = |key: &str, ms: u64| findings.duration(&at.at(key), ms, 1);
     Server {
+        tls,
         request_timeout: duration("request_timeout_ms", config.request_timeout_ms),
         idle_timeout: duration("idle_timeout_ms", config.idle_timeout_ms),
         header_timeout: duration("header_timeout_ms", config.header_timeout_ms),
@@ -98,16 +98,19 @@ fn networks(given: &[String], at: &Place, findings: &mut Findings) -> Vec<IpNet>
     networks
 }
 
-/// TLS asked for must never end in clear text served without a word.
-fn refuse_tls(tls: &config::Tls, at: &Place, findings: &mut Findings) {
-    let mut all_there = true;
-    for (key, path) in [("certificate", &tls.certificate), ("key", &tls.key)] {
-        if let Err(why) = std::fs::File::open(path) {
-            findings.add(&at.at(key), format!("{path} cannot be read: {why}"));
-            all_there = false;
+/// TLS asked for must never end in clear text served without a word: a pair that cannot be used is an error.
+fn tls(given: &config::Tls, at: &Place, findings: &mut Findings) -> Option<Termination> {
+    let handshake = findings.duration(&at.at("handshake_timeout_ms"), given.handshake_timeout_ms, 1);
+    let least = match given.min_version {
+        config::TlsVersion::V1_2 => MinVersion::Tls12,
+        config::TlsVersion::V1_3 => MinVersion::Tls13,
+    };
+    match Termination::load(Path::new(&given.certificate), Path::new(&given.key), least, handshake) {
+        Ok(termination) => Some(termination),
+        Err(bad) => {
+            let key = if matches!(bad, BadPair::Certificate(_)) { "certificate" } else { "key" };
+            findings.add(&at.at(key), bad.to_string());
+            None
         }
-    }
-    if all_there {
-        findings.add(at, "TLS termination is not carried out by this build; remove it to serve clear text");
     }
 }

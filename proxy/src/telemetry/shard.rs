@@ -28,6 +28,7 @@ pub struct Shard {
     refused: Tally<48>,
     faults: Tally<4>,
     mirrored: Tally<8>,
+    handshakes: Tally<2>,
     opened_connections: Count,
     closed_connections: Count,
     bytes_sent: Count,
@@ -77,6 +78,11 @@ impl Shard {
         self.closed_connections.add(1);
     }
 
+    /// A client's TLS handshake ended.
+    pub fn handshake(&self, succeeded: bool) {
+        self.handshakes.add(if succeeded { "done" } else { "failed" });
+    }
+
     /// Body bytes from and to clients.
     pub fn bytes(&self, received: u64, sent: u64) {
         self.bytes_received.add(received);
@@ -124,6 +130,7 @@ impl Shard {
             refused: self.refused.read().collect(),
             faults: self.faults.read().collect(),
             mirrored: self.mirrored.read().collect(),
+            handshakes: self.handshakes.read().collect(),
             response_time: self.response_time.snapshot(),
             active_connections: total_connections.saturating_sub(closed),
             total_connections,
@@ -152,6 +159,8 @@ pub struct ShardSnapshot {
     pub faults: BTreeMap<&'static str, u64>,
     /// `proxy_mirrored_requests_total`, by result.
     pub mirrored: BTreeMap<&'static str, u64>,
+    /// `proxy_tls_handshakes_total`, by result.
+    pub handshakes: BTreeMap<&'static str, u64>,
     /// `proxy_active_connections`.
     pub active_connections: u64,
     /// `proxy_total_connections`.
@@ -180,6 +189,7 @@ impl ShardSnapshot {
         other.refused.iter().for_each(|(reason, n)| *self.refused.entry(reason).or_default() += n);
         other.faults.iter().for_each(|(kind, n)| *self.faults.entry(kind).or_default() += n);
         other.mirrored.iter().for_each(|(result, n)| *self.mirrored.entry(result).or_default() += n);
+        other.handshakes.iter().for_each(|(result, n)| *self.handshakes.entry(result).or_default() += n);
         for (key, theirs) in &other.backends {
             self.backends.entry(key.clone()).or_default().merge(theirs);
         }

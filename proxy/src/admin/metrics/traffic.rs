@@ -37,6 +37,9 @@ pub(super) fn in_all(traffic: &ShardSnapshot) -> Vec<MetricFamily> {
         "Copies of requests, by result; they count as requests nowhere else.",
     );
     t.mirrored.iter().for_each(|(result, n)| mirrored.add(&[("result", result)], *n as f64));
+    let mut handshakes =
+        Family::counter("proxy_tls_handshakes_total", "TLS handshakes with clients, by result.");
+    t.handshakes.iter().for_each(|(result, n)| handshakes.add(&[("result", result)], *n as f64));
     vec![
         counter("proxy_requests_total", "Client requests that ended.", t.requests),
         counter("proxy_requests_successful_total", "Client requests that did not fail.", t.successful),
@@ -51,6 +54,7 @@ pub(super) fn in_all(traffic: &ShardSnapshot) -> Vec<MetricFamily> {
         refused.done(),
         faults.done(),
         mirrored.done(),
+        handshakes.done(),
     ]
 }
 

@@ -1,0 +1,189 @@
+//! TLS on the main listener: the certificate and key read into what handshakes are made with.
+//!
+//! One [`ServerConfig`] is made for each configuration that is put in force, so that a new certificate is a
+//! reload like any other: made whole, then swapped; a bad pair keeps the last good one. TLS 1.2 and 1.3
+//! with rustls' suites, which are Mozilla's "intermediate" ones without CBC and RSA key exchange.
+//! Absent on purpose: client certificates (mutual TLS), and any key material in messages.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::ServerConfig;
+use rustls::{SupportedProtocolVersion, version};
+use sha2::{Digest, Sha256};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// What is spoken inside, best first.
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+/// Session tickets a client is given: one resumption each. Two, as is rustls' custom, would be signed
+/// and sent for nothing by most.
+const TICKETS: usize = 1;
+/// The largest PEM file that is read.
+const MAX_PEM_BYTES: u64 = 1 << 20;
+
+/// The oldest version that is spoken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MinVersion {
+    /// TLS 1.2 (RFC 5246).
+    #[default]
+    Tls12,
+    /// TLS 1.3 (RFC 8446).
+    Tls13,
+}
+
+/// How connections are taken in.
+#[derive(Clone)]
+pub struct Termination {
+    /// The chain's file, to be watched.
+    pub certificate: PathBuf,
+    /// The key's file, to be watched.
+    pub key: PathBuf,
+    acceptor: TlsAcceptor,
+    handshake_timeout: Duration,
+    /// SHA-256 over both files.
+    digest: [u8; 32],
+}
+
+/// The same files with the same content are the same certificate, whenever they were read.
+impl PartialEq for Termination {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest && self.handshake_timeout == other.handshake_timeout
+    }
+}
+
+impl std::fmt::Debug for Termination {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Termination").field("certificate", &self.certificate).finish_non_exhaustive()
+    }
+}
+
+/// Which file is at fault, and why.
+#[derive(Debug, thiserror::Error)]
+pub enum BadPair {
+    /// The chain.
+    #[error("{0}")]
+    Certificate(String),
+    /// The key.
+    #[error("{0}")]
+    Key(String),
+}
+
+impl Termination {
+    /// Reads a chain and its key, both PEM.
+    ///
+    /// # Errors
+    /// [`BadPair`]: unreadable, empty, of the wrong kind, or not belonging together.
+    pub fn load(
+        certificate: &Path,
+        key: &Path,
+        least: MinVersion,
+        handshake_timeout: Duration,
+    ) -> Result<Self, BadPair> {
+        let pem = read(certificate).map_err(BadPair::Certificate)?;
+        let key_pem = read(key).map_err(BadPair::Key)?;
+        let digest = Sha256::new().chain_update(&pem).chain_update(&key_pem).finalize().into();
+        let chain = chain(certificate, &pem).map_err(BadPair::Certificate)?;
+        let private = private_key(key, &key_pem).map_err(BadPair::Key)?;
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let versions: &[&SupportedProtocolVersion] = match least {
+            MinVersion::Tls12 => &[&version::TLS13, &version::TLS12],
+            MinVersion::Tls13 => &[&version::TLS13],
+        };
+        let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(versions);
+        let unusable = |why: rustls::Error| {
+            BadPair::Key(format!("{} does not go with {}: {why}", key.display(), certificate.display()))
+        };
+        let builder = builder.map_err(unusable)?.with_no_client_auth();
+        let mut config = builder.with_single_cert(chain, private).map_err(unusable)?;
+        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        config.send_tls13_tickets = TICKETS;
+        // Stateless: no table of sessions to fill, and every worker takes every ticket.
+        if let Ok(ticketer) = aws_lc_rs::Ticketer::new() {
+            config.ticketer = ticketer;
+        }
+        let (certificate, key) = (certificate.to_owned(), key.to_owned());
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        Ok(Self { certificate, key, acceptor, handshake_timeout, digest })
+    }
+
+    /// Makes the handshake, within its time.
+    ///
+    /// # Errors
+    /// What the peer sent is no handshake, it shares no version with us, it left, or it took too long.
+    pub async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "the handshake took too long");
+        timeout(self.handshake_timeout, self.acceptor.accept(stream)).await.map_err(late)?
+    }
+}
+
+fn chain(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let all = all.map_err(|why| format!("{} is not PEM: {why}", path.display()))?;
+    if all.is_empty() {
+        return Err(format!("{} holds no certificate (BEGIN CERTIFICATE)", path.display()));
+    }
+    Ok(all)
+}
+
+fn private_key(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
+    PrivateKeyDer::from_pem_slice(pem)
+        .map_err(|why| format!("{} holds no private key (BEGIN PRIVATE KEY): {why}", path.display()))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    use std::io::Read;
+    let unreadable = |why: io::Error| format!("{} cannot be read: {why}", path.display());
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(MAX_PEM_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_PEM_BYTES {
+        return Err(format!("{} is larger than {MAX_PEM_BYTES} bytes", path.display()));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn pair() -> (String, String) {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    }
+
+    fn load(certificate: &str, key: &str) -> Result<Termination, BadPair> {
+        let dir = tempfile::tempdir().unwrap();
+        let (at, of) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+        std::fs::write(&at, certificate).unwrap();
+        std::fs::write(&of, key).unwrap();
+        Termination::load(&at, &of, MinVersion::Tls12, Duration::from_secs(1))
+    }
+
+    #[test]
+    fn a_pair_that_belongs_together_is_taken() {
+        let (certificate, key) = pair();
+        assert!(load(&certificate, &key).is_ok());
+    }
+
+    #[test]
+    fn each_way_of_being_wrong_names_its_file() {
+        let ((certificate, key), (_, of_another)) = (pair(), pair());
+        let why = |certificate: &str, key: &str| load(certificate, key).unwrap_err();
+        let foreign = why(&certificate, &of_another);
+        assert!(matches!(&foreign, BadPair::Key(text) if text.contains("does not go with")), "{foreign}");
+        assert!(matches!(why("", &key), BadPair::Certificate(text) if text.contains("holds no certificate")));
+        assert!(matches!(why(&key, &key), BadPair::Certificate(_)));
+        let empty = why(&certificate, "");
+        assert!(matches!(&empty, BadPair::Key(text) if text.contains("no private key")), "{empty}");
+        assert!(!empty.to_string().contains("PRIVATE KEY-----"), "no key material in messages");
+    }
+}
