@@ -1,39 +1,30 @@
 //! One client connection: served until it ends, idles or stalls too long, or the proxy drains.
 //!
-//! No timer is set per request: one slow tick a connection looks whether anything moved.
+//! No timer is set per request: one slow tick a connection looks whether anything moved. A connection
+//! that is quiet between requests gives its buffers back and keeps little more than its socket.
+
+mod speaker;
+mod watch;
 
 use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::task::{Poll, Waker};
 
 use http::Version;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep};
 
 use crate::middleware::client::Scheme;
 use crate::middleware::framing::{Fault, Framing};
 use crate::pipeline;
-use crate::settings::Server;
 use crate::signals::Phase;
 use crate::wire::Watched;
 use crate::worker::Worker;
-
-/// Header fields in one head, at most; hyper answers 431 beyond. With more than 100 it takes memory for each head.
-const MAX_HEADERS: usize = 100;
-/// The smallest buffer that hyper takes.
-const MIN_BUFFER_BYTES: usize = 8_192;
-/// HTTP/2 streams at once on one connection.
-const MAX_STREAMS: u32 = 256;
-/// A request under way of which nothing moved for so long is given up, unless the settings allow more.
-const STALLED: Duration = Duration::from_secs(300);
+use speaker::Speaker;
+use watch::{Verdict, Watch};
 
 /// What is known of one client connection.
 #[derive(Debug)]
@@ -49,6 +40,8 @@ pub struct ClientConnection {
     under_way: Cell<u32>,
     http2: Cell<bool>,
     waker: RefCell<Option<Waker>>,
+    /// Whether the HTTP library holds bytes that the socket did not take yet.
+    pub(crate) unsent: Cell<bool>,
 }
 
 /// A request under way, from its head to the end of its response; see [`ClientConnection::begin`].
@@ -80,6 +73,7 @@ impl ClientConnection {
             under_way: Cell::default(),
             http2: Cell::default(),
             waker: RefCell::default(),
+            unsent: Cell::default(),
         })
     }
 
@@ -114,74 +108,23 @@ impl ClientConnection {
     }
 }
 
-/// Looks, at each tick, for how long nothing moved.
-struct Watch {
-    tick: Pin<Box<Sleep>>,
-    every: Duration,
-    doing: Doing,
-    since: Instant,
-    head: Duration,
-    idle: Duration,
-    stalled: Duration,
-}
-
-impl Watch {
-    fn new(server: &Server, connection: &ClientConnection) -> Self {
-        let (head, idle) = (server.header_timeout, server.idle_timeout);
-        let every = (head.min(idle) / 4).clamp(Duration::from_millis(20), Duration::from_millis(2_500));
-        let stalled = STALLED.max(idle).max(server.request_timeout);
-        let (doing, since) = (connection.doing(), Instant::now());
-        Self { tick: Box::pin(sleep(every)), every, doing, since, head, idle, stalled }
-    }
-
-    /// Ready when the connection is to be given up.
-    fn poll(&mut self, connection: &ClientConnection, cx: &mut Context<'_>) -> Poll<()> {
-        while self.tick.as_mut().poll(cx).is_ready() {
-            let now = Instant::now();
-            let doing = connection.doing();
-            if doing != self.doing {
-                (self.doing, self.since) = (doing, now);
-            }
-            let patience = match doing {
-                Doing::Serving { .. } => self.stalled,
-                Doing::ReadingHead { .. } => self.head,
-                Doing::Idling { .. } => self.idle,
-            };
-            if now - self.since >= patience {
-                return Poll::Ready(());
-            }
-            self.tick.as_mut().reset(now + self.every);
-        }
-        Poll::Pending
-    }
-}
-
-/// Runs HTTP/2's streams as tasks of this worker.
-#[derive(Debug, Clone, Copy)]
-struct LocalTasks;
-
-impl<F: Future + 'static> hyper::rt::Executor<F> for LocalTasks {
-    fn execute(&self, task: F) {
-        tokio::task::spawn_local(async move {
-            task.await;
-        });
-    }
-}
-
 /// Serves one accepted connection to its end: over TLS where the settings say so.
 pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
     // Without this option small answers wait; if it cannot be set, they wait.
     let _ = stream.set_nodelay(true);
     let tls = worker.view().table.live.settings.server.tls.clone();
     let Some(tls) = tls else { return serve_stream(worker, stream, peer, Scheme::Http).await };
-    let aborted = worker.signals.aborted();
-    let shaken = tokio::select! {
-        shaken = tls.accept(stream) => shaken,
-        () = aborted => return,
-    };
+    // On the heap, so that clear connections are not as large as a handshake.
+    let shaken = Box::pin(async {
+        tokio::select! {
+            shaken = tls.accept(stream) => Some(shaken),
+            () = worker.signals.aborted() => None,
+        }
+    });
+    let Some(shaken) = shaken.await else { return };
     worker.shard.handshake(shaken.is_ok());
     if let Ok(stream) = shaken {
-        serve_stream(worker, stream, peer, Scheme::Https).await;
+        Box::pin(serve_stream(worker, stream, peer, Scheme::Https)).await;
     }
 }
 
@@ -193,44 +136,33 @@ where
     let server = &view.table.live.settings.server;
     let connection = ClientConnection::new(peer.ip(), scheme, server.max_header_bytes);
     let mut watch = Watch::new(server, &connection);
-    let http = builder(server);
+    drop(view);
     let (of_service, of_worker) = (Rc::clone(&connection), Rc::clone(&worker));
     let service =
         service_fn(move |request| pipeline::handle(Rc::clone(&of_worker), Rc::clone(&of_service), request));
-    drop(view);
-    let io = TokioIo::new(Watched::new(stream, Rc::clone(&connection)));
-    let mut serving = pin!(http.serve_connection(io, service));
+    let watched = Watched::new(stream, Rc::clone(&connection));
+    let mut speaker = Speaker::new(Rc::clone(&worker), watched, service);
     let mut registration = None;
-    let mut said_goodbye = false;
     poll_fn(|cx| {
         registration.get_or_insert_with(|| {
             *connection.waker.borrow_mut() = Some(cx.waker().clone());
             worker.signals.register(cx.waker().clone())
         });
         let phase = worker.signals.phase();
-        if phase == Phase::Aborted || watch.poll(&connection, cx).is_ready() {
+        if phase == Phase::Aborted {
             return Poll::Ready(());
         }
-        if !said_goodbye && connection.should_say_goodbye(phase) {
-            said_goodbye = true;
-            serving.as_mut().graceful_shutdown();
+        match watch.look(&connection, cx) {
+            Verdict::GiveUp => return Poll::Ready(()),
+            Verdict::Quiet if !connection.unsent.get() && speaker.rest() => watch.rest(cx),
+            Verdict::Quiet | Verdict::Nothing => {}
         }
-        // How it ended is the client's affair: there is no one left to tell.
-        serving.as_mut().poll(cx).map(|_ended| ())
+        if connection.should_say_goodbye(phase) {
+            speaker.say_goodbye();
+        }
+        let polled = speaker.poll(cx);
+        watch.resume_if_anything_came(&connection, cx);
+        polled
     })
     .await;
-}
-
-fn builder(server: &Server) -> auto::Builder<LocalTasks> {
-    let mut http = auto::Builder::new(LocalTasks);
-    http.http1()
-        .max_headers(MAX_HEADERS)
-        .max_buf_size(server.max_header_bytes.max(MIN_BUFFER_BYTES))
-        // The watch does it for all connections without a timer a request.
-        .header_read_timeout(None);
-    http.http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(u32::try_from(server.max_header_bytes).unwrap_or(u32::MAX));
-    http
 }

@@ -1,6 +1,7 @@
 //! A lean forwarding proxy that takes leased actions and reports what it sees.
 
 pub mod admin;
+mod allocator;
 pub mod app;
 pub mod cli;
 pub mod clock;

@@ -3,7 +3,7 @@
 //! Workers share the table's pointer, endpoints' weather and one connection count; all of them
 //! atomics. Nothing is locked per request.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use crate::allocator;
 use crate::clock;
 use crate::connection;
 use crate::error::Refusal;
@@ -37,6 +38,8 @@ use crate::telemetry::stream::{wall_clock_ms, window_end};
 
 /// Between two rounds of upkeep.
 const UPKEEP: Duration = Duration::from_secs(1);
+/// Connections that came to rest, some 20 kB each, for whose memory the allocator is asked.
+const ENOUGH_RESTED: u32 = 256;
 /// After an accept failed for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -136,6 +139,7 @@ fn run_thread(runtime: &LocalRuntime, args: WorkerArgs) {
         recorder: Recorder::new(args.windows.is_some()),
         request_ids: RequestIds::default(),
         signals: Signals::default(),
+        rested: Cell::new(0),
         connections: args.connections,
         observer: Observer::new(args.sinks),
     });
@@ -206,6 +210,10 @@ async fn keep_up(worker: Rc<Worker>) {
         sleep(UPKEEP).await;
         let now = Instant::now();
         worker.view().endpoints().for_each(|endpoint| endpoint.pool.evict(now));
+        if worker.rested.get() >= ENOUGH_RESTED {
+            worker.rested.set(0);
+            allocator::give_back();
+        }
     }
 }
 
@@ -230,6 +238,8 @@ pub struct Worker {
     pub(crate) request_ids: RequestIds,
     pub(crate) observer: Rc<Observer>,
     pub(crate) signals: Signals,
+    /// Connections that came to rest since memory was last given back to the system.
+    rested: Cell<u32>,
 }
 
 impl Worker {
@@ -250,6 +260,11 @@ impl Worker {
     /// Breakers' time: milliseconds since the process began to serve.
     pub(crate) fn now_ms(&self, now: Instant) -> u64 {
         clock::ms_at(now)
+    }
+
+    /// A connection has given its buffers back.
+    pub(crate) fn note_rest(&self) {
+        self.rested.set(self.rested.get().saturating_add(1));
     }
 
     /// Counts a request that was refused here.

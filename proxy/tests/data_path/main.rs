@@ -7,4 +7,5 @@ mod messages;
 mod origin;
 mod refusals;
 mod reporting;
+mod rest;
 mod wire;

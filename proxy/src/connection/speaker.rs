@@ -1,0 +1,155 @@
+//! What is spoken on a client's connection: HTTP/1.1, HTTP/2, or nothing just now.
+//!
+//! Before its first byte, and again after a quiet while between HTTP/1.1 requests, a connection is only
+//! its socket: the HTTP library's buffers (16 KiB and more) come with the first byte and go with the
+//! quiet. What was read to tell the versions apart is read again by the library.
+
+use std::error::Error;
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{HttpService, Service};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::pipeline::ProxyBody;
+use crate::settings::Server;
+use crate::wire::{Begins, Watched};
+use crate::worker::Worker;
+
+/// Header fields in one head, at most; hyper answers 431 beyond. With more than 100 it takes memory for each head.
+const MAX_HEADERS: usize = 100;
+/// The smallest buffer that hyper takes.
+const MIN_BUFFER_BYTES: usize = 8_192;
+/// HTTP/2 streams at once on one connection.
+const MAX_STREAMS: u32 = 256;
+
+/// See the module.
+pub(super) struct Speaker<T, S: HttpService<Incoming>> {
+    worker: Rc<Worker>,
+    service: S,
+    speaks: Speaks<T, S>,
+    closing: bool,
+}
+
+enum Speaks<T, S: HttpService<Incoming>> {
+    Nothing(Watched<T>),
+    Http1(Box<http1::Connection<TokioIo<Watched<T>>, S>>),
+    Http2(Box<http2::Connection<TokioIo<Watched<T>>, S, LocalTasks>>),
+    Ended,
+}
+
+impl<T, S, F, E> Speaker<T, S>
+where
+    T: AsyncRead + AsyncWrite + Unpin + 'static,
+    S: Service<Request<Incoming>, Response = Response<ProxyBody>, Error = E, Future = F>,
+    S: Clone + Unpin,
+    F: Future<Output = Result<Response<ProxyBody>, E>> + 'static,
+    E: Error + Send + Sync + 'static,
+{
+    pub(super) fn new(worker: Rc<Worker>, io: Watched<T>, service: S) -> Self {
+        Self { worker, service, speaks: Speaks::Nothing(io), closing: false }
+    }
+
+    /// Drives the connection; ready when it has ended. How it ended is the client's affair: there is
+    /// no one left to tell.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match &mut self.speaks {
+                Speaks::Http1(connection) => return Pin::new(connection.as_mut()).poll(cx).map(drop),
+                Speaks::Http2(connection) => return Pin::new(connection.as_mut()).poll(cx).map(drop),
+                Speaks::Ended => return Poll::Ready(()),
+                Speaks::Nothing(io) => {
+                    let polled = io.poll_begin(cx);
+                    if polled.is_pending() && self.closing && !io.has_begun() {
+                        return Poll::Ready(());
+                    }
+                    match ready!(polled) {
+                        Some(begins) => self.begin(begins),
+                        None => return Poll::Ready(()),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends with what is under way, or at once.
+    pub(super) fn say_goodbye(&mut self) {
+        if !mem::replace(&mut self.closing, true) {
+            self.close();
+        }
+    }
+
+    /// Gives up all but the socket. To be called between requests, when nothing is left to be sent.
+    /// False where that is not possible or has been done.
+    pub(super) fn rest(&mut self) -> bool {
+        if !matches!(self.speaks, Speaks::Http1(_)) {
+            return false;
+        }
+        if let Speaks::Http1(connection) = mem::replace(&mut self.speaks, Speaks::Ended) {
+            let parts = connection.into_parts();
+            let mut io = parts.io.into_inner();
+            io.read_again(&parts.read_buf);
+            self.speaks = Speaks::Nothing(io);
+            self.worker.note_rest();
+        }
+        true
+    }
+
+    fn begin(&mut self, begins: Begins) {
+        let Speaks::Nothing(io) = mem::replace(&mut self.speaks, Speaks::Ended) else { return };
+        let (io, service) = (TokioIo::new(io), self.service.clone());
+        let view = self.worker.view();
+        let server = &view.table.live.settings.server;
+        self.speaks = match begins {
+            Begins::Http1 => Speaks::Http1(Box::new(http1_builder(server).serve_connection(io, service))),
+            Begins::Http2 => Speaks::Http2(Box::new(http2_builder(server).serve_connection(io, service))),
+        };
+        if self.closing {
+            self.close();
+        }
+    }
+
+    fn close(&mut self) {
+        match &mut self.speaks {
+            Speaks::Http1(connection) => Pin::new(connection.as_mut()).graceful_shutdown(),
+            Speaks::Http2(connection) => Pin::new(connection.as_mut()).graceful_shutdown(),
+            Speaks::Nothing(_) | Speaks::Ended => {}
+        }
+    }
+}
+
+/// Runs HTTP/2's streams as tasks of this worker.
+#[derive(Debug, Clone, Copy)]
+struct LocalTasks;
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for LocalTasks {
+    fn execute(&self, task: F) {
+        tokio::task::spawn_local(async move {
+            task.await;
+        });
+    }
+}
+
+fn http1_builder(server: &Server) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.max_headers(MAX_HEADERS)
+        .max_buf_size(server.max_header_bytes.max(MIN_BUFFER_BYTES))
+        // The watch does it for all connections without a timer a request.
+        .header_read_timeout(None);
+    http
+}
+
+fn http2_builder(server: &Server) -> http2::Builder<LocalTasks> {
+    let mut http = http2::Builder::new(LocalTasks);
+    http.timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(u32::try_from(server.max_header_bytes).unwrap_or(u32::MAX));
+    http
+}
