@@ -26,6 +26,7 @@ use crate::ingest::{Ingest, ProxyTable};
 use crate::metrics::Metrics;
 use crate::policies::Policies;
 use crate::policy_files::{self, PolicyError};
+use crate::recording::{Recording, RecordingPlan};
 use crate::runtime::{Inbox, Live, Runtime, Shared, Turn};
 use crate::settings::Settings;
 use crate::token::TokenError;
@@ -62,6 +63,14 @@ pub enum AppError {
         /// The system's words.
         why: std::io::Error,
     },
+    /// The recording cannot be begun.
+    #[error("cannot record to {path}: {why}")]
+    Record {
+        /// Where.
+        path: String,
+        /// The system's words.
+        why: std::io::Error,
+    },
     /// A part cannot be built.
     #[error("cannot build {0}: {1}")]
     Part(&'static str, String),
@@ -85,6 +94,7 @@ pub struct App {
     shared: Shared,
     policies: mpsc::Sender<Policies>,
     policies_dir: std::path::PathBuf,
+    recording: Option<Recording>,
     reader: AuditReader,
     stop: CancellationToken,
 }
@@ -161,8 +171,21 @@ impl App {
             policies: policies_in,
             policies_dir: settings.policies_dir,
             reader,
+            recording: None,
             stop,
         })
+    }
+
+    /// Records every window that is judged from now on.
+    ///
+    /// # Errors
+    /// [`AppError::Record`]: nothing can be written there.
+    pub fn record(&mut self, plan: RecordingPlan) -> Result<(), AppError> {
+        let path = plan.path.display().to_string();
+        let lost = self.shared.metrics.recording_lost.clone();
+        let begun = Recording::begin(plan, lost).map_err(|why| AppError::Record { path, why })?;
+        self.recording = Some(begun);
+        Ok(())
     }
 
     /// Where the API and the telemetry listener are, with their real ports.
@@ -183,13 +206,14 @@ impl App {
         // The loop stops after its sources: what they took is still judged and recorded.
         let stop_loop = CancellationToken::new();
         let Shared { fleet, proxies, metrics, .. } = self.shared.clone();
-        let runtime = Runtime::new(
+        let mut runtime = Runtime::new(
             turns(self.control, self.least_confidence),
             self.store,
             self.inbox,
             self.client,
             self.shared,
         );
+        runtime.recording = self.recording;
         let mut tasks = JoinSet::new();
         tasks.spawn(named("API", serve_api(self.api, self.routes, stop.clone())));
         tasks.spawn(named("telemetry listener", serve_telemetry(self.telemetry, self.service, stop.clone())));

@@ -20,6 +20,7 @@ pub mod ingest;
 pub mod metrics;
 pub mod policies;
 pub mod policy_files;
+pub mod recording;
 pub mod replay;
 pub mod runtime;
 pub mod settings;

@@ -26,6 +26,8 @@ pub struct Metrics {
     pub policy_reloads_failed: IntCounter,
     /// Event streams that lost messages because their reader was slow.
     pub events_lagged: IntCounter,
+    /// Windows that a recording lost because the disk could not take them in time.
+    pub recording_lost: IntCounter,
     /// How long a turn of the control loop takes.
     pub tick_seconds: Histogram,
 }
@@ -73,6 +75,10 @@ impl Metrics {
             policy_reloads_failed: counter(
                 "lightsout_policy_reloads_failed_total",
                 "Policy changes that did not load",
+            )?,
+            recording_lost: counter(
+                "lightsout_recording_windows_lost_total",
+                "Windows a recording lost because the disk could not take them in time",
             )?,
             events_lagged: counter("lightsout_events_lagged_total", "Messages slow event streams lost")?,
             tick_seconds,

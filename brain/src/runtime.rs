@@ -25,6 +25,7 @@ use crate::fleet::Fleet;
 use crate::ingest::ProxyTable;
 use crate::metrics::Metrics;
 use crate::policies::Policies;
+use crate::recording::Recording;
 pub use inbox::{Ask, Inbox, Told};
 use unwritten::Unwritten;
 
@@ -77,6 +78,8 @@ pub struct Runtime<T> {
     pub events: broadcast::Sender<Arc<Record>>,
     /// Counted.
     pub metrics: Metrics,
+    /// What the loop was given, for replay; absent: not recorded.
+    pub recording: Option<Recording>,
     /// Not yet durable.
     pub(crate) unwritten: Unwritten,
     /// When the epoch was last raised.
@@ -117,6 +120,7 @@ where
             live,
             events,
             metrics,
+            recording: None,
             unwritten: Unwritten::default(),
             raised_at: None,
             now_ms: 0,
@@ -145,6 +149,7 @@ where
         let now_ms = self.now_ms;
         let epoch = self.follow_epochs().await;
         let windows = self.inbox.windows(now_ms, &self.proxies, &self.metrics);
+        self.recording.iter().for_each(|recording| recording.keep(&windows));
         let audit_ok = self.unwritten.is_empty();
         let input = TickInput {
             now_ms,

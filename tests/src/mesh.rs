@@ -122,6 +122,14 @@ impl Brain {
     /// # Errors
     /// When it does not come up.
     pub async fn start(dir: &Path, mode: &str) -> Result<Self> {
+        Self::start_with(dir, mode, &[]).await
+    }
+
+    /// The same, with more on its command line.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start_with(dir: &Path, mode: &str, more: &[&str]) -> Result<Self> {
         admin_token(dir)?;
         let config = format!(
             "api: {{ bind_address: 127.0.0.1, port: 0 }}\n\
@@ -129,7 +137,8 @@ impl Brain {
              mesh_token_path: mesh.token\nmode: {mode}\ndata_dir: brain-data\n"
         );
         std::fs::write(dir.join("brain.yaml"), config)?;
-        let process = Running::start("lightsout", &["brain", "--config", "brain.yaml"], dir).await?;
+        let arguments = [&["brain", "--config", "brain.yaml"], more].concat();
+        let process = Running::start("lightsout", &arguments, dir).await?;
         let api = format!("http://{}", process.address("api"));
         Ok(Self { process, api, dir: dir.to_owned() })
     }

@@ -11,6 +11,7 @@ use tracing_subscriber::EnvFilter;
 use super::client::Failure;
 use super::output::print;
 use crate::app::{App, AppError};
+use crate::recording::RecordingPlan;
 use crate::settings::Settings;
 
 /// `lightsout brain`.
@@ -19,6 +20,22 @@ pub struct BrainArgs {
     /// The configuration; the defaults where absent
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Write every window that is judged here, one a line, for `lightsout replay`; compressed if it ends in .zst
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// Megabytes of a recording, before compression, until the next file is begun
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    pub record_max_mb: u64,
+    /// Older files of a recording that are kept: FILE.1, FILE.2, ...
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub record_keep: u32,
+}
+
+impl BrainArgs {
+    fn recording(&self) -> Option<RecordingPlan> {
+        let path = self.record.clone()?;
+        Some(RecordingPlan { path, max_bytes: self.record_max_mb << 20, keep: self.record_keep })
+    }
 }
 
 pub(super) async fn run(args: BrainArgs) -> Result<ExitCode, Failure> {
@@ -27,7 +44,10 @@ pub(super) async fn run(args: BrainArgs) -> Result<ExitCode, Failure> {
     // Listened for before anything is started: no moment in which a signal does harm.
     let mut term = signal(SignalKind::terminate()).map_err(Failure::failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
-    let app = App::build(settings).await.map_err(failure)?;
+    let mut app = App::build(settings).await.map_err(failure)?;
+    if let Some(plan) = args.recording() {
+        app.record(plan).map_err(failure)?;
+    }
     let (api, telemetry) = app.addresses().map_err(Failure::failed)?;
     print(&format!("lightsout ready: api={api} telemetry={telemetry}\n"))?;
     let stop = async {
