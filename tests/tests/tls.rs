@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, version};
-use tests::{Origin, Proxy, admin_token};
+use tests::{Origin, Proxy, admin_token, eventually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -114,9 +114,12 @@ async fn clear_text_and_versions_that_are_too_old_are_not_served() -> Result<()>
     assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
     assert_eq!(origin.requests(), 0);
     assert_eq!(get(&proxy, &root, b"http/1.1").await?, 200);
-    let metrics = reqwest::get(format!("{}/metrics", proxy.admin)).await?.text().await?;
-    assert!(metrics.contains("proxy_tls_handshakes_total{result=\"failed\"} 2"), "{metrics}");
-    Ok(())
+    let url = format!("{}/metrics", proxy.admin);
+    let counted = async || {
+        let metrics = reqwest::get(&url).await?.text().await?;
+        Ok(metrics.contains("proxy_tls_handshakes_total{result=\"failed\"} 2"))
+    };
+    eventually("both failed handshakes to be counted", Duration::from_secs(10), counted).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
