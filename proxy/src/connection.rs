@@ -9,22 +9,28 @@ mod watch;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use http::Version;
 use hyper::service::service_fn;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use crate::middleware::client::Scheme;
-use crate::middleware::framing::{Fault, Framing};
+use crate::middleware::framing::{Bounds, Fault, Framing};
 use crate::pipeline;
 use crate::signals::Phase;
+use crate::upstream::upload::UploadProgress;
 use crate::wire::Watched;
 use crate::worker::Worker;
 use speaker::Speaker;
 use watch::{Verdict, Watch};
+
+/// Uploads listed before those that have ended are dropped from the list.
+const MANY_UPLOADS: usize = 64;
 
 /// What is known of one client connection.
 #[derive(Debug)]
@@ -42,6 +48,8 @@ pub struct ClientConnection {
     waker: RefCell<Option<Waker>>,
     /// Whether the HTTP library holds bytes that the socket did not take yet.
     pub(crate) unsent: Cell<bool>,
+    /// Uploads whose client was waited for.
+    uploads: RefCell<Vec<Weak<UploadProgress>>>,
 }
 
 /// A request under way, from its head to the end of its response; see [`ClientConnection::begin`].
@@ -63,17 +71,18 @@ enum Doing {
 }
 
 impl ClientConnection {
-    fn new(peer: IpAddr, scheme: Scheme, max_head_bytes: usize) -> Rc<Self> {
+    fn new(peer: IpAddr, scheme: Scheme, bounds: Bounds) -> Rc<Self> {
         Rc::new(Self {
             peer,
             scheme,
-            framing: RefCell::new(Framing::new(max_head_bytes)),
+            framing: RefCell::new(Framing::new(bounds)),
             moved: Cell::default(),
             requests: Cell::default(),
             under_way: Cell::default(),
             http2: Cell::default(),
             waker: RefCell::default(),
             unsent: Cell::default(),
+            uploads: RefCell::default(),
         })
     }
 
@@ -88,8 +97,38 @@ impl ClientConnection {
         Busy(Rc::clone(self))
     }
 
-    pub(crate) fn framing_fault(&self) -> Option<Fault> {
-        self.framing.borrow().fault()
+    /// Requests begun.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.get()
+    }
+
+    /// What is wrong with the first `requests` requests of this connection.
+    pub(crate) fn fault_before(&self, requests: u64) -> Option<Fault> {
+        let (fault, request) = self.framing.borrow().fault()?;
+        (request < requests).then_some(fault)
+    }
+
+    /// Has the pace of an upload looked at.
+    pub(crate) fn watch_upload(&self, upload: &Rc<UploadProgress>) {
+        let mut uploads = self.uploads.borrow_mut();
+        if uploads.len() >= MANY_UPLOADS {
+            uploads.retain(|upload| upload.strong_count() > 0);
+        }
+        uploads.push(Rc::downgrade(upload));
+    }
+
+    fn check_uploads(&self, now: Instant, stretch: Duration, rate: u32) {
+        let mut uploads = self.uploads.borrow_mut();
+        uploads.retain(|upload| upload.strong_count() > 0);
+        for upload in uploads.iter().filter_map(Weak::upgrade) {
+            upload.check_pace(now, stretch, rate);
+        }
+    }
+
+    /// Bytes of messages that moved; PING alone does not keep an HTTP/2 connection busy.
+    fn progress(&self) -> u64 {
+        let mut framing = self.framing.borrow_mut();
+        framing.http2().map_or(self.moved.get(), |frames| frames.carried())
     }
 
     fn doing(&self) -> Doing {
@@ -97,7 +136,7 @@ impl ClientConnection {
         match (self.under_way.get(), in_head) {
             (0, true) => Doing::ReadingHead { heads },
             (0, false) => Doing::Idling { requests: self.requests.get() },
-            _ => Doing::Serving { moved: self.moved.get() },
+            _ => Doing::Serving { moved: self.progress() },
         }
     }
 
@@ -134,7 +173,7 @@ where
 {
     let view = worker.view();
     let server = &view.table.live.settings.server;
-    let connection = ClientConnection::new(peer.ip(), scheme, server.max_header_bytes);
+    let connection = ClientConnection::new(peer.ip(), scheme, Bounds::from(server));
     let mut watch = Watch::new(server, &connection);
     drop(view);
     let (of_service, of_worker) = (Rc::clone(&connection), Rc::clone(&worker));

@@ -26,6 +26,15 @@ pub enum Refusal {
     /// The client's: the time was over while the endpoint waited for the body. Its connection is closed.
     #[error("the request's body did not come in time")]
     UploadSlow,
+    /// The client's: its body is larger than the configured bound. Its connection is closed.
+    #[error("the request's body is too large")]
+    BodyTooLarge,
+    /// The client's: its target is longer than the configured bound.
+    #[error("the request's target is too long")]
+    TargetTooLong,
+    /// The client's: its head has more fields than the configured bound.
+    #[error("too many header fields")]
+    TooManyFields,
     /// The client's: a method that is not served here.
     #[error("this method is not served here")]
     Method,
@@ -66,7 +75,11 @@ impl Refusal {
     #[must_use]
     pub fn status(self) -> StatusCode {
         match self {
-            Self::Framing(Fault::HeadTooLarge) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Framing(Fault::HeadTooLarge | Fault::TooManyFields) | Self::TooManyFields => {
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            }
+            Self::Framing(Fault::TargetTooLong) | Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BadRequest(_) | Self::Framing(_) | Self::UploadBroken => StatusCode::BAD_REQUEST,
             Self::UploadSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Method => StatusCode::NOT_IMPLEMENTED,
@@ -83,8 +96,11 @@ impl Refusal {
     /// Whether nothing more may be read from this client's connection.
     #[must_use]
     pub fn closes_connection(self) -> bool {
-        use Refusal::{BadRequest, Framing, Method, UploadBroken, UploadSlow};
+        use Refusal::{
+            BadRequest, BodyTooLarge, Framing, Method, TargetTooLong, TooManyFields, UploadBroken, UploadSlow,
+        };
         matches!(self, BadRequest(_) | Framing(_) | UploadBroken | UploadSlow | Method)
+            || matches!(self, BodyTooLarge | TargetTooLong | TooManyFields)
     }
 
     /// One word for it: a label of metrics, a field of the access log.
@@ -95,6 +111,9 @@ impl Refusal {
             Self::Framing(_) => "framing",
             Self::UploadBroken => "upload_broken",
             Self::UploadSlow => "upload_slow",
+            Self::BodyTooLarge => "body_too_large",
+            Self::TargetTooLong => "target_too_long",
+            Self::TooManyFields => "too_many_fields",
             Self::Method => "method",
             Self::Blocked => "blocked",
             Self::NoRoute => "no_route",

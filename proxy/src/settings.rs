@@ -17,6 +17,7 @@ mod ai;
 mod balancing;
 mod breaking;
 mod document;
+mod edge;
 mod filters;
 mod findings;
 mod listeners;
@@ -27,12 +28,13 @@ mod route;
 mod routes;
 mod services;
 
-pub use crate::config::{SAMPLE, schema};
+pub use crate::config::{DotSegments, EscapedSlashes, PathRules, SAMPLE, schema};
 pub use balancing::{
     Affinity, Algorithm, Balancing, HashTable, KeySource, SameSite, SessionCookie, SlowStart,
 };
 pub use breaking::{Breaker, FailureRate, MAX_WINDOW_REQUESTS};
 pub use document::{DEFAULT_DATA_DIR, Given};
+pub use edge::{Edge, Http2};
 pub use filters::{Abort, Answer, Cohort, Fault, HeaderEdits, Mirror, PathEdit, Redirect, Respond, Rewrite};
 pub use observability::{AccessLog, Export, LogTarget, Observability, Tracing};
 pub use outliers::Outliers;
@@ -81,6 +83,10 @@ pub struct Server {
     pub header_timeout: Duration,
     /// The largest request head that is read.
     pub max_header_bytes: usize,
+    /// What else a request may be.
+    pub edge: Edge,
+    /// What an HTTP/2 connection may ask for.
+    pub http2: Http2,
     /// Listeners stay open so long after a drain began.
     pub drain: Duration,
     /// The process ends so long after a drain began, whatever is still open.

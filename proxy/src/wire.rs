@@ -1,7 +1,7 @@
 //! A client's socket, watched: what is read is followed by [`Framing`](crate::middleware::framing::Framing),
 //! what moves is counted. Its first bytes tell which HTTP the client speaks.
 
-use std::io::{IoSlice, Result};
+use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::connection::ClientConnection;
+use crate::middleware::framing::Fault;
 
 /// See the module.
 #[derive(Debug)]
@@ -40,9 +41,21 @@ impl<S> Watched<S> {
         let moved = &self.connection.moved;
         moved.set(moved.get().wrapping_add(bytes as u64));
     }
+
+    fn wrote<'b>(&self, pieces: impl IntoIterator<Item = &'b [u8]>, written: usize) {
+        self.moved(written);
+        if let Some(frames) = self.connection.framing.borrow_mut().http2() {
+            let mut left = written;
+            for piece in pieces {
+                let piece = piece.get(..left).unwrap_or(piece);
+                left -= piece.len();
+                frames.wrote(piece);
+            }
+        }
+    }
 }
 
-impl<S: AsyncRead + Unpin> Watched<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
     /// Reads until it is clear what the client begins to speak; `None` when the connection has ended
     /// before. Who has spoken HTTP/1.1 goes on with it.
     pub(crate) fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<Option<Begins>> {
@@ -82,12 +95,22 @@ impl<S: AsyncRead + Unpin> Watched<S> {
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let read = buf.filled().get(before..).unwrap_or_default();
         self.moved(read.len());
-        self.connection.framing.borrow_mut().read(read);
+        let mut framing = self.connection.framing.borrow_mut();
+        framing.read(read);
+        let flooded = matches!(framing.fault(), Some((Fault::Flood, _)));
+        let goodbye = framing.http2().filter(|_| flooded).and_then(|frames| frames.goodbye());
+        drop(framing);
+        if flooded {
+            buf.set_filled(before);
+            // Who floods may not read it either; there is no waiting for that.
+            let _ = goodbye.map(|frame| Pin::new(&mut self.stream).poll_write(cx, &frame));
+            return Poll::Ready(Err(Error::new(ErrorKind::InvalidData, Fault::Flood)));
+        }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         if self.early.is_empty() {
             return self.poll_socket(cx, buf);
@@ -102,7 +125,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
         self.connection.unsent.set(true);
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
-        self.moved(written);
+        self.wrote([buf], written);
         Poll::Ready(Ok(written))
     }
 
@@ -113,7 +136,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     ) -> Poll<Result<usize>> {
         self.connection.unsent.set(true);
         let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bufs))?;
-        self.moved(written);
+        self.wrote(bufs.iter().map(|buf| &**buf), written);
         Poll::Ready(Ok(written))
     }
 

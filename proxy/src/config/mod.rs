@@ -4,6 +4,7 @@
 //! An unknown key is an error everywhere. Parts that other builds know but this one does not carry out
 //! are listed, so that their presence is refused by name instead of being silently ignored.
 
+mod edge;
 mod load_balancing;
 mod observability;
 mod outlier;
@@ -17,6 +18,7 @@ mod upstream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use edge::{DotSegments, EscapedSlashes, Http2, PathRules};
 pub use load_balancing::{AlgorithmName, HashName, LoadBalancing, SameSite, SessionCookie, StickySessions};
 pub use observability::{AccessLog, LogFormat, Observability, PropagationFormat, Tracing};
 pub use outlier::OutlierDetection;

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::edge::{Http2, PathRules};
+
 /// The main listener.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -25,6 +27,23 @@ pub struct Server {
     pub header_timeout_ms: u64,
     /// The largest request head that is read, 8192 to 1048576 bytes.
     pub max_header_bytes: u32,
+    /// Header fields in one request; more are answered 431.
+    pub max_headers: u32,
+    /// The longest request target; a longer one is answered 414.
+    pub max_uri_bytes: u32,
+    /// The largest request body; a larger one is answered 413, declared or not. Absent: no bound.
+    pub max_body_bytes: Option<u64>,
+    /// Over so long a stretch a body under way must keep `min_body_rate`.
+    pub body_timeout_ms: u64,
+    /// Bytes a second that a request's body must bring on average while its client is waited for; a slower one
+    /// is answered 408. 0: any.
+    pub min_body_rate: u32,
+    /// Header names with `_` are taken. Many servers cannot tell them from `-`, so by default they are refused.
+    pub allow_underscores: bool,
+    /// What is made of a request's path.
+    pub path: PathRules,
+    /// What one HTTP/2 connection of a client may ask for.
+    pub http2: Http2,
     /// Listeners stay open so long after a drain began. Absent: 5000, or the drain timeout if shorter.
     pub drain_ms: Option<u64>,
     /// The process ends so long after a drain began, whatever is still open.
@@ -50,6 +69,14 @@ impl Default for Server {
             idle_timeout_ms: 60_000,
             header_timeout_ms: 10_000,
             max_header_bytes: 65_536,
+            max_headers: 100,
+            max_uri_bytes: 8_192,
+            max_body_bytes: None,
+            body_timeout_ms: 15_000,
+            min_body_rate: 64,
+            allow_underscores: false,
+            path: PathRules::default(),
+            http2: Http2::default(),
             drain_ms: None,
             drain_timeout_ms: 30_000,
             trusted_proxies: Vec::new(),

@@ -23,12 +23,12 @@ use crate::settings::Server;
 use crate::wire::{Begins, Watched};
 use crate::worker::Worker;
 
-/// Header fields in one head, at most; hyper answers 431 beyond. With more than 100 it takes memory for each head.
-const MAX_HEADERS: usize = 100;
 /// The smallest buffer that hyper takes.
 const MIN_BUFFER_BYTES: usize = 8_192;
-/// HTTP/2 streams at once on one connection.
-const MAX_STREAMS: u32 = 256;
+/// Bytes of one HTTP/2 response that wait for a socket which its client does not empty.
+const MAX_SEND_BUFFER_BYTES: usize = 131_072;
+/// Streams that a client resets before they are looked at (hyper's own default).
+const MAX_PENDING_RESETS: usize = 20;
 
 /// See the module.
 pub(super) struct Speaker<T, S: HttpService<Incoming>> {
@@ -139,7 +139,7 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for LocalTasks {
 
 fn http1_builder(server: &Server) -> http1::Builder {
     let mut http = http1::Builder::new();
-    http.max_headers(MAX_HEADERS)
+    http.max_headers(server.edge.max_headers)
         .max_buf_size(server.max_header_bytes.max(MIN_BUFFER_BYTES))
         // The watch does it for all connections without a timer a request.
         .header_read_timeout(None);
@@ -148,8 +148,15 @@ fn http1_builder(server: &Server) -> http1::Builder {
 
 fn http2_builder(server: &Server) -> http2::Builder<LocalTasks> {
     let mut http = http2::Builder::new(LocalTasks);
+    let bounds = &server.http2;
     http.timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
+        .max_concurrent_streams(bounds.max_concurrent_streams)
+        .initial_stream_window_size(bounds.stream_window_bytes)
+        .initial_connection_window_size(bounds.connection_window_bytes)
+        .max_local_error_reset_streams(bounds.max_faulty_streams as usize)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_send_buf_size(MAX_SEND_BUFFER_BYTES)
+        .keep_alive_interval(bounds.keepalive_interval)
         .max_header_list_size(u32::try_from(server.max_header_bytes).unwrap_or(u32::MAX));
     http
 }

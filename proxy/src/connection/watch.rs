@@ -34,15 +34,20 @@ pub(super) struct Watch {
     head: Duration,
     idle: Duration,
     stalled: Duration,
+    body: Duration,
+    body_rate: u32,
 }
 
 impl Watch {
     pub(super) fn new(server: &Server, connection: &ClientConnection) -> Self {
         let (head, idle) = (server.header_timeout, server.idle_timeout);
-        let every = (head.min(idle) / 4).clamp(Duration::from_millis(20), Duration::from_millis(2_500));
+        let (body, body_rate) = (server.edge.body_timeout, server.edge.min_body_rate);
+        let every =
+            (head.min(idle).min(body) / 4).clamp(Duration::from_millis(20), Duration::from_millis(2_500));
         let stalled = STALLED.max(idle).max(server.request_timeout);
         let (doing, since) = (connection.doing(), Instant::now());
-        Self { tick: Box::pin(sleep(every)), every, doing, since, resting: false, head, idle, stalled }
+        let tick = Box::pin(sleep(every));
+        Self { tick, every, doing, since, resting: false, head, idle, stalled, body, body_rate }
     }
 
     /// To be called at each poll.
@@ -50,6 +55,7 @@ impl Watch {
         let mut verdict = Verdict::Nothing;
         while self.tick.as_mut().poll(cx).is_ready() {
             let (now, doing) = (Instant::now(), connection.doing());
+            connection.check_uploads(now, self.body, self.body_rate);
             let patience = match doing {
                 Doing::Serving { .. } => self.stalled,
                 Doing::ReadingHead { .. } => self.head,

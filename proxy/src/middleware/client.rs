@@ -1,7 +1,8 @@
 //! Who the client is: the peer, unless the peer is trusted to name another.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use smallvec::SmallVec;
@@ -24,11 +25,23 @@ pub fn identify(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr 
     if !is_trusted(peer, trusted) {
         return peer;
     }
-    let lines = headers.get_all(X_FORWARDED_FOR).into_iter();
-    let hops = lines.rev().filter_map(|line| line.to_str().ok()).flat_map(|line| line.rsplit(','));
+    // What is no text is no address: it ends the search.
+    let text = |line: &'_ HeaderValue| line.to_str().map(str::to_owned).unwrap_or_default();
+    if headers.contains_key(X_FORWARDED_FOR) {
+        let lines: SmallVec<[String; 2]> = headers.get_all(X_FORWARDED_FOR).iter().map(text).collect();
+        let hops = lines.iter().rev().flat_map(|line| line.rsplit(',')).map(address_of);
+        return first_untrusted(peer, hops, trusted);
+    }
+    let lines: SmallVec<[String; 2]> = headers.get_all(FORWARDED).iter().map(text).collect();
+    let hops = lines.iter().rev().flat_map(|line| line.rsplit(',')).map(forwarded_for);
+    first_untrusted(peer, hops, trusted)
+}
+
+/// The first of `hops`, from the right, that is not trusted; the last trusted one where what follows is no address.
+fn first_untrusted(peer: IpAddr, hops: impl Iterator<Item = Option<IpAddr>>, trusted: &[IpNet]) -> IpAddr {
     let mut client = peer;
     for hop in hops.take(MAX_HOPS) {
-        let Ok(address) = hop.trim().parse::<IpAddr>() else { break };
+        let Some(address) = hop else { break };
         client = address.to_canonical();
         if !is_trusted(client, trusted) {
             break;
@@ -57,11 +70,37 @@ impl Scheme {
     }
 }
 
+/// An address, with a port perhaps.
+fn address_of(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    text.parse().ok().or_else(with_port).or_else(bracketed)
+}
+
+/// `for=` of one element of `Forwarded` (RFC 7239 section 4). Quoted commas are not looked for: they make it no
+/// address.
+fn forwarded_for(element: &str) -> Option<IpAddr> {
+    let pairs = element.split(';').filter_map(|pair| pair.trim().split_once('='));
+    let mut named = pairs.filter(|(name, _)| name.eq_ignore_ascii_case("for"));
+    let (_, value) = named.next()?;
+    named.next().is_none().then(|| address_of(value.trim_matches('"')))?
+}
+
 /// Tells the endpoint whom it serves: `X-Forwarded-For` with the peer appended where the peer is
-/// trusted, with the peer alone where not; `X-Forwarded-Proto` likewise.
+/// trusted, with the peer alone where not; `X-Forwarded-Proto` likewise. Everything else that says who
+/// forwarded what is taken away where the peer is not trusted, and `Forwarded` is carried on where it is.
 pub fn announce(peer: IpAddr, scheme: Scheme, headers: &mut HeaderMap, trusted: &[IpNet]) {
     let peer = peer.to_canonical();
     let believed = is_trusted(peer, trusted);
+    if believed {
+        carry_on(peer, scheme, headers);
+    } else {
+        // Looked at once: nearly always there is none.
+        while let Some(name) = headers.keys().find(|name| is_told_by_proxies(name.as_str())).cloned() {
+            headers.remove(name);
+        }
+    }
     let forwarded = if believed { appended(headers, peer) } else { None };
     let alone = || HeaderValue::from_bytes(&text_of(peer)).ok();
     if let Some(value) = forwarded.or_else(alone) {
@@ -81,6 +120,43 @@ pub fn scheme(peer: IpAddr, own: Scheme, headers: &HeaderMap, trusted: &[IpNet])
         Some(_) => Scheme::Http,
         None => own,
     }
+}
+
+/// X-Forwarded-For and -Proto are written anew in any case.
+fn is_told_by_proxies(name: &str) -> bool {
+    name.strip_prefix("x-forwarded-").is_some_and(|rest| rest != "for" && rest != "proto")
+        || matches!(
+            name,
+            "x-forwarded"
+                | "forwarded"
+                | "x-real-ip"
+                | "x-original-url"
+                | "x-rewrite-url"
+                | "x-original-host"
+        )
+        || matches!(name, "x-client-ip" | "true-client-ip" | "x-cluster-client-ip" | "cf-connecting-ip")
+        || matches!(name, "x-original-forwarded-for")
+}
+
+/// `Forwarded`, where there is one, with the peer; a chain with a gap would be believed as if it had none.
+fn carry_on(peer: IpAddr, scheme: Scheme, headers: &mut HeaderMap) {
+    if !headers.contains_key(FORWARDED) {
+        return;
+    }
+    let mut value = Vec::new();
+    for line in headers.get_all(FORWARDED) {
+        value.extend_from_slice(line.as_bytes());
+        value.extend_from_slice(b", ");
+    }
+    let own = match peer {
+        IpAddr::V4(peer) => format!("for={peer};proto={}", scheme.as_str()),
+        IpAddr::V6(peer) => format!("for=\"[{peer}]\";proto={}", scheme.as_str()),
+    };
+    if value.len() > MAX_FORWARDED_BYTES {
+        value.clear();
+    }
+    value.extend_from_slice(own.as_bytes());
+    HeaderValue::try_from(value).ok().into_iter().for_each(|value| drop(headers.insert(FORWARDED, value)));
 }
 
 fn appended(headers: &HeaderMap, peer: IpAddr) -> Option<HeaderValue> {
@@ -165,6 +241,31 @@ mod tests {
     fn addresses_are_written_as_the_standard_library_does() {
         for address in ["0.0.0.0", "9.10.99.100", "255.199.200.1", "2001:db8::1", "::"] {
             assert_eq!(*text_of(address.parse().unwrap()), *address.as_bytes());
+        }
+    }
+
+    #[test]
+    fn what_strangers_say_of_who_forwarded_them_is_taken_away() {
+        let said = ["x-forwarded-host", "x-forwarded-port", "forwarded", "x-real-ip", "x-original-url"];
+        let lie =
+            || said.map(|name| (HeaderName::from_static(name), HeaderValue::from_static("for=6.6.6.6")));
+        let mut headers: HeaderMap = lie().into_iter().collect();
+        announce("192.0.2.1".parse().unwrap(), Scheme::Http, &mut headers, &trusted());
+        assert_eq!(headers.len(), 2, "{headers:?}");
+        let mut headers: HeaderMap = lie().into_iter().collect();
+        assert_eq!(identify("10.0.0.1".parse().unwrap(), &headers, &trusted()).to_string(), "6.6.6.6");
+        announce("10.0.0.1".parse().unwrap(), Scheme::Http, &mut headers, &trusted());
+        assert_eq!(headers[FORWARDED], "for=6.6.6.6, for=10.0.0.1;proto=http");
+        assert_eq!(headers["x-forwarded-host"], "for=6.6.6.6");
+    }
+
+    #[test]
+    fn an_element_of_forwarded_names_an_address_or_nobody() {
+        let named = |text| forwarded_for(text).map(|ip| ip.to_string());
+        assert_eq!(named("For=\"[2001:db8::1]:4711\";proto=https").as_deref(), Some("2001:db8::1"));
+        assert_eq!(named("proto=http; for=192.0.2.60").as_deref(), Some("192.0.2.60"));
+        for nobody in ["", "for=_hidden", "for=unknown", "for=1.1.1.1;for=2.2.2.2", "by=1.1.1.1"] {
+            assert_eq!(named(nobody), None, "{nobody}");
         }
     }
 

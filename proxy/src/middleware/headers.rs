@@ -1,12 +1,64 @@
 //! Fields that belong to one connection only, by RFC 9110 section 7.6.1: never passed on.
 
-use http::header::{CONNECTION, COOKIE, TE};
+use http::header::{CONNECTION, COOKIE, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
-/// Fields that `Connection` may not take away from the endpoint: they say what the message is.
-const NEVER_NAMED: [HeaderName; 3] =
-    [http::header::HOST, http::header::CONTENT_LENGTH, http::header::CONTENT_TYPE];
+/// Fields that `Connection` may not take away from the endpoint: they say what the message is, or whose.
+const NEVER_NAMED: [HeaderName; 12] = [
+    http::header::HOST,
+    http::header::CONTENT_LENGTH,
+    http::header::CONTENT_TYPE,
+    http::header::CONTENT_ENCODING,
+    http::header::AUTHORIZATION,
+    COOKIE,
+    http::header::FORWARDED,
+    http::header::ORIGIN,
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-request-id"),
+];
+
+/// What trailers may not say: how the message is framed, routed, authenticated or read.
+const NEVER_IN_TRAILERS: [HeaderName; 18] = [
+    http::header::HOST,
+    http::header::CONTENT_LENGTH,
+    TRANSFER_ENCODING,
+    CONNECTION,
+    TE,
+    UPGRADE,
+    http::header::TRAILER,
+    http::header::CONTENT_TYPE,
+    http::header::CONTENT_ENCODING,
+    http::header::CONTENT_RANGE,
+    http::header::AUTHORIZATION,
+    http::header::PROXY_AUTHORIZATION,
+    COOKIE,
+    http::header::SET_COOKIE,
+    http::header::EXPECT,
+    http::header::FORWARDED,
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("keep-alive"),
+];
+/// Fields of the mesh itself: no stranger may set them, and none is told them.
+const INTERNAL: &str = "x-lightsout-";
+
+/// Takes away from trailers what does not belong there.
+pub fn strip_trailers(trailers: &mut HeaderMap) {
+    for name in NEVER_IN_TRAILERS {
+        trailers.remove(name);
+    }
+    strip_internal(trailers);
+}
+
+/// Takes away the mesh's own fields.
+pub fn strip_internal(headers: &mut HeaderMap) {
+    // Nearly always there is none: then nothing is copied.
+    while let Some(name) = headers.keys().find(|name| name.as_str().starts_with(INTERNAL)).cloned() {
+        headers.remove(name);
+    }
+}
 
 /// Takes away what belongs to the connection a message came by: the fields that `Connection`
 /// names, and those that always do. `Trailer` stays, because trailers are passed on.
@@ -123,6 +175,15 @@ mod tests {
         let mut map = headers(&[("te", "trailers"), ("connection", "te, keep-alive"), ("close", "x")]);
         strip_request(&mut map);
         assert_eq!(map, headers(&[("te", "trailers"), ("connection", "te")]));
+    }
+
+    #[test]
+    fn the_meshs_own_fields_and_forbidden_trailers_are_taken_away() {
+        let mut map = headers(&[("x-lightsout-a", "1"), ("x-lightsout-b", "2"), ("x-a", "3"), ("host", "a")]);
+        strip_internal(&mut map);
+        assert_eq!(map.len(), 2);
+        strip_trailers(&mut map);
+        assert_eq!(map, headers(&[("x-a", "3")]));
     }
 
     #[test]

@@ -2,8 +2,11 @@
 
 pub mod block_list;
 pub mod client;
+pub mod frame_heads;
 pub mod framing;
 pub mod headers;
+pub mod http2_frames;
+pub mod path;
 pub mod request_id;
 pub mod shed;
 pub mod validity;

@@ -5,17 +5,54 @@ use http::request::Parts;
 use http::{Method, Uri, Version};
 
 use crate::error::Refusal;
+use crate::settings::Edge;
 
 /// Whether the request may be forwarded at all.
 ///
 /// # Errors
-/// [`Refusal::BadRequest`] with the reason, or [`Refusal::Method`] for `CONNECT`.
-pub fn check(parts: &Parts) -> Result<(), Refusal> {
+/// [`Refusal::BadRequest`] with the reason, [`Refusal::Method`] for `CONNECT`, or which bound is crossed.
+/// `length` is the body's, where it is declared.
+pub fn check(parts: &Parts, edge: &Edge, length: Option<u64>) -> Result<(), Refusal> {
     if parts.method == Method::CONNECT {
         return Err(Refusal::Method);
     }
+    check_bounds(parts, edge, length)?;
+    check_names(parts, edge)?;
     check_target(parts)?;
     check_host(parts)
+}
+
+fn check_bounds(parts: &Parts, edge: &Edge, length: Option<u64>) -> Result<(), Refusal> {
+    let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    if target > edge.max_uri_bytes {
+        return Err(Refusal::TargetTooLong);
+    }
+    if parts.headers.len() > edge.max_headers {
+        return Err(Refusal::TooManyFields);
+    }
+    match length.zip(edge.max_body_bytes) {
+        Some((length, most)) if length > most => Err(Refusal::BodyTooLarge),
+        _ => Ok(()),
+    }
+}
+
+/// `_` is how CGI and its heirs spell `-`: `X_Forwarded_For` would be believed as if it were the other.
+fn check_names(parts: &Parts, edge: &Edge) -> Result<(), Refusal> {
+    let two = parts.version == Version::HTTP_2;
+    for (name, value) in &parts.headers {
+        if !edge.allow_underscores && name.as_str().contains('_') {
+            return Err(Refusal::BadRequest("an underscore in a header name"));
+        }
+        // RFC 9113 section 8.2.1; HTTP/1.1 has taken it off already.
+        let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+        if two && (blank(value.as_bytes().first()) || blank(value.as_bytes().last())) {
+            return Err(Refusal::BadRequest("a field value that begins or ends with a blank"));
+        }
+    }
+    if two && parts.headers.get_all(http::header::CONTENT_LENGTH).iter().nth(1).is_some() {
+        return Err(Refusal::BadRequest("several Content-Length fields"));
+    }
+    Ok(())
 }
 
 /// The host that is asked for: the target's authority goes before the `Host` field. Empty where an
@@ -65,11 +102,11 @@ fn check_host(parts: &Parts) -> Result<(), Refusal> {
     if !named && parts.version >= Version::HTTP_11 {
         return bad("no Host field");
     }
-    if host.is_some_and(|host| !host.as_bytes().iter().all(|b| is_host_byte(*b))) {
+    if host.is_some_and(|host| !is_authority(host.as_bytes())) {
         return bad("a Host field that is no host");
     }
     let authority = parts.uri.authority().map(http::uri::Authority::as_str);
-    if authority.is_some_and(|authority| !authority.bytes().all(is_host_byte)) {
+    if authority.is_some_and(|authority| !is_authority(authority.as_bytes())) {
         return bad("an authority that is no host");
     }
     let differ = |(field, authority): (&http::HeaderValue, &str)| {
@@ -80,6 +117,30 @@ fn check_host(parts: &Parts) -> Result<(), Refusal> {
         return bad("Host and :authority differ");
     }
     Ok(())
+}
+
+/// A host, and a port where there is a colon; empty only as a whole (RFC 9112 section 3.2).
+fn is_authority(text: &[u8]) -> bool {
+    let (host, port) = match text.iter().rposition(|byte| *byte == b':') {
+        Some(at) if !text.get(at..).unwrap_or_default().contains(&b']') => text.split_at(at),
+        _ => (text, &b""[..]),
+    };
+    let port = port.strip_prefix(b":").unwrap_or_default();
+    let is_port = port.is_empty() || std::str::from_utf8(port).is_ok_and(is_port);
+    let is_name = match host.strip_prefix(b"[") {
+        Some(address) => address.strip_suffix(b"]").is_some_and(|ip| ip.iter().all(is_address_byte)),
+        None => !host.iter().any(|byte| b":[]".contains(byte)),
+    };
+    is_port && is_name && (!host.is_empty() || text.is_empty()) && host.iter().all(|byte| is_host_byte(*byte))
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
+}
+
+/// Of an IPv6 address, with a zone perhaps.
+fn is_address_byte(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b":.%-_~".contains(byte)
 }
 
 /// Characters of RFC 3986's `host [":" port]`; no user information.
@@ -109,6 +170,12 @@ mod tests {
             ("GET", "/", h1, &["a", "b"]),
             ("GET", "/", h1, &["user@a"]),
             ("GET", "/", h1, &["a b"]),
+            ("GET", "/", h1, &["a:b"]),
+            ("GET", "/", h1, &["a:99999"]),
+            ("GET", "/", h1, &["a:1:2"]),
+            ("GET", "/", h1, &["[::1"]),
+            ("GET", "/", h1, &[":80"]),
+            ("GET", "http://a/", h1, &["user@b"]),
             ("GET", "*", h1, &["a"]),
             ("GET", "a:80", h1, &["a"]),
             ("GET", "ftp://a/", h1, &["a"]),
@@ -116,7 +183,10 @@ mod tests {
             ("GET", "http://a/", h2, &["b"]),
             ("CONNECT", "a:80", h1, &["a"]),
         ] {
-            assert!(check(&parts(method, uri, version, hosts)).is_err(), "{method} {uri} {hosts:?}");
+            assert!(
+                check(&parts(method, uri, version, hosts), &Edge::default(), None).is_err(),
+                "{method} {uri} {hosts:?}"
+            );
         }
     }
 
@@ -129,7 +199,10 @@ mod tests {
             ("GET", "http://a/x", Version::HTTP_2, &[]),
             ("GET", "http://a/x", Version::HTTP_11, &["b"]),
         ] {
-            assert!(check(&parts(method, uri, version, hosts)).is_ok(), "{method} {uri} {hosts:?}");
+            assert!(
+                check(&parts(method, uri, version, hosts), &Edge::default(), None).is_ok(),
+                "{method} {uri} {hosts:?}"
+            );
         }
         let absolute = parts("GET", "http://a:81/x?y", Version::HTTP_11, &["b"]);
         assert_eq!((host_of(&absolute), without_port(host_of(&absolute))), ("a:81", "a"));

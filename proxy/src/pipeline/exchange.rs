@@ -29,7 +29,9 @@ pub(super) async fn forward(
         Ok((response, connection)) => {
             flight.decide(Outcome::Status(response.status().as_u16()));
             let (mut parts, body) = response.into_parts();
+            flight.upload.answered.set(true);
             headers::strip_hop_by_hop(&mut parts.headers);
+            headers::strip_internal(&mut parts.headers);
             parts.version = Version::HTTP_11;
             Ok(Response::from_parts(parts, Passing::new(body, flight, connection, server)))
         }
@@ -45,6 +47,7 @@ pub(super) async fn forward(
 /// out of service by anyone who begins uploads and does not end them.
 fn whose_fault(refusal: Refusal, upload: &UploadProgress) -> Refusal {
     match refusal {
+        _ if upload.refused.get().is_some() => upload.refused.get().unwrap_or(refusal),
         _ if upload.broken.get() => Refusal::UploadBroken,
         Refusal::Timeout if upload.waiting.get() && !upload.ended.get() => Refusal::UploadSlow,
         of_the_endpoint => of_the_endpoint,

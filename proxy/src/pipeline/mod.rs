@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, EXPECT, HOST, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, Version};
 use http_body::Body;
@@ -25,10 +25,11 @@ use seen::Seen;
 use crate::connection::ClientConnection;
 use crate::error::Refusal;
 use crate::middleware::request_id::X_REQUEST_ID;
-use crate::middleware::{client, headers, validity};
+use crate::middleware::{client, headers, path, validity};
 use crate::routing::view::View;
-use crate::settings::Server;
+use crate::settings::{Edge, Server};
 use crate::telemetry::distinct::hash_of;
+use crate::upstream::intake::Uploader;
 use crate::upstream::upload::Upload;
 use crate::worker::Worker;
 
@@ -94,7 +95,7 @@ pub(crate) async fn handle(
 /// THE request order. What an endpoint decides is counted by its [`Flight`], all else here.
 async fn answer(
     worker: &Rc<Worker>,
-    connection: &ClientConnection,
+    connection: &Rc<ClientConnection>,
     view: &Rc<View>,
     (mut parts, body): (Parts, Incoming),
     (id, asker): (&HeaderValue, Asker),
@@ -104,8 +105,12 @@ async fn answer(
     let server = &view.table.live.settings.server;
     let refuse = |refusal: Refusal| worker.refuse(asker, started, refusal);
 
-    connection.framing_fault().map_or(Ok(()), |fault| Err(refuse(Refusal::Framing(fault))))?;
-    validity::check(&parts).map_err(refuse)?;
+    let fault = connection.fault_before(connection.requests());
+    fault.map_or(Ok(()), |fault| Err(refuse(Refusal::Framing(fault))))?;
+    validity::check(&parts, &server.edge, body.size_hint().exact()).map_err(refuse)?;
+    let spelt = path::normalise(&parts.uri, server.edge.path).map_err(Refusal::BadRequest).map_err(refuse)?;
+    spelt.into_iter().for_each(|uri| parts.uri = uri);
+    headers::strip_internal(&mut parts.headers);
     if view.blocks.contains(asker.ip) {
         return Err(refuse(Refusal::Blocked).into());
     }
@@ -134,7 +139,7 @@ async fn answer(
     }
     prepare(&mut parts, &body, connection, id, server);
     own::rewrite(route, found, &mut parts);
-    let (mut upload, progress) = Upload::new(body);
+    let (mut upload, progress) = Upload::new(body, uploader(connection, &parts, &server.edge));
     mirror::copy(worker, view, route, &parts, &mut upload);
     seen.uploads(&progress);
     let note = seen.attempt(&endpoint.label, &mut parts.headers);
@@ -172,6 +177,17 @@ impl From<Refusal> for Ending {
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("broken off on purpose")]
 pub(crate) struct BrokenOff;
+
+fn uploader(connection: &Rc<ClientConnection>, parts: &Parts, edge: &Edge) -> Uploader {
+    // gRPC's streams are conversations: their clients may be quiet.
+    let is_grpc =
+        parts.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+    Uploader {
+        connection: Rc::clone(connection),
+        max_bytes: edge.max_body_bytes,
+        paced: edge.min_body_rate > 0 && !is_grpc,
+    }
+}
 
 /// Makes the client's request this proxy's own.
 fn prepare(

@@ -5,14 +5,19 @@ use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::capture::Capture;
+use super::intake::{Intake, UploadError, Uploader};
+use super::pace::Pace;
+use crate::error::Refusal;
 
 /// How far an upload has come, for those who do not hold the body any more.
 #[derive(Debug, Default)]
@@ -25,6 +30,24 @@ pub struct UploadProgress {
     pub broken: Cell<bool>,
     /// Whether the next frame was asked for and has not come: the client is who keeps all waiting.
     pub waiting: Cell<bool>,
+    /// Whether a response has begun: then a slow client is a conversation, not an attack.
+    pub answered: Cell<bool>,
+    /// Why this proxy broke it off, where it did.
+    pub refused: Cell<Option<Refusal>>,
+    /// The client's pace.
+    pub pace: Pace,
+}
+
+impl UploadProgress {
+    /// Breaks off an upload whose client is waited for and does not keep `rate` bytes a second over `stretch`.
+    pub fn check_pace(&self, now: Instant, stretch: Duration, rate: u32) {
+        if !self.waiting.get() || self.answered.get() {
+            self.pace.restart();
+        } else if self.pace.is_too_slow(self.bytes.get(), now, stretch, rate) {
+            self.refused.set(Some(Refusal::UploadSlow));
+            self.pace.wake();
+        }
+    }
 }
 
 /// See the module.
@@ -37,17 +60,18 @@ pub struct Upload {
 
 #[derive(Debug)]
 enum Source {
-    Client(Incoming),
+    Client(Intake),
     Whole(Full<Bytes>),
 }
 
 impl Upload {
     /// The body, and where to see how far it has come.
     #[must_use]
-    pub fn new(incoming: Incoming) -> (Self, Rc<UploadProgress>) {
+    pub fn new(incoming: Incoming, from: Uploader) -> (Self, Rc<UploadProgress>) {
         let ended = Cell::new(incoming.is_end_stream());
         let progress = Rc::new(UploadProgress { ended, ..UploadProgress::default() });
-        let upload = Self { source: Source::Client(incoming), progress: Rc::clone(&progress), capture: None };
+        let source = Source::Client(Intake::new(incoming, from, Rc::clone(&progress)));
+        let upload = Self { source, progress: Rc::clone(&progress), capture: None };
         (upload, progress)
     }
 
@@ -82,12 +106,12 @@ impl Upload {
 
 impl Body for Upload {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = UploadError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         let polled = match &mut self.source {
             Source::Client(incoming) => Pin::new(incoming).poll_frame(cx),
             Source::Whole(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),

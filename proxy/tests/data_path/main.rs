@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod faults;
+mod h2_conformance;
+mod h2_raw;
 mod mesh;
 mod messages;
 mod origin;

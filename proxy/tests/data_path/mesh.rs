@@ -11,8 +11,8 @@ use protocol::id::{EndpointId, ServiceName};
 use proxy::listener;
 use proxy::live_state::{HeldBreaker, LiveEndpoint, LiveService, LiveState, Shed};
 use proxy::settings::{
-    Admin, Algorithm, Balancing, Breaker, Endpoint, Floor, HashTable, KeySource, Route, Server, Service,
-    Settings, SplitTarget,
+    Admin, Algorithm, Balancing, Breaker, Edge, Endpoint, Floor, HashTable, Http2, KeySource, Route, Server,
+    Service, Settings, SplitTarget,
 };
 use proxy::table::{SharedTable, Table};
 use proxy::telemetry::recorder::{Tap, WorkerWindow};
@@ -117,6 +117,8 @@ fn settings(name: &ServiceName, service: Arc<Service>) -> Settings {
             idle_timeout: Duration::from_secs(5),
             header_timeout: Duration::from_millis(400),
             max_header_bytes: 16 * 1024,
+            edge: Edge::default(),
+            http2: Http2::default(),
             drain: Duration::from_millis(100),
             drain_timeout: Duration::from_secs(5),
             trusted_proxies: Vec::new(),

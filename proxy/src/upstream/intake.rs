@@ -1,0 +1,111 @@
+//! A request's body as it comes from its client, within what is allowed: no larger, no slower, framed without
+//! doubt, and with no trailer that says what only a head may say.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::upload::UploadProgress;
+use crate::connection::ClientConnection;
+use crate::error::Refusal;
+use crate::middleware::headers;
+
+/// An upload ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadError {
+    /// The client broke it off.
+    #[error(transparent)]
+    Client(#[from] hyper::Error),
+    /// This proxy did.
+    #[error("{0}")]
+    Refused(Refusal),
+}
+
+/// What one upload may be, and whose it is.
+#[derive(Debug)]
+pub struct Uploader {
+    /// The connection it comes by.
+    pub connection: Rc<ClientConnection>,
+    /// Bytes; absent: any.
+    pub max_bytes: Option<u64>,
+    /// Whether the client's pace is looked at.
+    pub paced: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Intake {
+    incoming: Incoming,
+    progress: Rc<UploadProgress>,
+    from: Uploader,
+    /// Which of its connection's requests this is, counted from 1.
+    request: u64,
+    bytes: u64,
+    listed: bool,
+}
+
+impl Intake {
+    /// The latest request of `from`'s connection.
+    #[must_use]
+    pub fn new(incoming: Incoming, from: Uploader, progress: Rc<UploadProgress>) -> Self {
+        let request = from.connection.requests();
+        Self { incoming, progress, from, request, bytes: 0, listed: false }
+    }
+
+    fn refusal(&self) -> Option<Refusal> {
+        let too_large = self.from.max_bytes.is_some_and(|most| self.bytes > most);
+        let framing = || self.from.connection.fault_before(self.request).map(Refusal::Framing);
+        let refused = self.progress.refused.get().or_else(framing);
+        refused.or_else(|| too_large.then_some(Refusal::BodyTooLarge))
+    }
+
+    fn wait(&mut self, cx: &Context<'_>) {
+        if self.from.paced {
+            self.progress.pace.wait(cx);
+            if !std::mem::replace(&mut self.listed, true) {
+                self.from.connection.watch_upload(&self.progress);
+            }
+        }
+    }
+}
+
+impl Body for Intake {
+    type Data = Bytes;
+    type Error = UploadError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+        }
+        if let Some(refusal) = self.refusal() {
+            self.progress.refused.set(Some(refusal));
+            return Poll::Ready(Some(Err(UploadError::Refused(refusal))));
+        }
+        if polled.is_pending() {
+            self.wait(cx);
+        }
+        polled.map_ok(without_forbidden_trailers).map_err(UploadError::Client)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+/// Trailers may not say what the head says of a message (RFC 9110 section 6.5.1).
+fn without_forbidden_trailers(mut frame: Frame<Bytes>) -> Frame<Bytes> {
+    frame.trailers_mut().into_iter().for_each(headers::strip_trailers);
+    frame
+}
