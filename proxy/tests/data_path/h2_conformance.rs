@@ -70,6 +70,7 @@ fn data(stream: u32, flags: u8) -> Vec<u8> {
     frame(DATA, flags, stream, b"test")
 }
 
+#[allow(clippy::too_many_lines)]
 fn frames() -> Vec<Case> {
     let big = vec![0; 16_385];
     let mut unknown_flags = frame(PING, 0x16, 0, &[0; 8]);
@@ -308,6 +309,7 @@ fn settings() -> Vec<Case> {
     ]
 }
 
+#[allow(clippy::too_many_lines)]
 fn messages() -> Vec<Case> {
     let no = |without: &str| GET.iter().copied().filter(|(name, _)| *name != without).collect::<Vec<_>>();
     let trailers = |flags, fields: &[(&str, &str)]| join(&[open(1), data(1, 0), head(1, flags, &[], fields)]);
