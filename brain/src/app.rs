@@ -19,6 +19,7 @@ use tasks::{how_it_died, named, panic_words, serve_api, serve_telemetry};
 use crate::action::client::ActionClient;
 use crate::api::{Api, router};
 use crate::audit::{AuditReader, AuditStore, StoreError};
+use crate::clock::wall_clock_ms;
 use crate::control_loop::ControlLoop;
 use crate::domain::{Actor, ActorKind, Mode, PersonRequest, TickOutput, View};
 use crate::fleet::Fleet;
@@ -29,6 +30,7 @@ use crate::policy_files::{self, PolicyError};
 use crate::recording::{Recording, RecordingPlan};
 use crate::runtime::{Inbox, Live, Runtime, Shared, Turn};
 use crate::settings::Settings;
+use crate::state::Memory;
 use crate::token::TokenError;
 
 /// The name under which the control loop acts.
@@ -40,6 +42,8 @@ const MAX_WINDOWS: usize = 8_192;
 const MAX_REPLIES: usize = 4_096;
 const MAX_ASKS: usize = 256;
 const MAX_EVENTS: usize = 1_024;
+/// Between two times at which what is normal is kept for a later life.
+const REMEMBER_MS: i64 = 15_000;
 
 /// Why the brain does not start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -113,9 +117,12 @@ impl App {
         let telemetry = listen(settings.telemetry.address, "telemetry").await?;
         let api_token = own_token(&settings.api.token_path, "API")?;
         let telemetry_token = own_token(&settings.telemetry.token_path, "telemetry")?;
-        let Past { store, reader, options, was_frozen, modes } = recall(&settings.data_dir).await?;
+        let Past { store, reader, options, was_frozen, modes, memory } = recall(&settings.data_dir).await?;
         let metrics = Metrics::new().map_err(|why| AppError::Part("metrics", why.to_string()))?;
-        let control = ControlLoop::new(policies, settings.mode, options);
+        let mut control = ControlLoop::new(policies, settings.mode, options);
+        if let Some(memory) = memory {
+            control.recall(memory, wall_clock_ms());
+        }
         let (windows_in, windows) = mpsc::channel(MAX_WINDOWS);
         let (replies_in, replies) = mpsc::channel(MAX_REPLIES);
         let (asks_in, asks) = mpsc::channel(MAX_ASKS);
@@ -206,10 +213,12 @@ impl App {
         // The loop stops after its sources: what they took is still judged and recorded.
         let stop_loop = CancellationToken::new();
         let Shared { fleet, proxies, metrics, .. } = self.shared.clone();
+        let (memories_in, memories) = mpsc::channel(1);
         let mut runtime = Runtime::new(
-            turns(self.control, self.least_confidence),
+            turns(self.control, self.least_confidence, memories_in),
             self.store,
             self.inbox,
+            memories,
             self.client,
             self.shared,
         );
@@ -249,7 +258,12 @@ impl App {
 }
 
 /// The control loop as the runtime calls it.
-fn turns(mut control: ControlLoop, least_confidence: f64) -> impl FnMut(Turn) -> (TickOutput, View) + Send {
+fn turns(
+    mut control: ControlLoop,
+    least_confidence: f64,
+    memories: mpsc::Sender<Memory>,
+) -> impl FnMut(Turn) -> (TickOutput, View) + Send {
+    let mut remembered_ms = i64::MIN;
     move |turn| {
         if let Some(policies) = turn.policies {
             control.set_policies(policies.with_least_confidence(least_confidence));
@@ -258,6 +272,11 @@ fn turns(mut control: ControlLoop, least_confidence: f64) -> impl FnMut(Turn) ->
             control.set_epoch(epoch);
         }
         let output = control.tick(turn.input);
+        if control.now_ms() >= remembered_ms.saturating_add(REMEMBER_MS) {
+            remembered_ms = control.now_ms();
+            // One that is still being written makes this one wait for its next turn.
+            let _full = memories.try_send(control.memory());
+        }
         (output, control.view())
     }
 }

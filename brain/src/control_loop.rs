@@ -15,7 +15,7 @@ use crate::diagnosis::{Book, Waiting, diagnose, lingers};
 use crate::domain::{Actor, CauseKind, Decision, Event, Incident, Mode, TickInput, TickOutput, View};
 use crate::guard::{Fleet, Ledger};
 use crate::policies::Policies;
-use crate::state::MeshState;
+use crate::state::{Memory, MeshState};
 
 /// What does not change while a brain lives.
 #[derive(Debug, Clone)]
@@ -217,6 +217,17 @@ impl ControlLoop {
     #[must_use]
     pub fn incident(&self, id: &str) -> Option<&crate::domain::Incident> {
         self.book.case(id).map(|case| &case.incident)
+    }
+
+    /// What a later life of this brain should know.
+    #[must_use]
+    pub fn memory(&self) -> Memory {
+        self.mesh.memory(self.now_ms)
+    }
+
+    /// What an earlier life of this brain knew.
+    pub fn recall(&mut self, memory: Memory, now_ms: i64) {
+        self.mesh.recall(memory, now_ms);
     }
 
     fn me(&self) -> Actor {

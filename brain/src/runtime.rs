@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::action::client::{ActionClient, Unsent};
@@ -26,6 +26,7 @@ use crate::ingest::ProxyTable;
 use crate::metrics::Metrics;
 use crate::policies::Policies;
 use crate::recording::Recording;
+use crate::state::Memory;
 pub use inbox::{Ask, Inbox, Told};
 use unwritten::Unwritten;
 
@@ -80,6 +81,8 @@ pub struct Runtime<T> {
     pub metrics: Metrics,
     /// What the loop was given, for replay; absent: not recorded.
     pub recording: Option<Recording>,
+    /// What the loop knows, now and then, to be kept.
+    pub memories: mpsc::Receiver<Memory>,
     /// Not yet durable.
     pub(crate) unwritten: Unwritten,
     /// When the epoch was last raised.
@@ -108,7 +111,14 @@ where
     T: FnMut(Turn) -> (TickOutput, View) + Send,
 {
     /// A runtime before its first turn.
-    pub fn new(turn: T, store: AuditStore, inbox: Inbox, client: ActionClient, shared: Shared) -> Self {
+    pub fn new(
+        turn: T,
+        store: AuditStore,
+        inbox: Inbox,
+        memories: mpsc::Receiver<Memory>,
+        client: ActionClient,
+        shared: Shared,
+    ) -> Self {
         let Shared { fleet, proxies, live, events, metrics } = shared;
         Self {
             turn,
@@ -121,6 +131,7 @@ where
             events,
             metrics,
             recording: None,
+            memories,
             unwritten: Unwritten::default(),
             raised_at: None,
             now_ms: 0,
@@ -167,6 +178,16 @@ where
         self.send(output.commands, durable);
         self.inbox.tell(output.answers, durable);
         self.show(view);
+        self.remember().await;
+    }
+
+    /// Keeps what the loop knows, when it says so. A brain that cannot is a brain that learns again.
+    async fn remember(&mut self) {
+        let Ok(memory) = self.memories.try_recv() else { return };
+        let Ok(knowledge) = serde_json::to_vec(&memory) else { return };
+        if let Err(why) = self.store.remember(memory.at_ms, &knowledge).await {
+            tracing::warn!("what is normal could not be kept: {why}");
+        }
     }
 
     /// Makes events durable and publishes them; whether all are.

@@ -130,11 +130,24 @@ impl Brain {
     /// # Errors
     /// When it does not come up.
     pub async fn start_with(dir: &Path, mode: &str, more: &[&str]) -> Result<Self> {
+        Self::spawn(dir, mode, (0, 0), "", more).await
+    }
+
+    /// The same, on these ports (API, telemetry; 0 is any) and with more in its configuration.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start_on(dir: &Path, mode: &str, ports: (u16, u16), more: &str) -> Result<Self> {
+        Self::spawn(dir, mode, ports, more, &[]).await
+    }
+
+    async fn spawn(dir: &Path, mode: &str, ports: (u16, u16), config: &str, more: &[&str]) -> Result<Self> {
         admin_token(dir)?;
+        let (api, telemetry) = ports;
         let config = format!(
-            "api: {{ bind_address: 127.0.0.1, port: 0 }}\n\
-             telemetry: {{ bind_address: 127.0.0.1, port: 0, token_path: mesh.token }}\n\
-             mesh_token_path: mesh.token\nmode: {mode}\ndata_dir: brain-data\n"
+            "api: {{ bind_address: 127.0.0.1, port: {api} }}\n\
+             telemetry: {{ bind_address: 127.0.0.1, port: {telemetry}, token_path: mesh.token }}\n\
+             mesh_token_path: mesh.token\nmode: {mode}\ndata_dir: brain-data\n{config}"
         );
         std::fs::write(dir.join("brain.yaml"), config)?;
         let arguments = [&["brain", "--config", "brain.yaml"], more].concat();

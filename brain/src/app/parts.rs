@@ -13,6 +13,7 @@ use crate::control_loop::LoopOptions;
 use crate::domain::{Event, Mode};
 use crate::ingest::Target;
 use crate::settings::Settings;
+use crate::state::Memory;
 use crate::token::{Token, TokenError};
 
 /// What the store knows of this brain's earlier lives, and the pen for its new one.
@@ -23,6 +24,8 @@ pub(super) struct Past {
     pub(super) was_frozen: bool,
     /// What people last said of the mode as a whole and of kinds of action.
     pub(super) modes: Vec<(Mode, Option<String>)>,
+    /// What its last life knew of the mesh.
+    pub(super) memory: Option<Memory>,
 }
 
 /// Opens the store, and writes the start into it: a log that cannot be written is found here.
@@ -46,7 +49,22 @@ pub(super) async fn recall(data_dir: &Path) -> Result<Past, StoreError> {
     let modes = reader.last_modes().await?.into_iter().filter_map(|r| mode_of(&r.data)).collect();
     let started = Event::BrainStarted { epoch, version: env!("CARGO_PKG_VERSION").to_owned() };
     store.append(wall_clock_ms(), &[(brain(), started)]).await?;
-    Ok(Past { store, reader, options, was_frozen, modes })
+    let memory = memory(&mut store).await;
+    Ok(Past { store, reader, options, was_frozen, modes, memory })
+}
+
+/// What cannot be read is learned again: no reason not to start.
+async fn memory(store: &mut AuditStore) -> Option<Memory> {
+    let knowledge = match store.remembered().await {
+        Ok(knowledge) => knowledge?,
+        Err(why) => {
+            tracing::warn!("what an earlier life knew of the mesh is learned again: {why}");
+            return None;
+        }
+    };
+    serde_json::from_slice(&knowledge)
+        .inspect_err(|why| tracing::warn!("what an earlier life knew of the mesh is learned again: {why}"))
+        .ok()
 }
 
 fn mode_of(data: &serde_json::Value) -> Option<(Mode, Option<String>)> {

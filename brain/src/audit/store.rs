@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,10 +20,16 @@ use super::record::{FIRST_PREV_HASH, Record};
 use crate::domain::{Actor, Event};
 
 /// Each step of the schema, in order; embedded, so that the program needs no folder beside it.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "audit", include_str!("../../../migrations/sqlite/0001_audit.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "audit", include_str!("../../../migrations/sqlite/0001_audit.sql")),
+    (2, "memory", include_str!("../../../migrations/sqlite/0002_memory.sql")),
+];
 /// `application_id` of a Lightsout store.
 const APPLICATION_ID: i64 = 1_280_594_767;
+/// Memory is written often and read seldom.
+const MEMORY_LEVEL: i32 = 1;
+/// The most that is unpacked of it.
+const MAX_MEMORY_BYTES: u64 = 256 << 20;
 const FILE_NAME: &str = "lightsout.db";
 const LOCK_NAME: &str = "lightsout.lock";
 
@@ -138,6 +145,37 @@ impl AuditStore {
         .map_err(|why| StoreError::Write(words(&why)))?;
         self.epoch = epoch;
         Ok(epoch)
+    }
+
+    /// Keeps what this brain knows at `at_ms`, in place of what was kept before. Not part of the log.
+    ///
+    /// # Errors
+    /// It cannot be written; what was kept before stays.
+    pub async fn remember(&mut self, at_ms: i64, knowledge: &[u8]) -> Result<(), StoreError> {
+        let data =
+            zstd::encode_all(knowledge, MEMORY_LEVEL).map_err(|why| StoreError::Write(why.to_string()))?;
+        sqlx::query("INSERT INTO memory (id, at_ms, data) VALUES (1, ?1, ?2) ON CONFLICT (id) DO UPDATE SET at_ms = ?1, data = ?2")
+            .bind(at_ms)
+            .bind(data)
+            .execute(&mut self.connection)
+            .await
+            .map_err(|why| StoreError::Write(words(&why)))?;
+        Ok(())
+    }
+
+    /// What was kept last, if anything was.
+    ///
+    /// # Errors
+    /// It cannot be read, or is larger than any brain's knowledge.
+    pub async fn remembered(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
+        let row = sqlx::query("SELECT data FROM memory WHERE id = 1").fetch_optional(&mut self.connection);
+        let Some(row) = row.await.map_err(|why| StoreError::Read(words(&why)))? else { return Ok(None) };
+        let packed: Vec<u8> = row.try_get(0).map_err(|why| StoreError::Read(words(&why)))?;
+        let mut knowledge = Vec::new();
+        let unpacked = zstd::Decoder::new(packed.as_slice())
+            .and_then(|decoder| decoder.take(MAX_MEMORY_BYTES).read_to_end(&mut knowledge));
+        unpacked.map_err(|why| StoreError::Read(why.to_string()))?;
+        Ok(Some(knowledge))
     }
 
     /// Appends one record an event, all or none, and returns when they are on the disk.

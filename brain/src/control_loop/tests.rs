@@ -3,6 +3,7 @@
 mod closed_loop;
 mod finding;
 mod quiet;
+mod restart;
 
 use super::*;
 use crate::domain::{ActorKind, Command, PersonAnswer, PersonRequest, Verdict};

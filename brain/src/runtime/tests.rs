@@ -95,7 +95,8 @@ async fn rig(each: Script) -> Rig {
         (TickOutput { events, commands, answers }, shown)
     };
     let inbox = Inbox::new(windows_out, replies_out, asks_out, policies_out);
-    let runtime = Runtime::new(Box::new(turn) as Loop, store, inbox, client, shared);
+    let runtime =
+        Runtime::new(Box::new(turn) as Loop, store, inbox, tokio::sync::mpsc::channel(1).1, client, shared);
     Rig { runtime, turns, asks, windows, events: listening, asked, folder }
 }
 

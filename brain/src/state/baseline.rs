@@ -1,6 +1,7 @@
 //! What is normal for one service: learned from quiet seconds, winsorised, frozen in trouble.
 
 use protocol::latency::{Latency, MAX_INDEX};
+use serde::{Deserialize, Serialize};
 
 use super::series::{Sketch, Tally, share};
 
@@ -11,7 +12,7 @@ const WINSOR_SD: f64 = 4.0;
 const LEAST_SHARE: f64 = 5e-4;
 
 /// A share that is learned block by block, with how much more it varies than coin flips would.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Rate {
     share: f64,
     /// Intra-class correlation of the beta-binomial: variance is `n p (1-p) (1 + (n-1) rho)`.
@@ -56,7 +57,7 @@ impl Rate {
 }
 
 /// How many requests a second there are, learned block by block.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Pace {
     mean: f64,
     variance: f64,
@@ -78,7 +79,7 @@ impl Pace {
 }
 
 /// The normal of one service.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Baseline {
     /// Share of failures.
     pub errors: Rate,
@@ -139,6 +140,11 @@ impl Baseline {
     #[must_use]
     pub fn pace(&self) -> (f64, f64) {
         (self.pace.mean, self.pace.variance.sqrt())
+    }
+
+    /// Forgets how many requests there usually are.
+    pub fn forget_pace(&mut self) {
+        self.pace = Pace::default();
     }
 
     /// Latencies of a quiet second.

@@ -6,6 +6,8 @@
 //! larger odds ratio is then an e-value, and a mixture of them one too (Wald 1945; Shin, Ramdas and
 //! Rinaldo, "E-detectors", 2023). Each alternative restarts at zero, which makes the whole a CUSUM.
 
+use serde::{Deserialize, Serialize};
+
 /// The odds ratios an endpoint may have instead.
 const ALTERNATIVES: [f64; 4] = [3.0, 6.0, 15.0, 60.0];
 /// What each is given of the mixture: gray failures lie in the middle.
@@ -97,7 +99,7 @@ impl Cusum {
 }
 
 /// How much more unevenly failures fall on endpoints than chance would have it: 1 is chance.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Dispersion {
     mean: f64,
     seen: f64,

@@ -6,6 +6,7 @@
 mod baseline;
 pub mod clients;
 pub mod evidence;
+mod memory;
 mod series;
 mod service;
 
@@ -15,6 +16,7 @@ use protocol::telemetry::Window;
 use sha2::{Digest, Sha256};
 
 pub use baseline::{Baseline, Rate};
+pub use memory::Memory;
 pub use series::{RING_S, Ring, Sketch, Tally, share};
 pub use service::{Endpoint, Moment, Service, Version};
 
@@ -57,6 +59,7 @@ pub struct MeshState {
     /// The newest second seen.
     pub second: i64,
     series: usize,
+    recalled: Memory,
     trace: VecDeque<(i64, String)>,
 }
 
@@ -83,6 +86,10 @@ impl MeshState {
         self.second = self.second.max(at.second);
         self.remember(window, at.end_ms);
         if window.clients_other.is_some() || !window.clients.is_empty() {
+            if !self.edges.contains_key(&window.proxy) {
+                let edge = self.new_edge(&window.proxy);
+                self.edges.insert(window.proxy.clone(), edge);
+            }
             self.edges.entry(window.proxy.clone()).or_default().observe(window, at.second);
         }
         for cell in &window.cells {
@@ -107,7 +114,8 @@ impl MeshState {
             self.series += 1;
         }
         if !self.services.contains_key(&cell.service) {
-            self.services.insert(cell.service.clone(), Service::new(policy));
+            let service = self.new_service(&cell.service, policy);
+            self.services.insert(cell.service.clone(), service);
         }
         if let Some(service) = self.services.get_mut(&cell.service) {
             service.observe(cell, proxy, at, i64::from(policy.warmup_s) * 1_000);

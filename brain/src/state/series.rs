@@ -1,6 +1,7 @@
 //! Counts by second over the last minute, and a latency sketch that forgets.
 
 use protocol::latency::{Latency, MAX_INDEX, value_of};
+use serde::{Deserialize, Serialize};
 
 /// Seconds a [`Ring`] remembers.
 pub const RING_S: i64 = 64;
@@ -8,7 +9,7 @@ const SLOTS: usize = 64;
 const BUCKETS: usize = MAX_INDEX as usize + 1;
 
 /// Requests, and how many of them failed or were slow.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// All of them.
     pub n: u64,
@@ -95,8 +96,9 @@ fn slot(second: i64) -> usize {
 ///
 /// Forgetting costs nothing at rest: instead of shrinking the old, the new is counted larger, and
 /// the whole is scaled down when numbers get big.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Sketch {
+    #[serde(with = "sparse")]
     counts: Vec<f32>,
     total: f64,
     half_life_s: f64,
@@ -193,6 +195,28 @@ impl Sketch {
         }
         self.total += other.total * scale;
         self.used = (self.used.0.min(other.used.0), self.used.1.max(other.used.1));
+    }
+}
+
+/// Counts as pairs of index and count: of a thousand buckets a service uses a hundred.
+mod sparse {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::BUCKETS;
+
+    pub(super) fn serialize<S: Serializer>(counts: &[f32], to: S) -> Result<S::Ok, S::Error> {
+        let used = counts.iter().enumerate().filter(|(_, count)| **count > 0.0);
+        used.collect::<Vec<_>>().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f32>, D::Error> {
+        let pairs = Vec::<(usize, f32)>::deserialize(from)?;
+        let mut counts = if pairs.is_empty() { Vec::new() } else { vec![0.0; BUCKETS] };
+        for (index, count) in pairs {
+            // What a damaged store says of buckets that do not exist is left out.
+            counts.get_mut(index).into_iter().for_each(|held| *held = count);
+        }
+        Ok(counts)
     }
 }
 

@@ -80,6 +80,14 @@ pub struct Version {
     pub latency: Cusum,
 }
 
+impl Version {
+    /// A version that was first seen then, with nothing against it.
+    #[must_use]
+    pub fn seen_since(first_ms: i64) -> Self {
+        Self { first_ms, errors: Cusum::default(), latency: Cusum::default() }
+    }
+}
+
 /// One service.
 #[derive(Debug, Clone)]
 pub struct Service {
@@ -158,9 +166,7 @@ impl Service {
     fn observe_version(&mut self, cell: &Cell, at: Moment) {
         let bounded = self.versions.len() < MAX_VERSIONS;
         if !cell.version.is_empty() && bounded && !self.versions.contains_key(&cell.version) {
-            let (errors, latency) = (Cusum::default(), Cusum::default());
-            let version = Version { first_ms: at.start_ms, errors, latency };
-            self.versions.insert(cell.version.clone(), version);
+            self.versions.insert(cell.version.clone(), Version::seen_since(at.start_ms));
         }
     }
 
