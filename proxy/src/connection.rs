@@ -44,6 +44,8 @@ pub struct ClientConnection {
     pub(crate) moved: Cell<u64>,
     requests: Cell<u64>,
     under_way: Cell<u32>,
+    /// Of these, responses that the client is to take.
+    offered: Cell<u32>,
     http2: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     /// Whether the HTTP library holds bytes that the socket did not take yet.
@@ -54,20 +56,45 @@ pub struct ClientConnection {
 
 /// A request under way, from its head to the end of its response; see [`ClientConnection::begin`].
 #[derive(Debug)]
-pub struct Busy(Rc<ClientConnection>);
+pub struct Busy {
+    connection: Rc<ClientConnection>,
+    offers: Cell<bool>,
+}
+
+impl Busy {
+    /// Whether bytes are held out to the client, which it is to take; else the endpoint is waited for.
+    pub(crate) fn offers(&self, offers: bool) {
+        if self.offers.replace(offers) != offers {
+            let all = &self.connection.offered;
+            all.set(if offers { all.get() + 1 } else { all.get().saturating_sub(1) });
+        }
+    }
+}
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.under_way.set(self.0.under_way.get().saturating_sub(1));
+        self.offers(false);
+        let under_way = &self.connection.under_way;
+        under_way.set(under_way.get().saturating_sub(1));
     }
 }
 
 /// What a connection was doing at a tick; the same at a later tick means that nothing moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Doing {
-    Serving { moved: u64 },
-    ReadingHead { heads: u64 },
-    Idling { requests: u64 },
+    Serving {
+        moved: u64,
+    },
+    /// As before, but some client does not take what it is offered.
+    Offering {
+        moved: u64,
+    },
+    ReadingHead {
+        heads: u64,
+    },
+    Idling {
+        requests: u64,
+    },
 }
 
 impl ClientConnection {
@@ -79,6 +106,7 @@ impl ClientConnection {
             moved: Cell::default(),
             requests: Cell::default(),
             under_way: Cell::default(),
+            offered: Cell::default(),
             http2: Cell::default(),
             waker: RefCell::default(),
             unsent: Cell::default(),
@@ -94,7 +122,7 @@ impl ClientConnection {
             // A proxy that drains says so on HTTP/2 connections as soon as they are known to be some.
             self.waker.borrow().iter().for_each(Waker::wake_by_ref);
         }
-        Busy(Rc::clone(self))
+        Busy { connection: Rc::clone(self), offers: Cell::new(false) }
     }
 
     /// Requests begun.
@@ -136,6 +164,7 @@ impl ClientConnection {
         match (self.under_way.get(), in_head) {
             (0, true) => Doing::ReadingHead { heads },
             (0, false) => Doing::Idling { requests: self.requests.get() },
+            _ if self.offered.get() > 0 => Doing::Offering { moved: self.progress() },
             _ => Doing::Serving { moved: self.progress() },
         }
     }

@@ -21,7 +21,7 @@ pub struct Server {
     pub connection_timeout_ms: Option<u64>,
     /// From the request's head to the response's head.
     pub request_timeout_ms: u64,
-    /// A connection without a request.
+    /// A connection without a request, or with responses that its client does not read.
     pub idle_timeout_ms: u64,
     /// To read a request's head.
     pub header_timeout_ms: u64,

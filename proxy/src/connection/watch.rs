@@ -59,7 +59,7 @@ impl Watch {
             let patience = match doing {
                 Doing::Serving { .. } => self.stalled,
                 Doing::ReadingHead { .. } => self.head,
-                Doing::Idling { .. } => self.idle,
+                Doing::Idling { .. } | Doing::Offering { .. } => self.idle,
             };
             if doing != self.doing {
                 (self.doing, self.since) = (doing, now);

@@ -21,7 +21,7 @@ use crate::upstream::pool::Lent;
 #[derive(Debug)]
 pub struct ProxyBody {
     source: Source,
-    _busy: Busy,
+    busy: Busy,
     story: Option<Rc<Story>>,
 }
 
@@ -35,11 +35,13 @@ enum Source {
 
 impl ProxyBody {
     pub(super) fn own(text: Bytes, busy: Busy, story: Option<Rc<Story>>) -> Self {
-        Self { source: Source::Own(Full::new(text)), _busy: busy, story }
+        busy.offers(true);
+        Self { source: Source::Own(Full::new(text)), busy, story }
     }
 
     pub(super) fn passing(body: Passing, busy: Busy, story: Option<Rc<Story>>) -> Self {
-        Self { source: Source::Passing(body), _busy: busy, story }
+        busy.offers(true);
+        Self { source: Source::Passing(body), busy, story }
     }
 }
 
@@ -72,6 +74,7 @@ impl Body for ProxyBody {
             Source::Own(text) => Pin::new(text).poll_frame(cx).map_err(|never| match never {}),
             Source::Passing(body) => body.poll(cx),
         };
+        self.busy.offers(polled.is_ready());
         self.story.iter().for_each(|story| tell(story, &polled));
         polled
     }

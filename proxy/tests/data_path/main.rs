@@ -2,12 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod faults;
+mod floods;
 mod h2_conformance;
 mod h2_raw;
 mod mesh;
 mod messages;
 mod origin;
+mod recorder;
 mod refusals;
 mod reporting;
 mod rest;
+mod smuggling;
 mod wire;
