@@ -66,7 +66,7 @@ pub struct Settings {
 #[derive(Debug, Clone)]
 pub struct Server {
     /// How connections are taken in over TLS; absent: in clear text.
-    pub tls: Option<Termination>,
+    pub tls: Option<Arc<Termination>>,
     /// Where to listen; port 0 takes a free one and says which.
     pub bind: SocketAddr,
     /// Worker threads, one current-thread runtime each.

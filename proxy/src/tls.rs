@@ -7,13 +7,13 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::ServerConfig;
+use rustls::server::{NoServerSessionStorage, ProducesTickets, ServerConfig};
 use rustls::{SupportedProtocolVersion, version};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
@@ -26,6 +26,9 @@ const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 /// Session tickets a client is given: one resumption each. Two, as is rustls' custom, would be signed
 /// and sent for nothing by most.
 const TICKETS: usize = 1;
+/// One for the life of the process: a reload does not make every client shake hands in full again.
+static TICKETER: LazyLock<Option<Arc<dyn ProducesTickets>>> =
+    LazyLock::new(|| aws_lc_rs::Ticketer::new().ok());
 /// The largest PEM file that is read.
 const MAX_PEM_BYTES: u64 = 1 << 20;
 
@@ -105,9 +108,10 @@ impl Termination {
         let mut config = builder.with_single_cert(chain, private).map_err(unusable)?;
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
         config.send_tls13_tickets = TICKETS;
-        // Stateless: no table of sessions to fill, and every worker takes every ticket.
-        if let Ok(ticketer) = aws_lc_rs::Ticketer::new() {
-            config.ticketer = ticketer;
+        // Stateless: no table of sessions to fill and to lock, and every worker takes every ticket.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        if let Some(ticketer) = &*TICKETER {
+            config.ticketer = Arc::clone(ticketer);
         }
         let (certificate, key) = (certificate.to_owned(), key.to_owned());
         let acceptor = TlsAcceptor::from(Arc::new(config));

@@ -166,3 +166,32 @@ async fn a_new_certificate_is_a_reload_and_a_bad_one_keeps_the_old() -> Result<(
     assert_eq!(get(&proxy, &new, b"http/1.1").await?, 200);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_resumed_by_any_worker_and_over_a_reload() -> Result<()> {
+    let (dir, origin) = (tempfile::tempdir()?, Origin::start().await?);
+    let root = new_pair(dir.path())?;
+    let proxy = proxy(dir.path(), &origin, "").await?;
+    let connector = connector(&root, &[b"http/1.1"], &[&version::TLS13])?;
+    let kind = async || -> Result<Option<rustls::HandshakeKind>> {
+        let stream = TcpStream::connect(address(&proxy)).await?;
+        let mut stream = connector.connect(ServerName::try_from("localhost")?, stream).await?;
+        // The ticket comes after the handshake: an answer has passed it.
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await?;
+        stream.read_to_end(&mut Vec::new()).await?;
+        Ok(stream.get_ref().1.handshake_kind())
+    };
+    assert_eq!(kind().await?, Some(rustls::HandshakeKind::Full));
+    for _ in 0..8 {
+        assert_eq!(kind().await?, Some(rustls::HandshakeKind::Resumed));
+    }
+    let config = std::fs::read_to_string(dir.path().join("proxy.yaml"))?;
+    std::fs::write(
+        dir.path().join("proxy.yaml"),
+        config.replace("port: 0, workers", "idle_timeout_ms: 50000, port: 0, workers"),
+    )?;
+    let (status, said) = proxy.ask("POST", "/reload", None).await?;
+    assert_eq!(status, 200, "{said}");
+    assert_eq!(kind().await?, Some(rustls::HandshakeKind::Resumed));
+    Ok(())
+}

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -101,14 +102,14 @@ fn networks(given: &[String], at: &Place, findings: &mut Findings) -> Vec<IpNet>
 }
 
 /// TLS asked for must never end in clear text served without a word: a pair that cannot be used is an error.
-fn tls(given: &config::Tls, at: &Place, findings: &mut Findings) -> Option<Termination> {
+fn tls(given: &config::Tls, at: &Place, findings: &mut Findings) -> Option<Arc<Termination>> {
     let handshake = findings.duration(&at.at("handshake_timeout_ms"), given.handshake_timeout_ms, 1);
     let least = match given.min_version {
         config::TlsVersion::V1_2 => MinVersion::Tls12,
         config::TlsVersion::V1_3 => MinVersion::Tls13,
     };
     match Termination::load(Path::new(&given.certificate), Path::new(&given.key), least, handshake) {
-        Ok(termination) => Some(termination),
+        Ok(termination) => Some(Arc::new(termination)),
         Err(bad) => {
             let key = if matches!(bad, BadPair::Certificate(_)) { "certificate" } else { "key" };
             findings.add(&at.at(key), bad.to_string());
