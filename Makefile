@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-detection fmt lint setup
+.PHONY: help demo test bench bench-detection fuzz fmt lint setup
 
 # Options for the demo: make demo ARGS="--fault slow-endpoint --once"
 ARGS ?=
@@ -17,6 +17,9 @@ demo: setup ## a whole mesh on loopback, a fault, and the brain mending it
 test: setup ## every test: units, properties, golden files, real processes end to end
 	cargo build --workspace --bins
 	cargo test --workspace
+
+fuzz: ## every parser of the data path against made-up bytes, a minute each (SECONDS_EACH=60)
+	bash proxy/fuzz/run.sh
 
 bench: setup ## side by side with nginx, HAProxy and Envoy: what a request costs (QUICK=1: four minutes)
 	cargo build --release --workspace --bins

@@ -5,6 +5,7 @@ mod faults;
 mod floods;
 mod h2_conformance;
 mod h2_raw;
+mod http1;
 mod mesh;
 mod messages;
 mod origin;
