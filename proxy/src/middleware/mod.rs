@@ -8,5 +8,6 @@ pub mod headers;
 pub mod http2_frames;
 pub mod path;
 pub mod request_id;
+pub mod response_framing;
 pub mod shed;
 pub mod validity;

@@ -121,6 +121,8 @@ impl Passing {
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
+                // Trailers are the end: the library is not asked again after them.
+                self.ended |= frame.is_trailers();
                 self.flight.bytes_out += frame.data_ref().map_or(0, |data| data.len() as u64);
             }
             Poll::Ready(None) => self.ended = true,

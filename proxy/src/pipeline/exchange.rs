@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::body::Passing;
 use super::flight::Flight;
 use crate::error::Refusal;
-use crate::middleware::headers;
+use crate::middleware::{headers, response_framing};
 use crate::settings::Server;
 use crate::telemetry::Outcome;
 use crate::upstream::pool::Lent;
@@ -74,9 +74,11 @@ async fn send(
     accepted(response, connection)
 }
 
-/// This proxy never asks to switch protocols: an endpoint that does so has lost its place.
+/// This proxy never asks to switch protocols: an endpoint that does so has lost its place. So has one whose
+/// response ends in two ways: its connection is closed with what is left on it.
 fn accepted(response: Response<Incoming>, connection: Lent) -> Result<(Response<Incoming>, Lent), Refusal> {
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS || !response_framing::is_sound(response.headers())
+    {
         return Err(Refusal::Reset);
     }
     Ok((response, connection))

@@ -12,6 +12,7 @@ mod origin;
 mod recorder;
 mod refusals;
 mod reporting;
+mod responses;
 mod rest;
 mod smuggling;
 mod wire;
