@@ -235,7 +235,7 @@ async fn what_is_passed_on_is_framed_anew_and_once() {
     let chunked = "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n";
     for (bytes, must, never) in [
         (format!("{chunked}\r\n5;ext=\"x\"\r\nhello\r\n0\r\n\r\n"), "5\r\nhello\r\n0\r\n\r\n", "ext"),
-        (format!("{chunked}\r\n00005\r\nhello\r\n0\r\n\r\n"), "5\r\nhello\r\n", "00005"),
+        (format!("{chunked}\r\n00005\r\nhello\r\n0\r\n\r\n"), "5\r\nhello\r\n", "\r\n00005\r\n"),
         (format!("{chunked}Trailer: content-length, x-a\r\n\r\n5\r\nhello\r\n0\r\nContent-Length: 9\r\nX-A: b\r\n\r\n"), "hello", "ength: 9"),
         ("POST / HTTP/1.1\r\nHost: a\r\nConnection: close, content-length, host\r\nContent-Length: 5\r\n\r\nhello".into(), "content-length: 5", "close"),
         ("GET / HTTP/1.1\r\nHost: a\r\nConnection: close, x-forwarded-for\r\n\r\n".into(), "x-forwarded-for: 127.0.0.1", "close"),
@@ -243,7 +243,7 @@ async fn what_is_passed_on_is_framed_anew_and_once() {
         ("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Lightsout-Shadow: true\r\n\r\n".into(), "GET / ", "ightsout"),
         ("GET / HTTP/1.1\r\nHost: a\r\nConnection: close, Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n".into(), "GET / ", "h2c"),
         ("GET http://b/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".into(), "host: b\r\n", "host: a\r\n"),
-        ("GET /a/./%2e%2e/b//c HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".into(), "GET /b/c ", "2e"),
+        ("GET /a/./%2e%2e/b//c HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".into(), "GET /b/c ", "%2"),
         ("GET / HTTP/1.0\r\n\r\n".into(), "host: ", "HTTP/1.0"),
         ("\r\nGET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".into(), "GET / ", "pwned"),
         (format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{PWNED}", PWNED.len()), "GET / ", "no such"),
