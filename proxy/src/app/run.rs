@@ -52,6 +52,8 @@ impl App {
 
     async fn serve(self) -> io::Result<Ending> {
         let mut ends = Ends::listen()?;
+        // Before anybody is told that this is ready: until then a hang-up would end the process.
+        let hangup = signal(SignalKind::hangup())?;
         let tasks = TaskTracker::new();
         let (lifecycle, server) = (self.data_path.lifecycle.clone(), self.settings.server.clone());
         let (stop, admin) = (self.stop.clone(), Arc::clone(&self.admin));
@@ -61,7 +63,7 @@ impl App {
         say(&format!("listening on {main}"));
         say(&format!("admin on {admin_at}"));
         say(&format!("sidecar-proxy ready: main={main} admin={admin_at}"));
-        tasks.spawn(reload_on_hangup(signal(SignalKind::hangup())?, admin, sinks.log.clone(), stop.clone()));
+        tasks.spawn(reload_on_hangup(hangup, admin, sinks.log.clone(), stop.clone()));
         end_with_standard_input(lifecycle.drain.clone());
         let ending = tokio::select! {
             ending = finish(&lifecycle, server.drain, server.drain_timeout, &mut workers) => ending,
