@@ -3,6 +3,9 @@
 //! Absent on purpose: waiting for a connection. A request finds an idle one or opens its own; the
 //! number at once is bounded by the requests at once.
 
+mod lent;
+mod send;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,6 +19,8 @@ use tokio::time::Instant;
 use super::upload::Upload;
 use crate::settings::Endpoint;
 use crate::telemetry::shard::BackendCounters;
+
+pub use lent::{Lent, SendFailure, Stage};
 
 /// Idle connections are closed after so long, before most servers close them themselves.
 pub const MAX_IDLE_TIME: Duration = Duration::from_secs(30);
@@ -36,14 +41,6 @@ struct Idle {
     since: Instant,
 }
 
-/// A connection taken out of the pool, or opened; dropped, it is closed.
-#[derive(Debug)]
-pub struct Lent {
-    /// To send the request with.
-    pub sender: SendRequest<Upload>,
-    pool: Rc<EndpointPool>,
-}
-
 impl EndpointPool {
     /// An empty pool.
     #[must_use]
@@ -57,7 +54,7 @@ impl EndpointPool {
         // One that was given back a moment ago may not have settled yet: it is left for later.
         let at = idle.iter().rposition(|idle| idle.sender.is_ready())?;
         let sender = idle.remove(at).sender;
-        Some(Lent { sender, pool: Rc::clone(self) })
+        Some(Lent { sender, pool: Rc::clone(self), reused: true })
     }
 
     /// A new connection. Must run on a local task set, where the connection's own task is left.
@@ -78,7 +75,7 @@ impl EndpointPool {
             let _ended = connection.await;
             drop(open);
         });
-        Ok(Lent { sender, pool: Rc::clone(self) })
+        Ok(Lent { sender, pool: Rc::clone(self), reused: false })
     }
 
     /// Closes what has been idle for longer than [`MAX_IDLE_TIME`] or was closed from afar.
@@ -93,16 +90,5 @@ impl EndpointPool {
     #[must_use]
     pub fn idle(&self) -> usize {
         self.idle.borrow().len()
-    }
-}
-
-impl Lent {
-    /// Gives a connection back whose request and response are both complete; beyond `max_idle` it
-    /// is closed instead.
-    pub fn give_back(self, max_idle: usize, now: Instant) {
-        let mut idle = self.pool.idle.borrow_mut();
-        if !self.sender.is_closed() && idle.len() < max_idle {
-            idle.push(Idle { sender: self.sender, since: now });
-        }
     }
 }
