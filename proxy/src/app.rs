@@ -103,6 +103,7 @@ impl App {
         let beside = brain_beside(&settings, &proxy, admin_address)?;
         let sessions = Secret::new(token.key_for("sticky sessions"));
         let control = Control::start(Arc::clone(&settings), proxy, boot, state_file, held, sessions);
+        control.reloads.will_read(source.fingerprint(&settings));
         let opened = Sinks::open(&settings.observability);
         let (sinks, exporter) = opened.map_err(|why| CannotStart::System { what: "the access log", why })?;
         let data_path = DataPath::new(listeners, sinks);

@@ -11,6 +11,7 @@ pub mod control;
 pub mod digest;
 pub mod durable;
 pub mod error;
+mod file_watch;
 pub mod leases;
 pub mod listener;
 pub mod live_state;

@@ -69,6 +69,8 @@ pub struct Server {
     pub tls: Option<Arc<Termination>>,
     /// Where to listen; port 0 takes a free one and says which.
     pub bind: SocketAddr,
+    /// Whether a changed file is reloaded without being asked.
+    pub watch_files: bool,
     /// Worker threads, one current-thread runtime each.
     pub workers: usize,
     /// Client connections at once, over all workers; more are closed at once.

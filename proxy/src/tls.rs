@@ -30,7 +30,7 @@ const TICKETS: usize = 1;
 static TICKETER: LazyLock<Option<Arc<dyn ProducesTickets>>> =
     LazyLock::new(|| aws_lc_rs::Ticketer::new().ok());
 /// The largest PEM file that is read.
-const MAX_PEM_BYTES: u64 = 1 << 20;
+pub const MAX_PEM_BYTES: usize = 1 << 20;
 
 /// The oldest version that is spoken.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -147,8 +147,8 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     let unreadable = |why: io::Error| format!("{} cannot be read: {why}", path.display());
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(unreadable)?;
-    file.take(MAX_PEM_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_PEM_BYTES {
+    file.take(MAX_PEM_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() > MAX_PEM_BYTES {
         return Err(format!("{} is larger than {MAX_PEM_BYTES} bytes", path.display()));
     }
     Ok(bytes)

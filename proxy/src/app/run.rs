@@ -14,7 +14,7 @@ use super::{App, CannotStart, admin_url, say};
 use crate::observability::access_log::LogSender;
 use crate::upstream::{health_check, outlier};
 use crate::worker::Lifecycle;
-use crate::{admin, supervise};
+use crate::{admin, file_watch, supervise};
 
 /// For aborted workers to leave.
 const ABORT_WITHIN: Duration = Duration::from_secs(2);
@@ -90,6 +90,7 @@ impl App {
                 tracing::error!("the admin listener is lost: {why}");
             }
         });
+        tasks.spawn(file_watch::run(Arc::clone(&self.admin), self.stop.clone()));
         tasks.spawn(Arc::clone(&control).run_expiry(self.stop.clone()));
         tasks.spawn(health_check::run(control.table(), self.stop.clone()));
         tasks.spawn(outlier::sweep::run(control.table(), self.stop.clone()));

@@ -13,6 +13,8 @@ pub struct Server {
     pub bind_address: String,
     /// The port; 0 takes a free one.
     pub port: u16,
+    /// The configuration file, certificate and key are watched, and reloaded when their content has changed.
+    pub watch_files: bool,
     /// Client connections at once; more are closed at once.
     pub max_connections: u32,
     /// Worker threads. Absent: one per core.
@@ -62,6 +64,7 @@ impl Default for Server {
         Self {
             bind_address: "0.0.0.0".to_owned(),
             port: 8000,
+            watch_files: true,
             max_connections: 10_000,
             workers: None,
             connection_timeout_ms: None,

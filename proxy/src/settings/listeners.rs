@@ -32,6 +32,7 @@ pub(super) fn server(config: &config::Server, given: &Given, at: &Place, finding
         header_timeout: duration("header_timeout_ms", config.header_timeout_ms),
         drain_timeout: duration("drain_timeout_ms", config.drain_timeout_ms),
         bind: address(&config.bind_address, config.port, at, findings),
+        watch_files: config.watch_files,
         workers: config.workers.map_or_else(|| given.cores.clamp(1, MAX_WORKERS as usize), |n| n as usize),
         max_connections: config.max_connections as usize,
         connect_timeout: findings.part(

@@ -108,6 +108,7 @@ fn settings(name: &ServiceName, service: Arc<Service>) -> Settings {
         Route { name: "all".into(), split: vec![SplitTarget::whole(name.clone())], ..Route::default() };
     Settings {
         server: Server {
+            watch_files: false,
             tls: None,
             bind: local,
             workers: WORKERS,
