@@ -210,8 +210,7 @@ impl Control {
         let answer = change(&mut inner);
         let live = &self.table.load().live;
         // A certificate is no part of the configuration's text, and not of its hash.
-        let certified = inner.live.settings.server.tls == live.settings.server.tls;
-        if inner.live.hash != live.hash || !certified {
+        if inner.live.hash != live.hash || !inner.live.settings.has_certificates_of(&live.settings) {
             inner.generation += 1;
             self.table.store(Arc::new(inner.table(&self.registry)));
         }

@@ -15,6 +15,7 @@ mod file_watch;
 pub mod leases;
 pub mod listener;
 pub mod live_state;
+mod local_tasks;
 pub mod middleware;
 pub mod observability;
 pub mod pipeline;

@@ -27,6 +27,7 @@ mod pattern;
 mod route;
 mod routes;
 mod services;
+mod transport;
 
 pub use crate::config::{DotSegments, EscapedSlashes, PathRules, SAMPLE, schema};
 pub use balancing::{
@@ -40,6 +41,7 @@ pub use observability::{AccessLog, Export, LogTarget, Observability, Tracing};
 pub use outliers::Outliers;
 pub use route::{Match, PathMatch, Pattern, Route, SplitTarget, ValueMatch};
 pub use services::MAX_WEIGHT;
+pub use transport::{Protocol, StreamBounds, Transport};
 
 /// Everything the proxy runs by.
 #[derive(Debug, Clone)]
@@ -60,6 +62,17 @@ pub struct Settings {
     pub observability: Observability,
     /// SHA-256 over the effective configuration, hex.
     pub hash: String,
+}
+
+impl Settings {
+    /// Whether the certificates that are shown and trusted are the same.
+    #[must_use]
+    pub fn has_certificates_of(&self, other: &Self) -> bool {
+        let trusts = |(name, service): (&ServiceName, &Arc<Service>)| {
+            other.services.get(name).is_some_and(|other| other.transport.tls == service.transport.tls)
+        };
+        self.server.tls == other.server.tls && self.services.iter().all(trusts)
+    }
 }
 
 /// The main listener.
@@ -117,6 +130,8 @@ pub struct Service {
     pub name: ServiceName,
     /// Its endpoints, in the file's order; at least one.
     pub endpoints: Vec<Arc<Endpoint>>,
+    /// What is spoken to them.
+    pub transport: Arc<Transport>,
     /// How one is chosen.
     pub balancing: Balancing,
     /// When an endpoint that does worse than its siblings is left out; absent: never.

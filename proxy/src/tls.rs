@@ -128,7 +128,7 @@ impl Termination {
     }
 }
 
-fn chain(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(crate) fn chain(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let all = all.map_err(|why| format!("{} is not PEM: {why}", path.display()))?;
     if all.is_empty() {
@@ -142,7 +142,7 @@ fn private_key(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, String
         .map_err(|why| format!("{} holds no private key (BEGIN PRIVATE KEY): {why}", path.display()))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
     use std::io::Read;
     let unreadable = |why: io::Error| format!("{} cannot be read: {why}", path.display());
     let mut bytes = Vec::new();

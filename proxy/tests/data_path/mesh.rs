@@ -42,6 +42,7 @@ pub fn live(endpoints: &[SocketAddr]) -> LiveState {
     let name = ServiceName::new("cart").unwrap();
     let endpoints: Vec<Arc<Endpoint>> = endpoints.iter().map(endpoint).collect();
     let service = Arc::new(Service {
+        transport: Arc::default(),
         name: name.clone(),
         endpoints: endpoints.clone(),
         balancing: balancing(),

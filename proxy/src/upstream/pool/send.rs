@@ -16,42 +16,72 @@ use crate::upstream::upload::Upload;
 pub type Answered = (Response<Incoming>, Lent);
 
 impl EndpointPool {
-    /// Sends over an idle connection if there is one, else over a new one, to be made within `connect`.
+    /// Sends over a connection that there is, else over a new one, to be made within `connect`.
     ///
-    /// If an idle one turns out to have been closed, the request is sent once more over a new one, which is
-    /// no failure of the endpoint and no retry: where nothing was sent, and where the request may be repeated
-    /// (RFC 9110 section 9.2.2) and has no body. nginx and Envoy do so too.
+    /// A request is sent once more over a new connection, which is no failure of the endpoint and no retry,
+    /// where the first turns out to be closed or closing: if nothing was sent; if the endpoint says that it
+    /// has not begun with it (HTTP/2) and there is no body; or if it broke a connection that had served
+    /// before, and the request may be repeated (RFC 9110 section 9.2.2) and has no body. nginx and Envoy do
+    /// so too.
     ///
     /// # Errors
     /// [`SendFailure`]: no response came.
     pub async fn send(
         self: &Rc<Self>,
-        mut request: Request<Upload>,
+        request: Request<Upload>,
         connect: Duration,
     ) -> Result<Answered, SendFailure> {
-        if let Some(mut connection) = self.take() {
-            let again = repeatable(&request).then(|| copy(&request));
-            match connection.send(request).await {
-                Ok(response) => return Ok((response, connection)),
-                Err(failure) => match failure.request.or(again.map(Box::new)) {
-                    Some(whole) => request = *whole,
-                    None => return Err(SendFailure { request: None, ..failure }),
-                },
-            }
-        }
-        let connected = timeout(connect, self.connect()).await;
-        let Ok(Ok(mut connection)) = connected else {
-            return Err(SendFailure { stage: Stage::Connecting, request: Some(Box::new(request)) });
+        let (mut first, request) = match self.take() {
+            Some(there_is) => (there_is, request),
+            None => self.reach(request, 0, connect).await?,
         };
-        let response = connection.send(request).await?;
-        Ok((response, connection))
+        let copy = may_be_sent_again(&first, &request).then(|| copy(&request));
+        let failure = match first.send(request).await {
+            Ok(response) => return Ok((response, first)),
+            Err(failure) => failure,
+        };
+        let unsent = failure.request.is_some() && (first.is_reused() || first.is_shared());
+        let again = failure.request.filter(|_| unsent).map(|request| *request);
+        let again = again.or_else(|| copy.filter(|copy| repeats(&first, failure.stage, copy.method())));
+        let Some(again) = again else { return Err(SendFailure { request: None, ..failure }) };
+        let after = first.failed();
+        drop(first);
+        let (mut second, request) = self.reach(again, after, connect).await?;
+        let response = second.send(request).await?;
+        Ok((response, second))
+    }
+
+    async fn reach(
+        self: &Rc<Self>,
+        request: Request<Upload>,
+        after: u64,
+        within: Duration,
+    ) -> Result<(Lent, Request<Upload>), SendFailure> {
+        match timeout(within, self.connect(after)).await {
+            Ok(Ok(connection)) => return Ok((connection, request)),
+            Ok(Err(why)) => self.complain(&why.to_string()),
+            Err(_) => self.complain("it took too long"),
+        }
+        Err(SendFailure { stage: Stage::Connecting, request: Some(Box::new(request)) })
     }
 }
 
-/// Whether doing it twice does what doing it once does, and all of it is in its head.
-fn repeatable(request: &Request<Upload>) -> bool {
-    let idempotent = [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE, Method::TRACE];
-    request.body().is_end_stream() && idempotent.contains(request.method())
+/// Whether there can be a reason, so that the head is to be kept.
+fn may_be_sent_again(connection: &Lent, request: &Request<Upload>) -> bool {
+    let reason = connection.is_shared() || connection.is_reused() && is_idempotent(request.method());
+    reason && request.body().is_end_stream()
+}
+
+fn repeats(connection: &Lent, stage: Stage, method: &Method) -> bool {
+    match stage {
+        Stage::Unprocessed => connection.is_shared(),
+        Stage::Sent => connection.is_reused() && is_idempotent(method),
+        Stage::Connecting => false,
+    }
+}
+
+fn is_idempotent(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE, Method::TRACE].contains(method)
 }
 
 /// The same request without a body.
