@@ -54,11 +54,13 @@ impl Source {
         Ok(Arc::new(Settings::from_document(&document, &self.given)?))
     }
 
-    /// The files that `settings` were made of: their own, a certificate and its key.
+    /// The files that `settings` were made of: their own, a certificate and its key, whom to trust.
     #[must_use]
     pub fn files(&self, settings: &Settings) -> Vec<PathBuf> {
         let tls = settings.server.tls.iter().flat_map(|tls| [tls.certificate.clone(), tls.key.clone()]);
-        self.path.iter().cloned().chain(tls).collect()
+        let transports = settings.services.values().filter_map(|service| service.transport.tls.as_ref());
+        let trusted = transports.filter_map(|tls| tls.trusted.clone());
+        self.path.iter().cloned().chain(tls).chain(trusted).collect()
     }
 
     /// What [`Self::files`] hold now.

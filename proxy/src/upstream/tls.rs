@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::io::{Error, Result as IoResult};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::ClientConfig;
@@ -47,6 +47,8 @@ pub enum BadTrust {
 /// How connections to a service's endpoints are secured.
 #[derive(Clone)]
 pub struct Origination {
+    /// The file with whom to trust, to be watched.
+    pub trusted: Option<PathBuf>,
     connector: TlsConnector,
     /// Absent: the endpoint's own.
     name: Option<ServerName<'static>>,
@@ -105,7 +107,8 @@ impl Origination {
             Protocol::Auto => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         };
         let connector = TlsConnector::from(Arc::new(config));
-        Ok(Self { connector, name, digest: digest.finalize().into() })
+        let trusted = if let Trust::File(path) = trust { Some((*path).to_owned()) } else { None };
+        Ok(Self { trusted, connector, name, digest: digest.finalize().into() })
     }
 
     /// Makes the handshake; `host` is the endpoint's, whose name is asked for unless the settings say another.
