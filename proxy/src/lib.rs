@@ -12,6 +12,7 @@ pub mod digest;
 pub mod durable;
 pub mod error;
 mod file_watch;
+pub mod hand_over;
 pub mod leases;
 pub mod listener;
 pub mod live_state;

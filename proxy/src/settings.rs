@@ -121,6 +121,8 @@ pub struct Admin {
     pub token_path: PathBuf,
     /// Where epoch and freeze survive a restart.
     pub state_path: PathBuf,
+    /// Where a new process may take over.
+    pub hand_over_path: PathBuf,
 }
 
 /// One upstream service.

@@ -73,9 +73,19 @@ impl Proxy {
     /// When it does not come up.
     pub async fn start_by(dir: &Path, file: &str) -> Result<Self> {
         let process = Running::start("sidecar-proxy", &["start", "--config", file], dir).await?;
+        Ok(Self::of(process, admin_token(dir)?))
+    }
+
+    /// Another process with the same token.
+    #[must_use]
+    pub fn with_process(&self, process: Running) -> Self {
+        Self::of(process, self.token.clone())
+    }
+
+    fn of(process: Running, token: String) -> Self {
         let url = format!("http://{}", process.address("main"));
         let admin = format!("http://{}", process.address("admin"));
-        Ok(Self { process, url, admin, token: admin_token(dir)?, client: reqwest::Client::new() })
+        Self { process, url, admin, token, client: reqwest::Client::new() }
     }
 
     /// `GET /status`.

@@ -134,10 +134,19 @@ pub struct Admin {
     pub token_path: Option<String>,
     /// Where epoch and freeze survive a restart. Absent: `proxy-PORT.state.json` in the data directory.
     pub state_path: Option<String>,
+    /// The Unix socket (0600) at which `start --take-over` gets the listening sockets of the process that
+    /// runs. Absent: `proxy-PORT.sock` beside `state_path`.
+    pub hand_over_path: Option<String>,
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { bind_address: "127.0.0.1".to_owned(), port: 9901, token_path: None, state_path: None }
+        Self {
+            bind_address: "127.0.0.1".to_owned(),
+            port: 9901,
+            token_path: None,
+            state_path: None,
+            hand_over_path: None,
+        }
     }
 }

@@ -126,7 +126,12 @@ fn settings(name: &ServiceName, service: Arc<Service>) -> Settings {
             trusted_proxies: Vec::new(),
             max_idle_per_endpoint: 16,
         },
-        admin: Admin { bind: local, token_path: "t".into(), state_path: "s".into() },
+        admin: Admin {
+            bind: local,
+            token_path: "t".into(),
+            state_path: "s".into(),
+            hand_over_path: "h".into(),
+        },
         services: BTreeMap::from([(name.clone(), service)]),
         routes: vec![Arc::new(route)],
         floor: Floor { min_capacity: 0.5 },
@@ -156,10 +161,10 @@ impl Mesh {
         let (lifecycle, connections) = (Lifecycle::default(), Arc::new(AtomicUsize::new(0)));
         let (sender, parts) = mpsc::channel(MAX_PARTS);
         let shards: Vec<Arc<Shard>> = (0..WORKERS).map(|_| Arc::default()).collect();
-        let start = |(index, listener)| {
+        let start = |(index, listeners)| {
             worker::spawn(WorkerArgs {
                 index,
-                listener,
+                listeners,
                 table: Arc::clone(&table),
                 shard: Arc::clone(&shards[index]),
                 connections: Arc::clone(&connections),
@@ -169,7 +174,7 @@ impl Mesh {
             })
             .unwrap()
         };
-        let workers = listeners.into_iter().enumerate().map(start).collect();
+        let workers = listeners.into_iter().map(|listener| vec![listener]).enumerate().map(start).collect();
         Self { address, table, lifecycle, shards, workers, parts, registry, live }
     }
 
