@@ -114,7 +114,7 @@ mod tests {
             shipped.guard,
             GuardPolicy { kinds: shipped.guard.kinds.clone(), ..GuardPolicy::default() }
         );
-        assert_eq!(shipped.rules.rules.len(), 3);
+        assert_eq!(shipped.rules.rules.len(), 8);
     }
 
     #[test]

@@ -4,13 +4,14 @@
 mod dice;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 use protocol::action::{ActionKind, LeaseRow, Receipt};
 use protocol::id::{ActionId, EndpointId, Epoch, ProxyId, ServiceName};
 use protocol::latency::{Latency, index_of};
 use protocol::snapshot::{BreakerState, EndpointStatus, Health, ProxyStatus, ServiceStatus};
-use protocol::telemetry::{Cell, Window};
+use protocol::telemetry::{Cell, Client, ClientsOther, MAX_CLIENTS, Window};
 
 use dice::Dice;
 
@@ -39,11 +40,49 @@ pub(crate) struct Spec {
     pub(crate) latency_us: f64,
     /// Standard deviation of the log of a per-endpoint, slowly drifting error factor.
     pub(crate) wild: f64,
+    /// The last so many endpoints run v2, the others v1.
+    pub(crate) new: usize,
+    /// Requests a second that it can serve; what is asked beyond makes it slow, and fails in part.
+    pub(crate) bears_rps: f64,
+    /// Proxies of each caller.
+    pub(crate) proxies: usize,
 }
+
+/// More requests at the edge for a while, from as many more clients: a crowd, or a few.
+#[derive(Debug, Clone)]
+pub(crate) struct Surge {
+    pub(crate) from_s: f64,
+    pub(crate) to_s: f64,
+    pub(crate) rps: f64,
+    /// The addresses they come from; none: each request from another one.
+    pub(crate) clients: Vec<&'static str>,
+}
+
+/// Usual clients at the edge.
+const USUAL_CLIENTS: usize = 40;
 
 impl Spec {
     pub(crate) fn new(name: &'static str, caller: &'static str, endpoints: usize, rps: f64) -> Self {
-        Self { name, caller, endpoints, rps, base_error: 0.001, latency_us: 4_000.0, wild: 0.0 }
+        Self {
+            name,
+            caller,
+            endpoints,
+            rps,
+            base_error: 0.001,
+            latency_us: 4_000.0,
+            wild: 0.0,
+            new: 0,
+            bears_rps: f64::INFINITY,
+            proxies: 1,
+        }
+    }
+
+    fn version(&self, endpoint: usize) -> &'static str {
+        if endpoint + self.new >= self.endpoints { "v2" } else { "v1" }
+    }
+
+    fn proxy(&self, n: usize) -> String {
+        if n == 0 { format!("{}-proxy", self.caller) } else { format!("{}-proxy-{}", self.caller, n + 1) }
     }
 }
 
@@ -60,6 +99,7 @@ struct Lease {
 pub(crate) struct Mesh {
     pub(crate) specs: Vec<Spec>,
     pub(crate) faults: Vec<Fault>,
+    pub(crate) surges: Vec<Surge>,
     /// Proxies answer puts with this refusal.
     pub(crate) refuses: Option<Refusal>,
     /// Health checks, by (service, endpoint) index.
@@ -83,6 +123,7 @@ impl Mesh {
         Self {
             specs,
             faults: Vec::new(),
+            surges: Vec::new(),
             refuses: None,
             health: BTreeMap::new(),
             harm: 0.0,
@@ -107,7 +148,7 @@ impl Mesh {
     }
 
     fn proxies(&self) -> Vec<String> {
-        self.specs.iter().map(|s| format!("{}-proxy", s.caller)).collect()
+        self.specs.iter().flat_map(|s| (0..s.proxies).map(|n| s.proxy(n))).collect()
     }
 
     /// The next second: one window from each proxy.
@@ -118,45 +159,110 @@ impl Mesh {
         let now_ms = start_ms;
         self.leases.retain(|_, lease| lease.expires_ms > now_ms);
         let mut windows = Vec::new();
+        let usual = self.specs.first().map_or(1.0, |s| s.rps);
+        let (asked, clients) = self.clients(second as f64, usual);
+        let grown = (usual + asked) / usual;
         // Callees first: their failures are their callers' failures.
         let mut failing_below = 0.0;
         for index in (0..self.specs.len()).rev() {
-            let (cells, failed) = self.cells(index, second as f64, failing_below);
-            failing_below = failed;
-            windows.push(Window {
-                proxy: format!("{}-proxy", self.specs[index].caller),
-                boot: format!("b{}", self.boot),
-                seq: self.seq,
-                start_ms,
-                duration_ms: 1_000,
-                config_hash: String::new(),
-                cells,
-                clients: Vec::new(),
-                clients_other: None,
-            });
+            let spec = self.specs[index].clone();
+            let mut failing = 0.0;
+            for n in 0..spec.proxies {
+                let proxy = spec.proxy(n);
+                let (cells, failed) = self.cells(index, &proxy, second as f64, failing_below, grown);
+                failing += failed / spec.proxies as f64;
+                let edge = spec.caller == "internet";
+                let requests: u64 = cells.iter().map(|c| c.requests).sum();
+                let listed: u64 = clients.iter().map(|c| c.requests - c.denied).sum();
+                let other = ClientsOther { requests: requests.saturating_sub(listed), distinct: 60 };
+                windows.push(Window {
+                    proxy,
+                    boot: format!("b{}", self.boot),
+                    seq: self.seq,
+                    start_ms,
+                    duration_ms: 1_000,
+                    config_hash: String::new(),
+                    cells,
+                    clients: if edge { clients.clone() } else { Vec::new() },
+                    clients_other: edge.then_some(other),
+                });
+            }
+            failing_below = failing;
         }
         windows
     }
 
-    fn cells(&mut self, index: usize, second: f64, below: f64) -> (Vec<Cell>, f64) {
+    /// Requests a second beyond the usual that are not blocked, and what each edge proxy sees of clients.
+    fn clients(&mut self, second: f64, usual: f64) -> (f64, Vec<Client>) {
+        let client = |ip: IpAddr, requests: f64, denied: bool| {
+            let requests = requests.round() as u64;
+            let denied = if denied { requests } else { 0 };
+            Client { ip, requests, status_4xx: 0, status_5xx: 0, denied, distinct_paths: 3 }
+        };
+        let mut seen: Vec<Client> = (0..USUAL_CLIENTS)
+            .map(|n| {
+                let ip = IpAddr::from([198, 51, 100, n as u8]);
+                client(ip, self.dice.poisson(usual / USUAL_CLIENTS as f64) as f64, self.is_blocked(ip))
+            })
+            .collect();
+        let mut asked = 0.0;
+        for surge in self.surges.iter().filter(|s| s.from_s <= second && second < s.to_s) {
+            for text in &surge.clients {
+                let ip: IpAddr = text.parse().unwrap();
+                let (rps, blocked) = (surge.rps / surge.clients.len() as f64, self.is_blocked(ip));
+                asked += if blocked { 0.0 } else { rps };
+                seen.push(client(ip, rps, blocked));
+            }
+            asked += if surge.clients.is_empty() { surge.rps } else { 0.0 };
+        }
+        seen.sort_by_key(|c| std::cmp::Reverse(c.requests));
+        seen.truncate(MAX_CLIENTS);
+        (asked, seen)
+    }
+
+    fn is_blocked(&self, ip: IpAddr) -> bool {
+        self.leases.values().any(|lease| match &lease.kind {
+            ActionKind::BlockIps { cidrs } => cidrs.iter().any(|net| net.contains(&ip)),
+            _ => false,
+        })
+    }
+
+    fn cells(&mut self, index: usize, proxy: &str, second: f64, below: f64, grown: f64) -> (Vec<Cell>, f64) {
         let spec = self.specs[index].clone();
-        let weights = self.weights(index);
+        let weights = self.weights(index, proxy);
         let total: f64 = weights.iter().sum();
         let harmed = if weights.contains(&0.0) { self.harm } else { 0.0 };
+        let asked = spec.rps * grown * self.shed_above(index, proxy);
+        let over = asked / spec.bears_rps;
+        let (lost, late) = if over > 1.0 { ((1.0 - 1.0 / over) * 0.7, 8.0) } else { (0.0, 1.0) };
         let (mut cells, mut failing) = (Vec::new(), 0.0);
         for (endpoint, weight) in weights.iter().enumerate() {
-            let n = self.dice.poisson(spec.rps * weight / total.max(1e-9));
+            let n = self.dice.poisson(asked / spec.proxies as f64 * weight / total.max(1e-9));
             let (error, factor) = self.trouble(&spec, endpoint, second);
             let base = self.base(&spec, index, endpoint);
-            let share = 1.0 - (1.0 - base) * (1.0 - error) * (1.0 - below) * (1.0 - harmed);
-            let cell = self.cell(&spec, index, endpoint, n, share, factor);
-            failing += share * weight / total.max(1e-9);
+            let well = (1.0 - base) * (1.0 - error) * (1.0 - below) * (1.0 - harmed) * (1.0 - lost);
+            let cell = self.cell(&spec, index, endpoint, n, 1.0 - well, factor * late);
+            failing += (1.0 - well) * weight / total.max(1e-9);
             if n > 0 {
                 cells.push(cell);
             }
         }
         // What callers see is drawn anew: they do not share a request's luck.
         (cells, failing)
+    }
+
+    /// The share of requests that this service's and its callers' sheds let through.
+    fn shed_above(&self, index: usize, proxy: &str) -> f64 {
+        let name = self.specs[index].name;
+        let own = self.leases.iter().filter(|((p, _), l)| *p == proxy && l.service == name);
+        let fraction = own.filter_map(|(_, lease)| match &lease.kind {
+            ActionKind::ShedLoad { fraction, .. } => *fraction,
+            _ => None,
+        });
+        let own = 1.0 - fraction.fold(0.0, f64::max);
+        let above =
+            if index == 0 { 1.0 } else { self.shed_above(index - 1, &self.specs[index - 1].proxy(0)) };
+        own * above
     }
 
     fn base(&mut self, spec: &Spec, index: usize, endpoint: usize) -> f64 {
@@ -192,7 +298,7 @@ impl Mesh {
         let status = [("2xx", n - failed), ("5xx", failed)];
         Cell {
             service: spec.name.to_owned(),
-            version: "v1".to_owned(),
+            version: spec.version(endpoint).to_owned(),
             endpoint: Self::endpoint(index, endpoint),
             route: "default".to_owned(),
             caller: spec.caller.to_owned(),
@@ -204,9 +310,9 @@ impl Mesh {
         }
     }
 
-    /// Weights of a service's endpoints at its proxy, leases applied: an ejection wins.
-    fn weights(&self, index: usize) -> Vec<f64> {
-        let (spec, proxy) = (&self.specs[index], format!("{}-proxy", self.specs[index].caller));
+    /// Weights of a service's endpoints at a proxy, leases applied: an ejection wins.
+    fn weights(&self, index: usize, proxy: &str) -> Vec<f64> {
+        let spec = &self.specs[index];
         let leases = self.leases.iter().filter(|((p, _), l)| *p == proxy && l.service == spec.name);
         let leases: Vec<&Lease> = leases.map(|(_, lease)| lease).collect();
         (0..spec.endpoints)
@@ -215,7 +321,8 @@ impl Mesh {
                 let mut weight = 1.0;
                 for lease in &leases {
                     if let ActionKind::SetWeights { weights } = &lease.kind {
-                        weight = weights.get(&name).map_or(weight, |w| f64::from(*w));
+                        let version = weights.get(&format!("version:{}", spec.version(e)));
+                        weight = weights.get(&name).or(version).map_or(weight, |w| f64::from(*w));
                     }
                 }
                 let out = leases.iter().any(|l| l.kind.endpoint().is_some_and(|e| e.as_str() == name));
@@ -231,9 +338,9 @@ impl Mesh {
     /// What the proxies tell of themselves.
     pub(crate) fn fleet(&self) -> BTreeMap<String, ProxyStatus> {
         let status = |proxy: String| {
-            let services =
-                self.specs.iter().enumerate().filter(|(_, s)| format!("{}-proxy", s.caller) == proxy);
-            let services = services.map(|(index, _)| self.service_status(index)).collect();
+            let own = |s: &Spec| (0..s.proxies).any(|n| s.proxy(n) == proxy);
+            let services = self.specs.iter().enumerate().filter(|(_, s)| own(s));
+            let services = services.map(|(index, _)| self.service_status(index, &proxy)).collect();
             let leases = self.leases.iter().filter(|((p, _), _)| *p == proxy).map(|(_, l)| l.row.clone());
             let status = ProxyStatus {
                 proxy: ProxyId::new(proxy.clone()).unwrap(),
@@ -254,12 +361,12 @@ impl Mesh {
         self.proxies().into_iter().map(status).collect()
     }
 
-    fn service_status(&self, index: usize) -> ServiceStatus {
+    fn service_status(&self, index: usize, proxy: &str) -> ServiceStatus {
         let spec = &self.specs[index];
-        let weights = self.weights(index);
+        let weights = self.weights(index, proxy);
         let endpoints = (0..spec.endpoints).map(|e| EndpointStatus {
             endpoint: EndpointId::new(Self::endpoint(index, e)).unwrap(),
-            version: "v1".into(),
+            version: spec.version(e).into(),
             health: self.health.get(&(spec.name.to_owned(), e)).copied().unwrap_or(Health::Unknown),
             weight_configured: 1,
             weight: weights[e] as u32,

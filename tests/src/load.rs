@@ -37,9 +37,18 @@ impl Load {
     /// # Errors
     /// When the client cannot be built.
     pub fn start(url: &str, rate: u32) -> Result<Self> {
+        Self::start_as(url, rate, &[])
+    }
+
+    /// The same, as the clients at these addresses, in turns; none: whoever the test is.
+    ///
+    /// # Errors
+    /// When the client cannot be built.
+    pub fn start_as(url: &str, rate: u32, clients: &[String]) -> Result<Self> {
         let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;
         let counters = Arc::new((AtomicU64::new(0), AtomicU64::new(0)));
-        let users = tokio::spawn(send_forever(client, url.to_owned(), rate, Arc::clone(&counters)));
+        let users =
+            tokio::spawn(send_forever(client, url.to_owned(), rate, clients.to_vec(), Arc::clone(&counters)));
         Ok(Self { counters, _users: AbortOnDropHandle::new(users) })
     }
 
@@ -64,13 +73,18 @@ async fn send_forever(
     client: reqwest::Client,
     url: String,
     rate: u32,
+    clients: Vec<String>,
     counters: Arc<(AtomicU64, AtomicU64)>,
 ) {
+    let mut turns = clients.iter().cycle();
     let mut clock = interval(Duration::from_secs(1) / rate);
     clock.set_missed_tick_behavior(MissedTickBehavior::Burst);
     loop {
         clock.tick().await;
-        let request = client.get(&url);
+        let mut request = client.get(&url);
+        if let Some(address) = turns.next() {
+            request = request.header("x-forwarded-for", address);
+        }
         let counters = Arc::clone(&counters);
         tokio::spawn(async move {
             let answered = request.send().await.is_ok_and(|answer| !answer.status().is_server_error());

@@ -10,7 +10,7 @@ use tests::{Behaviour, Brain, Load, Origin, Proxy, eventually, proxy_config};
 const RATE: u32 = 200;
 /// Requests that are let through before anything falls sick: the brain must see what normal is.
 const WARM_UP_REQUESTS: u64 = 2_000;
-const GRAY: Behaviour = Behaviour { failing_percent: 30, delay: Duration::ZERO };
+const GRAY: Behaviour = Behaviour { failing_percent: 30, delay: Duration::ZERO, bears: 0 };
 
 struct Mesh {
     origins: Vec<Origin>,

@@ -251,7 +251,7 @@ async fn copies_are_sent_beside_and_never_delay_nor_fail_nor_count_as_requests()
     assert_eq!(post(2_000).await?.len(), 2_000);
     assert_eq!(mirrored("body_too_long").await?, 1.0);
 
-    origins[1].behave(Behaviour { failing_percent: 100, delay: Duration::from_millis(700) });
+    origins[1].behave(Behaviour { failing_percent: 100, delay: Duration::from_millis(700), bears: 0 });
     let started = std::time::Instant::now();
     for _ in 0..20 {
         assert_eq!(get(&proxy, "/", &[]).await?.0, 200);
@@ -276,7 +276,7 @@ async fn a_shadow_that_does_not_keep_up_gets_no_more_copies_than_its_bound() -> 
     split: [{ service: cart, version: v1 }]
 ";
     let proxy = proxy(dir.path(), &origins, routes).await?;
-    origins[1].behave(Behaviour { failing_percent: 0, delay: Duration::from_secs(1) });
+    origins[1].behave(Behaviour { delay: Duration::from_secs(1), ..Behaviour::default() });
     let client = client()?;
     for _ in 0..40 {
         assert_eq!(client.get(&proxy.url).send().await?.status(), 200);

@@ -1,7 +1,9 @@
 //! Act: leases on proxies, from the first put to the last removal. Only [`client`] knows a socket.
 
 pub mod client;
+mod give_back;
 mod holder;
 pub mod lifecycle;
 pub mod operation;
 pub mod steps;
+pub mod treatment;

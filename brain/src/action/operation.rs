@@ -2,8 +2,8 @@
 
 use protocol::telemetry::Window;
 
-use crate::domain::{ProposedAction, Signal};
-use crate::verification::Meter;
+use crate::domain::{Cause, CauseKind, ProposedAction};
+use crate::verification::{Meter, Part, Scope, Yardstick};
 
 /// Where a remedy stands.
 #[derive(Debug, Clone)]
@@ -16,13 +16,15 @@ pub enum Stage {
     Holding {
         /// Milliseconds since the epoch.
         probe_at_ms: i64,
+        /// What the treated part does in the last seconds before.
+        meter: Meter,
     },
     /// The probe's lease is put; the main one is still there (make before break).
     OpeningProbe {
         /// The probe's action.
         probe: String,
     },
-    /// The endpoint gets a little traffic.
+    /// The treated part gets a little traffic, or a service is shed less.
     Probing {
         /// What it does with it.
         meter: Meter,
@@ -64,14 +66,14 @@ pub struct Operation {
     pub current: String,
     /// Where it stands.
     pub stage: Stage,
+    /// The cause it answers, as it was named then.
+    pub cause: Option<Cause>,
+    /// What of the service is treated.
+    pub part: Part,
     /// What it is judged by.
-    pub signal: Signal,
+    pub yard: Yardstick,
     /// What counts as slow.
     pub slow_index: i32,
-    /// Bad share of the service before.
-    pub before: f64,
-    /// Bad share expected after.
-    pub expected: f64,
     /// When it began.
     pub started_ms: i64,
     /// Probes that failed.
@@ -79,10 +81,25 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// The endpoint it is about.
+    /// Whether its reason is another one by now: the incident's cause turned out not to be what it treats.
     #[must_use]
-    pub fn endpoint(&self) -> Option<&str> {
-        self.action.kind.endpoint().map(protocol::id::EndpointId::as_str)
+    pub fn is_mistaken(&self, cause: &Cause) -> bool {
+        let Some(before) = &self.cause else { return false };
+        match before.kind {
+            CauseKind::BadVersion => cause.kind != before.kind || cause.version != before.version,
+            kind => cause.kind != kind,
+        }
+    }
+
+    /// What a meter of it counts, at all proxies.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        Scope {
+            service: self.action.service.clone(),
+            part: self.part.clone(),
+            slow_index: self.slow_index,
+            treated: None,
+        }
     }
 
     /// Seconds to the next probe: doubled with each failed one.
@@ -100,8 +117,11 @@ impl Operation {
 
     /// Counts a window in, when something is being measured.
     pub fn observe(&mut self, window: &Window) {
-        if let Stage::Verifying(meter) | Stage::Probing { meter, .. } = &mut self.stage {
-            meter.observe(window);
+        match &mut self.stage {
+            Stage::Verifying(meter) | Stage::Holding { meter, .. } | Stage::Probing { meter, .. } => {
+                meter.observe(window);
+            }
+            _ => {}
         }
     }
 }

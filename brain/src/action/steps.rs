@@ -3,16 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::action::ActionKind;
-use protocol::snapshot::Health;
 
 use super::lifecycle::{Leases, Standing, brain_actor};
 use super::operation::{Operation, Stage};
 use crate::domain::{Action, ActionPhase, Actor, Effect, EffectKind, Event, ProposedAction, TickOutput};
-use crate::guard::capacity::{places, proxies_of};
+use crate::guard::capacity::proxies_of;
 use crate::guard::{Fleet, Ledger, target};
 use crate::policies::GuardPolicy;
 use crate::state::MeshState;
-use crate::verification::{Meter, ProbeAnswer, effect, probe};
+use crate::verification::{Meter, Part, effect};
 
 /// What a remedy may touch.
 #[derive(Debug)]
@@ -48,12 +47,8 @@ pub enum News {
     InVain,
 }
 
-/// Weight scale of a probe: configured weights may be 1, and a twentieth of 1 is no integer.
-const SCALE: f64 = 100.0;
-/// From the probe's lease to its first judged window, milliseconds.
-const PROBE_SETTLE_MS: i64 = 500;
-/// An endpoint that is back is not held to account for its cold start, milliseconds.
-const RETURN_GRACE_MS: i64 = 2_000;
+/// What is back is not held to account for its cold start, milliseconds.
+pub(super) const RETURN_GRACE_MS: i64 = 2_000;
 
 impl Operation {
     /// Takes the step that is due.
@@ -61,7 +56,7 @@ impl Operation {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Applying => self.applying(hands),
             Stage::Verifying(meter) => return self.verifying(meter, hands),
-            Stage::Holding { probe_at_ms } => self.holding(probe_at_ms, hands),
+            Stage::Holding { probe_at_ms, meter } => self.holding(probe_at_ms, meter, hands),
             Stage::OpeningProbe { probe } => self.opening_probe(probe, hands),
             Stage::Probing { meter, since_ms } => self.probing(meter, since_ms, hands),
             Stage::ClosingProbe { again } => self.closing_probe(again, hands),
@@ -80,8 +75,7 @@ impl Operation {
             Standing::Held => {
                 set_phase(hands, &self.current, ActionPhase::Verifying);
                 let from_ms = hands.now_ms + hands.policy.lifecycle.settle_ms;
-                let meter = Meter::new(&self.action.service, self.endpoint(), from_ms, self.slow_index);
-                self.stage = Stage::Verifying(meter);
+                self.stage = Stage::Verifying(Meter::new(self.scope(), from_ms));
             }
             Standing::Refused(why) => {
                 hands.remove(&self.current, &format!("refused: {why}"));
@@ -97,7 +91,7 @@ impl Operation {
         }
         let life = &hands.policy.lifecycle;
         let measured_ms = hands.now_ms - meter.from_ms();
-        let effect = effect(self.signal, self.before, self.expected, meter.all());
+        let effect = effect(&self.yard, &self.part, &meter);
         let enough = meter.all().n >= life.verify_requests && measured_ms >= 2_000;
         let late = measured_ms >= i64::from(life.verify_max_s) * 1_000;
         let harm = effect.kind == EffectKind::Harmed && meter.all().n >= 20;
@@ -135,126 +129,6 @@ impl Operation {
         }
     }
 
-    fn hold(&mut self, hands: &mut Hands<'_>) {
-        set_phase(hands, &self.current, ActionPhase::Holding);
-        let life = &hands.policy.lifecycle;
-        let delay_ms = self.probe_delay_ms(life.probe_after_s, life.probe_max_after_s);
-        self.stage = Stage::Holding { probe_at_ms: hands.now_ms + delay_ms };
-    }
-
-    fn holding(&mut self, probe_at_ms: i64, hands: &mut Hands<'_>) {
-        if self.is_lost(hands) {
-            return;
-        }
-        let longest_ms = i64::from(hands.policy.lifecycle.max_hold_s) * 1_000;
-        if hands.now_ms - self.started_ms >= longest_ms {
-            return self.give_back("held as long as may be", hands);
-        }
-        let due = self.incident.is_some() && hands.now_ms >= probe_at_ms && hands.may_put;
-        match self.endpoint().map(str::to_owned) {
-            Some(endpoint) if due => self.open_probe(&endpoint, probe_at_ms, hands),
-            None if due => self.give_back("to see whether it is still needed", hands),
-            _ => self.stage = Stage::Holding { probe_at_ms },
-        }
-    }
-
-    fn open_probe(&mut self, endpoint: &str, probe_at_ms: i64, hands: &mut Hands<'_>) {
-        let places = places(&self.action.service, hands.mesh, hands.fleet, hands.now_ms);
-        let down = places.get(endpoint).is_none_or(|p| p.health == Health::Unhealthy);
-        if down || hands.probing.contains(&self.action.service) {
-            self.stage = Stage::Holding { probe_at_ms };
-            return;
-        }
-        hands.probing.insert(self.action.service.clone());
-        let share = hands.policy.lifecycle.probe_share;
-        let weight = |id: &String, configured: f64| {
-            let part = if id == endpoint { share } else { 1.0 };
-            // Rounded and at least 1 where anything is configured; u32 saturates.
-            if configured > 0.0 { (configured * SCALE * part).round().max(1.0) as u32 } else { 0 }
-        };
-        let weights: BTreeMap<String, u32> =
-            places.iter().map(|(id, place)| (id.clone(), weight(id, place.weight))).collect();
-        let reason = format!("probe: {:.0} % of its share to {endpoint}", share * 100.0);
-        let probe = self.begin(ActionKind::SetWeights { weights }, reason, ActionPhase::Probing, hands);
-        self.stage = Stage::OpeningProbe { probe };
-    }
-
-    fn opening_probe(&mut self, probe: String, hands: &mut Hands<'_>) {
-        hands.probing.insert(self.action.service.clone());
-        match hands.leases.standing(&probe) {
-            Standing::Pending => self.stage = Stage::OpeningProbe { probe },
-            Standing::Held => {
-                hands.remove(&self.current, "a small share of traffic goes back");
-                self.current = probe;
-                let meter = Meter::new(
-                    &self.action.service,
-                    self.endpoint(),
-                    hands.now_ms + PROBE_SETTLE_MS,
-                    self.slow_index,
-                );
-                self.look_away(i64::MAX / 4, hands);
-                self.stage = Stage::Probing { meter, since_ms: hands.now_ms };
-            }
-            Standing::Refused(_) | Standing::Gone => {
-                hands.remove(&probe, "the probe could not be set up everywhere");
-                self.failed_probes += 1;
-                self.hold(hands);
-            }
-        }
-    }
-
-    fn probing(&mut self, meter: Meter, since_ms: i64, hands: &mut Hands<'_>) {
-        hands.probing.insert(self.action.service.clone());
-        if hands.leases.standing(&self.current) == Standing::Gone {
-            return self.returned(hands);
-        }
-        let life = &hands.policy.lifecycle;
-        let (longest_ms, passed_ms) = (i64::from(life.probe_max_s) * 1_000, hands.now_ms - since_ms);
-        match probe(&meter, self.signal, life.probe_requests, passed_ms >= longest_ms) {
-            ProbeAnswer::Failed if hands.may_put => {
-                let (own, _) = meter.own_and_others();
-                let reason = format!("still sick: probed with {} requests. {}", own.n, self.reason);
-                let again = self.begin(self.action.kind.clone(), reason, ActionPhase::Applying, hands);
-                self.stage = Stage::ClosingProbe { again };
-            }
-            ProbeAnswer::Passed => self.give_back("the probe passed", hands),
-            // Nobody asks: there is no evidence against it, and there will be none.
-            ProbeAnswer::Wait if passed_ms >= 4 * longest_ms => {
-                self.give_back("nothing speaks against it", hands)
-            }
-            ProbeAnswer::Wait | ProbeAnswer::Failed => self.stage = Stage::Probing { meter, since_ms },
-        }
-    }
-
-    fn closing_probe(&mut self, again: String, hands: &mut Hands<'_>) {
-        hands.probing.insert(self.action.service.clone());
-        match hands.leases.standing(&again) {
-            Standing::Pending => self.stage = Stage::ClosingProbe { again },
-            Standing::Held => {
-                hands.remove(&self.current, "the probe failed");
-                self.current = again;
-                self.failed_probes += 1;
-                self.hold(hands);
-            }
-            Standing::Refused(_) | Standing::Gone => {
-                hands.remove(&again, "refused");
-                self.give_back("it cannot be taken out again", hands);
-            }
-        }
-    }
-
-    fn give_back(&mut self, why: &str, hands: &mut Hands<'_>) {
-        hands.remove(&self.current, why);
-        self.returned(hands);
-    }
-
-    fn returned(&mut self, hands: &mut Hands<'_>) {
-        self.look_away(hands.now_ms + RETURN_GRACE_MS, hands);
-        hands.ledger.end(&self.id, false, hands.now_ms);
-        let watch_ms = i64::from(hands.policy.lifecycle.return_watch_s) * 1_000;
-        self.stage = Stage::Returned { until_ms: hands.now_ms + watch_ms };
-    }
-
     /// Takes everything back, for good.
     pub fn withdraw(&mut self, by: &Actor, why: &str, hands: &mut Hands<'_>) {
         let beside = match &self.stage {
@@ -269,7 +143,7 @@ impl Operation {
         self.stage = Stage::Over;
     }
 
-    fn is_lost(&mut self, hands: &mut Hands<'_>) -> bool {
+    pub(super) fn is_lost(&mut self, hands: &mut Hands<'_>) -> bool {
         let lost = match hands.leases.standing(&self.current) {
             Standing::Gone => true,
             Standing::Refused(why) => {
@@ -285,11 +159,13 @@ impl Operation {
         lost
     }
 
-    fn look_away(&self, until_ms: i64, hands: &mut Hands<'_>) {
-        let service = hands.mesh.services.get_mut(&self.action.service);
-        let endpoint = service.zip(self.endpoint()).and_then(|(s, id)| s.endpoints.get_mut(id));
-        if let Some(endpoint) = endpoint {
-            endpoint.grace(until_ms);
+    /// What is treated is not held to account for what it does until then.
+    pub(super) fn look_away(&self, until_ms: i64, hands: &mut Hands<'_>) {
+        let Some(service) = hands.mesh.services.get_mut(&self.action.service) else { return };
+        match &self.part {
+            Part::Endpoint(id) => service.grace_endpoint(id, until_ms),
+            Part::Version(label) => service.grace_version(label, until_ms),
+            Part::Whole | Part::Clients(_) => {}
         }
     }
 
@@ -337,14 +213,14 @@ impl Operation {
     }
 }
 
-fn set_phase(hands: &mut Hands<'_>, action: &str, phase: ActionPhase) {
+pub(super) fn set_phase(hands: &mut Hands<'_>, action: &str, phase: ActionPhase) {
     if let Some(action) = hands.leases.live_mut(action) {
         action.phase = phase;
     }
 }
 
 impl Hands<'_> {
-    fn remove(&mut self, action: &str, why: &str) {
+    pub(super) fn remove(&mut self, action: &str, why: &str) {
         self.leases.remove(action, brain_actor(self.brain_id), why, self.now_ms, self.out);
     }
 }

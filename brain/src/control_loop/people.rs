@@ -142,7 +142,13 @@ impl ControlLoop {
             return PersonAnswer::NotFound(format!("there is no service {}", action.service));
         }
         let kind = if by.kind == ActorKind::Pipeline { "pipeline" } else { "person" };
-        let advice = Advice { action, confidence: 1.0, speaker: format!("{kind}:{}", by.id), says: reason };
+        let advice = Advice {
+            action,
+            confidence: 1.0,
+            speaker: format!("{kind}:{}", by.id),
+            says: reason,
+            abstained: Vec::new(),
+        };
         let mut proposal = self.draft(None, advice);
         let judgement = self.judge(&proposal, None);
         proposal.id = self.desk.next_id();

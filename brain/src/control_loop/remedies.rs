@@ -3,14 +3,15 @@
 use super::ControlLoop;
 use crate::action::operation::{Operation, Stage};
 use crate::action::steps::{Hands, News};
-use crate::decision::{Advice, advise, propose, radius};
+use crate::action::treatment::{self, leaves_some_out};
+use crate::decision::{Advice, Circumstances, Load, advise, canary_of, is_same_intent, propose, radius};
+use crate::diagnosis::CallGraph;
 use crate::domain::{
     ActionPhase, Actor, Cause, CauseKind, Decision, Effect, EffectKind, Event, Evidence, Incident, Judgement,
     Proposal, ProposalState, Signal, TickOutput, Verdict,
 };
+use crate::guard::capacity::places;
 use crate::guard::{Situation, deciding, judge, target};
-use crate::state::share;
-use crate::verification::bad;
 
 /// A symptom that was not seen for so long is not acted on, milliseconds.
 const FRESH_MS: i64 = 2_500;
@@ -76,18 +77,47 @@ impl ControlLoop {
             let busy = |o: &Operation| {
                 o.incident.as_ref() == Some(&incident.id)
                     && !matches!(o.stage, Stage::Returned { .. } | Stage::Over)
+                    && !leaves_some_out(o, &incident)
             };
-            if !self.operations.iter().any(busy) {
+            if !self.operations.iter().any(busy) && !self.is_clients_doing(&incident) {
                 self.decide_about(&incident, out);
             }
         }
     }
 
+    /// Whether a load is the doing of clients that an incident of its own names: they are refused, not all.
+    fn is_clients_doing(&mut self, incident: &Incident) -> bool {
+        if !matches!(incident.cause.kind, CauseKind::Overload | CauseKind::Service) {
+            return false;
+        }
+        let graph = CallGraph::of(&self.mesh, self.now_ms);
+        self.book.open_mut().iter().any(|case| {
+            let cause = &case.incident.cause;
+            let above = cause.service == incident.cause.service
+                || graph.below(&cause.service).contains(&incident.cause.service);
+            cause.kind == CauseKind::AbusiveClients && case.tried.is_empty() && above
+        })
+    }
+
+    /// What a remedy's size depends on.
+    fn circumstances(&self, service: &str) -> Circumstances {
+        let seen = self.mesh.services.get(service);
+        Circumstances {
+            now_ms: self.now_ms,
+            in_flight_ratio: seen.map_or(1.0, |s| s.in_flight_ratio(self.mesh.second)),
+            places: places(service, &self.mesh, &self.fleet, self.now_ms),
+            min_capacity: self.policies.guard.min_healthy_capacity,
+            load: seen.map(|s| Load::of(s, self.mesh.second)).unwrap_or_default(),
+            canary: canary_of(&self.fleet, service),
+        }
+    }
+
     fn decide_about(&mut self, incident: &Incident, out: &mut TickOutput) {
-        let service = self.mesh.services.get(&incident.cause.service);
-        let in_flight = service.map_or(1.0, |s| s.in_flight_ratio(self.mesh.second));
-        let Some(advice) = advise(incident, &self.policies.rules, in_flight) else { return };
-        match self.desk.pending_for(&incident.id).map(|pending| pending.action == advice.action) {
+        let tried = self.book.case(&incident.id).map(|case| case.tried.clone()).unwrap_or_default();
+        let now = self.circumstances(&incident.cause.service);
+        let Some(advice) = advise(incident, &self.policies.rules, &now, &tried) else { return };
+        let same = |pending: &mut Proposal| is_same_intent(&pending.action, &advice.action);
+        match self.desk.pending_for(&incident.id).map(same) {
             Some(true) => return self.judge_again(incident, advice.confidence, out),
             Some(false) => self.withdraw_pending(incident, out),
             None => {}
@@ -168,7 +198,9 @@ impl ControlLoop {
         if self.ledger.last_ended(&aim).is_some_and(|ms| self.now_ms - ms < RELAPSE_MS) {
             self.ledger.reversed(&aim, self.now_ms);
         }
-        let mut operation = self.operation(proposal, by);
+        let cause =
+            proposal.incident.as_deref().and_then(|id| self.book.case(id)).map(|c| c.incident.cause.clone());
+        let mut operation = treatment::begin(proposal, cause, by, &self.mesh, self.now_ms);
         if self.options.open_loop {
             return self.say(operation, out);
         }
@@ -190,9 +222,10 @@ impl ControlLoop {
         out.events.push((self.me(), Event::Intent { action: action.clone(), proxies: Vec::new() }));
         let effect = Effect {
             kind: EffectKind::Unknown,
-            before: operation.before,
-            after: operation.before,
+            before: operation.yard.before,
+            after: operation.yard.before,
             requests: 0,
+            interval: None,
             why: "a recording does not answer".to_owned(),
         };
         action.effect = Some(effect.clone());
@@ -208,38 +241,6 @@ impl ControlLoop {
         id
     }
 
-    fn operation(&self, proposal: &Proposal, by: &str) -> Operation {
-        let strongest = proposal.evidence.iter().max_by(|a, b| a.log_e.total_cmp(&b.log_e));
-        let signal = strongest.map_or(Signal::Errors, |e| e.signal);
-        let service = self.mesh.services.get(&proposal.action.service);
-        let slow_index = service.map_or(i32::MAX, |s| match signal {
-            Signal::Latency => s.baseline.slow_index(),
-            _ => s.peer_slow_index,
-        });
-        let peers = matches!(signal, Signal::PeerErrors | Signal::PeerLatency);
-        let since = strongest.map_or(0, |e| e.since_ms.div_euclid(1_000));
-        let seen = service.map(|s| s.attempts(since, self.mesh.second)).unwrap_or_default();
-        let before =
-            if peers { share(bad(seen, signal), seen.n) } else { strongest.map_or(0.0, |e| e.observed) };
-        Operation {
-            id: String::new(),
-            proposal: proposal.id.clone(),
-            incident: proposal.incident.clone(),
-            action: proposal.action.clone(),
-            confidence: proposal.confidence,
-            reason: proposal.speakers.first().map(|s| s.says.clone()).unwrap_or_default(),
-            issued_by: by.to_owned(),
-            current: String::new(),
-            stage: Stage::Applying,
-            signal,
-            slow_index,
-            before,
-            expected: strongest.map_or(0.0, |e| e.baseline),
-            started_ms: self.now_ms,
-            failed_probes: 0,
-        }
-    }
-
     /// Moves every remedy on, and takes back those whose reason has turned out another.
     pub(super) fn advance(&mut self, out: &mut TickOutput) {
         let mut operations = std::mem::take(&mut self.operations);
@@ -248,8 +249,7 @@ impl ControlLoop {
             operations.iter().filter(|o| o.is_probing()).map(|o| o.action.service.clone()).collect();
         for operation in &mut operations {
             let case = operation.incident.as_deref().and_then(|id| self.book.case(id));
-            let mistaken = operation.endpoint().is_some()
-                && case.is_some_and(|c| !matches!(c.incident.cause.kind, CauseKind::BadEndpoint));
+            let mistaken = case.is_some_and(|c| operation.is_mistaken(&c.incident.cause));
             let mut hands = hands!(self, out);
             let news = if mistaken && !matches!(operation.stage, Stage::Over) {
                 operation.withdraw(&me, "the cause has turned out to be another", &mut hands);
@@ -260,7 +260,8 @@ impl ControlLoop {
             if news == News::InVain
                 && let Some(case) = operation.incident.as_deref().and_then(|id| self.book.case_mut(id))
             {
-                case.settled = true;
+                case.tried.push(operation.action.kind.name());
+                case.proposed = None;
             }
         }
         operations.retain(|o| !matches!(o.stage, Stage::Over));

@@ -3,11 +3,12 @@
 mod closed_loop;
 mod finding;
 mod quiet;
+mod remedies;
 mod restart;
 
 use super::*;
 use crate::domain::{ActorKind, Command, PersonAnswer, PersonRequest, Verdict};
-use crate::simulation::{Fault, Mesh, Spec};
+use crate::simulation::{Fault, Mesh, Spec, Surge};
 
 /// A loop, a mesh, and all that was said.
 struct World {

@@ -1,26 +1,30 @@
 //! Decide: an incident becomes a proposal, typed, bounded, with its evidence and its digest.
 
 mod desk;
+mod networks;
+mod remedy;
 mod rules;
 
 pub use desk::Desk;
+pub use remedy::{Circumstances, Load, canary_of};
 pub use rules::{Advice, advise};
 
+use protocol::action::ActionKind;
 use protocol::canonical;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::domain::{Evidence, Incident, Proposal, ProposalState, ProposedAction, Radius, Speaker};
-use crate::guard::capacity::{Fleet, places, proxies_of, taken, total};
+use crate::domain::{Evidence, Incident, Proposal, ProposalState, ProposedAction, Radius, Signal, Speaker};
+use crate::guard::capacity::{Fleet, holdings, proxies_of, taken, total};
 use crate::state::{MeshState, share};
 
 /// How much of its service an action touches.
 #[must_use]
 pub fn radius(action: &ProposedAction, mesh: &MeshState, fleet: &Fleet, now_ms: i64) -> Radius {
-    let places = places(&action.service, mesh, fleet, now_ms);
-    let taken = taken(&action.kind, &places);
-    let all = total(&places);
-    let weight = |id: &String| places.get(id).map_or(0.0, |p| p.weight);
+    let holdings = holdings(&action.service, mesh, fleet, now_ms);
+    let taken = taken(&action.kind, &holdings);
+    let all = total(&holdings.places);
+    let weight = |id: &String| holdings.places.get(id).map_or(0.0, |p| p.weight);
     let lost: f64 = taken.iter().map(|(id, s)| if id.is_empty() { s * all } else { s * weight(id) }).sum();
     let capacity = if all > 0.0 { (lost / all).min(1.0) } else { 0.0 };
     Radius {
@@ -30,6 +34,7 @@ pub fn radius(action: &ProposedAction, mesh: &MeshState, fleet: &Fleet, now_ms: 
     }
 }
 
+/// Share of the service's requests that are moved elsewhere or refused.
 fn requests_touched(
     action: &ProposedAction,
     taken: &std::collections::BTreeMap<String, f64>,
@@ -37,12 +42,31 @@ fn requests_touched(
 ) -> Option<f64> {
     let service = mesh.services.get(&action.service)?;
     let all = service.attempts(mesh.second - 9, mesh.second).n;
-    if all == 0 || taken.contains_key("") {
-        return None;
+    match &action.kind {
+        ActionKind::ShedLoad { fraction, .. } => return *fraction,
+        ActionKind::BlockIps { cidrs } => return Some(mesh.clients_share(cidrs)),
+        _ if all == 0 || taken.contains_key("") => return None,
+        _ => {}
     }
     let requests =
         |id: &String| service.endpoints.get(id).map_or(0, |e| e.ring.sum(mesh.second - 9, mesh.second).n);
     Some(taken.iter().map(|(id, s)| share(requests(id), all) * s).sum())
+}
+
+/// Sheds that differ by less are the same: measurements wobble.
+const SAME_SHED: f64 = 0.1;
+
+/// Whether who agreed to one would have agreed to the other.
+#[must_use]
+pub fn is_same_intent(a: &ProposedAction, b: &ProposedAction) -> bool {
+    let shed = |kind: &ActionKind| match kind {
+        ActionKind::ShedLoad { max_in_flight: None, fraction } => *fraction,
+        _ => None,
+    };
+    match (shed(&a.kind), shed(&b.kind)) {
+        (Some(one), Some(other)) => a.service == b.service && (one - other).abs() <= SAME_SHED + 1e-9,
+        _ => a == b,
+    }
 }
 
 /// A proposal, waiting, not yet judged.
@@ -58,6 +82,8 @@ pub fn propose(
     let expires_ms = now_ms + i64::from(expires_s) * 1_000;
     let evidence = incident.map(|i| i.evidence.clone()).unwrap_or_default();
     let incident = incident.map(|i| i.id.clone());
+    let mut speakers = advice.abstained;
+    speakers.push(Speaker { name: advice.speaker, confidence: advice.confidence, says: advice.says });
     Proposal {
         digest: digest(&advice.action, &evidence, incident.as_deref()),
         id,
@@ -71,7 +97,7 @@ pub fn propose(
         action: advice.action,
         evidence,
         radius,
-        speakers: vec![Speaker { name: advice.speaker, confidence: advice.confidence, says: advice.says }],
+        speakers,
     }
 }
 
@@ -82,21 +108,32 @@ fn digest(action: &ProposedAction, evidence: &[Evidence], incident: Option<&str>
 }
 
 fn predicted_effect(action: &ProposedAction, evidence: &[Evidence]) -> String {
-    let strongest = evidence.iter().max_by(|a, b| a.log_e.total_cmp(&b.log_e));
-    match (strongest, action.kind.endpoint()) {
-        (Some(e), Some(endpoint)) => format!(
-            "requests for {} no longer go to {endpoint}, where {:.1} % are bad; at its siblings {:.1} % are",
-            action.service,
-            e.observed * 100.0,
-            e.baseline * 100.0
-        ),
-        (Some(e), None) => format!(
-            "the bad share of {} falls from {:.1} % towards {:.1} %",
-            action.service,
-            e.observed * 100.0,
-            e.baseline * 100.0
-        ),
-        (None, _) => format!("{} on {}, as asked", action.kind.name(), action.service),
+    let service = &action.service;
+    let of_shares = evidence.iter().filter(|e| e.signal.is_share());
+    let strongest = of_shares.max_by(|a, b| a.log_e.total_cmp(&b.log_e));
+    let falls = strongest.map(|e| {
+        let (observed, baseline) = (e.observed * 100.0, e.baseline * 100.0);
+        format!("the bad share of {service} falls from {observed:.1} % towards {baseline:.1} %")
+    });
+    match (&action.kind, strongest) {
+        (ActionKind::BlockIps { .. } | ActionKind::LimitRate { .. }, _) => {
+            let rates = evidence.iter().find(|e| e.signal == Signal::ClientRate);
+            rates.map_or_else(
+                || format!("{service} serves these clients less"),
+                |e| {
+                    format!("{service} no longer serves {:.0} requests a second of these clients", e.observed)
+                },
+            )
+        }
+        (kind, Some(e)) => match kind.endpoint() {
+            Some(endpoint) => format!(
+                "requests for {service} no longer go to {endpoint}, where {:.1} % are bad; at its siblings {:.1} % are",
+                e.observed * 100.0,
+                e.baseline * 100.0
+            ),
+            None => falls.unwrap_or_default(),
+        },
+        (kind, None) => format!("{} on {service}, as asked", kind.name()),
     }
 }
 

@@ -1,10 +1,10 @@
-//! `rules.yaml` at work: the first rule that matches an incident speaks.
+//! `rules.yaml` at work: of the rules that match an incident the first that can be carried out speaks.
 
 use protocol::action::ActionKind;
-use protocol::id::EndpointId;
 
-use crate::domain::{Incident, ProposedAction};
-use crate::policies::{Condition, Remedy, RulesPolicy};
+use super::remedy::{Circumstances, kind_of};
+use crate::domain::{Incident, ProposedAction, Speaker};
+use crate::policies::{Condition, RulesPolicy};
 
 /// What a voice advises.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,35 +17,58 @@ pub struct Advice {
     pub speaker: String,
     /// In one sentence.
     pub says: String,
+    /// Who was asked before, and had nothing to advise.
+    pub abstained: Vec<Speaker>,
 }
 
-/// What the rules advise, if anything. `in_flight_ratio` is the service's, against its baseline.
+/// What the rules advise, if anything. A kind of action that was `tried` in vain is not advised again.
 #[must_use]
-pub fn advise(incident: &Incident, rules: &RulesPolicy, in_flight_ratio: f64) -> Option<Advice> {
-    let rule = rules.rules.iter().find(|rule| matches(&rule.when, incident, in_flight_ratio))?;
-    let (kind, lease_ms) = match rule.propose {
-        Remedy::None => return None,
-        Remedy::EjectEndpoint { lease_ms } => {
-            let endpoint = EndpointId::new(incident.cause.endpoint.clone()?).ok()?;
-            (ActionKind::EjectEndpoint { endpoint }, lease_ms)
+pub fn advise(
+    incident: &Incident,
+    rules: &RulesPolicy,
+    now: &Circumstances,
+    tried: &[&'static str],
+) -> Option<Advice> {
+    let mut abstained = Vec::new();
+    for rule in rules.rules.iter().filter(|rule| matches(&rule.when, incident, now)) {
+        let speaker = format!("rule:{}", rule.name);
+        match kind_of(&rule.propose, incident, now)? {
+            Ok((kind, lease_ms)) if !tried.contains(&kind.name()) => {
+                return Some(Advice {
+                    says: format!("{}: {}", said(&kind), incident.summary),
+                    action: ProposedAction { service: incident.cause.service.clone(), kind, lease_ms },
+                    confidence: incident.confidence * rule.helps,
+                    speaker,
+                    abstained,
+                });
+            }
+            Ok((kind, _)) => {
+                let says = format!("{} was tried, in vain", kind.name());
+                abstained.push(Speaker { name: speaker, confidence: 0.0, says });
+            }
+            Err(says) => abstained.push(Speaker { name: speaker, confidence: 0.0, says }),
         }
-        Remedy::ShedLoad { fraction, lease_ms } => {
-            (ActionKind::ShedLoad { max_in_flight: None, fraction: Some(fraction) }, lease_ms)
-        }
-    };
-    Some(Advice {
-        says: format!("{}: {}", kind.name(), incident.summary),
-        action: ProposedAction { service: incident.cause.service.clone(), kind, lease_ms },
-        confidence: incident.confidence * rule.helps,
-        speaker: format!("rule:{}", rule.name),
-    })
+    }
+    None
 }
 
-fn matches(when: &Condition, incident: &Incident, in_flight_ratio: f64) -> bool {
+fn said(kind: &ActionKind) -> String {
+    match kind {
+        ActionKind::ShedLoad { fraction: Some(fraction), .. } => {
+            format!("shed_load of {:.0} %", fraction * 100.0)
+        }
+        ActionKind::BlockIps { cidrs } => format!("block_ips of {} networks", cidrs.len()),
+        ActionKind::LimitRate { rps, .. } => format!("limit_rate to {rps:.1} a second and client"),
+        _ => kind.name().to_owned(),
+    }
+}
+
+fn matches(when: &Condition, incident: &Incident, now: &Circumstances) -> bool {
     let signal =
         when.signals.is_empty() || incident.evidence.iter().any(|e| when.signals.contains(&e.signal));
     when.cause == incident.cause.kind
         && signal
         && incident.confidence >= when.min_confidence
-        && in_flight_ratio >= when.min_in_flight_ratio
+        && now.in_flight_ratio >= when.min_in_flight_ratio
+        && now.now_ms - incident.opened_ms >= i64::from(when.min_age_s) * 1_000
 }

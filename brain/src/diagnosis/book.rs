@@ -22,8 +22,10 @@ pub struct Case {
     pub incident: Incident,
     /// When its symptom was last seen.
     pub seen_ms: i64,
-    /// A person decided, or what we tried was in vain: nothing more is proposed.
+    /// A person decided: nothing more is proposed.
     pub settled: bool,
+    /// Kinds of action that were tried and did not help.
+    pub tried: Vec<&'static str>,
     /// In an open loop: what would have been done.
     pub acted: bool,
     /// When something was last proposed, and what became of it (verdict and deciding check).
@@ -116,6 +118,7 @@ impl Book {
             incident: incident.clone(),
             seen_ms: now_ms,
             settled: false,
+            tried: Vec::new(),
             acted: false,
             proposed: None,
         });

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{CallGraph, Diagnosis, cause, confidence, version};
 use crate::detection::{Abuse, Findings};
 use crate::domain::{Cause, CauseKind, Evidence, Signal};
-use crate::state::MeshState;
+use crate::state::{MeshState, share};
 
 /// A surge that begins so much later than the trouble is its consequence (clients that try again).
 const LATER_MS: i64 = 3_000;
@@ -63,7 +63,7 @@ pub(super) fn name_it(mut diagnosis: Diagnosis, found: &Findings, mesh: &MeshSta
     }
     let Some(surge) = found.surges.get(&name) else { return diagnosis };
     let ratio = surge.rate / surge.usual.max(0.1);
-    if surge.since_ms > diagnosis.onset_ms + LATER_MS {
+    if surge.since_ms > showed_ms(&diagnosis, mesh) + LATER_MS {
         diagnosis.alternatives.push(format!("overload: the load rose {ratio:.1}-fold only afterwards"));
         return diagnosis;
     }
@@ -81,4 +81,19 @@ pub(super) fn name_it(mut diagnosis: Diagnosis, found: &Findings, mesh: &MeshSta
         log_e: surge.log_e,
     });
     diagnosis
+}
+
+/// When the trouble showed first: evidence is summed over a window, and it began somewhere within.
+fn showed_ms(diagnosis: &Diagnosis, mesh: &MeshState) -> i64 {
+    let Some(service) = mesh.services.get(&diagnosis.cause.service) else { return diagnosis.onset_ms };
+    let first = |e: &Evidence| {
+        let from = e.since_ms.div_euclid(1_000);
+        let shows = |second: &i64| {
+            let tally = service.ring.at(*second);
+            let bad = if e.signal == Signal::Latency { tally.slow } else { tally.failed };
+            tally.n > 0 && share(bad, tally.n) >= (e.observed + e.baseline) / 2.0
+        };
+        (from..=mesh.second).find(shows)
+    };
+    diagnosis.evidence.iter().filter_map(first).min().map_or(diagnosis.onset_ms, |second| second * 1_000)
 }

@@ -70,6 +70,10 @@ pub struct Effect {
     pub after: f64,
     /// Requests measured after.
     pub requests: u64,
+    /// By how much the share fell, as an interval that holds the truth in 95 of 100 cases; absent where
+    /// nothing could be measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<[f64; 2]>,
     /// One sentence.
     pub why: String,
 }

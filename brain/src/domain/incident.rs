@@ -117,3 +117,11 @@ pub enum Signal {
     /// Requests a second of some clients against the busiest usual one; `observed` and `baseline` are rates.
     ClientRate,
 }
+
+impl Signal {
+    /// Whether `observed` and `baseline` are shares of requests, not rates.
+    #[must_use]
+    pub fn is_share(self) -> bool {
+        !matches!(self, Self::Rate | Self::ClientRate)
+    }
+}

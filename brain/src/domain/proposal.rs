@@ -30,7 +30,7 @@ pub struct Proposal {
     pub predicted_effect: String,
     /// How much it touches.
     pub radius: Radius,
-    /// Who spoke, in order, with what confidence.
+    /// Who spoke, in order, with what confidence; the last one's words decided, the others abstained.
     pub speakers: Vec<Speaker>,
 }
 

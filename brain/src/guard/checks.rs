@@ -1,7 +1,7 @@
 //! The guard's questions, one small pure function each. None knows of another.
 
 use super::Situation;
-use super::capacity::{places, proxies_of};
+use super::capacity::{holdings, proxies_of};
 use super::ledger::target;
 use crate::domain::{CauseKind, Check, Mode, Proposal, Verdict};
 
@@ -88,7 +88,7 @@ fn person(proposal: &Proposal, now: &Situation<'_>) -> Check {
 
 fn cooldown(proposal: &Proposal, now: &Situation<'_>) -> Check {
     let rests = now.ledger.rests_until(&target(&proposal.action), now.policy).unwrap_or(i64::MIN);
-    let held = now.ledger.holds(&target(&proposal.action));
+    let held = now.ledger.holds(&proposal.action);
     let why = if held {
         "something is already being done about this target".to_owned()
     } else if rests > now.now_ms {
@@ -101,8 +101,8 @@ fn cooldown(proposal: &Proposal, now: &Situation<'_>) -> Check {
 
 fn blast_radius_service(proposal: &Proposal, now: &Situation<'_>) -> Check {
     let service = &proposal.action.service;
-    let places = places(service, now.mesh, now.fleet, now.now_ms);
-    let (taken, all) = now.ledger.weight_taken(service, &places, Some(&proposal.action));
+    let of = holdings(service, now.mesh, now.fleet, now.now_ms);
+    let (taken, all) = now.ledger.weight_taken(service, &of, Some(&proposal.action));
     let share = if all > 0.0 { taken / all } else { 0.0 };
     let most = now.policy.blast_radius.service;
     let why =
@@ -110,21 +110,26 @@ fn blast_radius_service(proposal: &Proposal, now: &Situation<'_>) -> Check {
     check("blast_radius", share > most + 1e-9, Verdict::Deny, why)
 }
 
+/// Binds what several services lose together; what one may lose is its own bound.
 fn blast_radius_fleet(proposal: &Proposal, now: &Situation<'_>) -> Check {
-    let share = now.ledger.fleet_taken(now.mesh, now.fleet, &proposal.action, now.now_ms);
+    let extra = Some(&proposal.action);
+    let (share, touched) = now.ledger.fleet_taken(now.mesh, now.fleet, extra, now.now_ms);
     let most = now.policy.blast_radius.fleet;
-    let why =
-        format!("{:.0} % of the fleet would be out, at most {:.0} % may be", share * 100.0, most * 100.0);
-    check("blast_radius_fleet", share > most + 1e-9, Verdict::Deny, why)
+    let why = format!(
+        "{:.0} % of the fleet would be out in {touched} services, at most {:.0} % may be in several",
+        share * 100.0,
+        most * 100.0
+    );
+    check("blast_radius_fleet", touched > 1 && share > most + 1e-9, Verdict::Deny, why)
 }
 
 fn healthy_capacity(proposal: &Proposal, now: &Situation<'_>) -> Check {
     let service = &proposal.action.service;
-    let places = places(service, now.mesh, now.fleet, now.now_ms);
-    let taken = now.ledger.taken_of(service, &places, Some(&proposal.action));
-    let all: f64 = places.values().map(|p| p.weight).sum();
+    let of = holdings(service, now.mesh, now.fleet, now.now_ms);
+    let taken = now.ledger.taken_of(service, &of, Some(&proposal.action));
+    let all: f64 = of.places.values().map(|p| p.weight).sum();
     let well = |id: &String| !now.sick.contains(&(service.clone(), id.clone()));
-    let left = places.iter().filter(|(id, place)| place.serving && well(id));
+    let left = of.places.iter().filter(|(id, place)| place.serving && well(id));
     let left: f64 = left.map(|(id, p)| p.weight * (1.0 - taken.get(id).copied().unwrap_or(0.0))).sum();
     let share = if all > 0.0 { left / all } else { 0.0 };
     let least = now.policy.min_healthy_capacity;

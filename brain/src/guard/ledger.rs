@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::capacity::{Fleet, Places, places, taken, total};
+use protocol::action::ActionKind;
+
+use super::capacity::{Fleet, Holdings, holdings, taken, total};
 use crate::domain::{Mode, ProposedAction};
 use crate::policies::GuardPolicy;
 use crate::state::MeshState;
@@ -12,12 +14,35 @@ const HOUR_MS: i64 = 3_600_000;
 /// Targets remembered.
 const MAX_TARGETS: usize = 4_096;
 
-/// What an action is aimed at: `cart/10.0.0.1:80`, or the service as a whole.
+/// What an action is aimed at: `cart/10.0.0.1:80`, `cart/version:v2`, `cart/clients`, or the service as
+/// a whole.
 #[must_use]
 pub fn target(action: &ProposedAction) -> String {
-    match action.kind.endpoint() {
-        Some(endpoint) => format!("{}/{endpoint}", action.service),
-        None => action.service.clone(),
+    let service = &action.service;
+    match &action.kind {
+        ActionKind::BlockIps { .. } | ActionKind::LimitRate { .. } => format!("{service}/clients"),
+        ActionKind::SetWeights { weights } if weights.len() == 1 => {
+            weights.keys().next().map_or_else(|| service.clone(), |of| format!("{service}/{of}"))
+        }
+        ActionKind::RollbackCanary { version }
+        | ActionKind::PromoteCanary { version }
+        | ActionKind::SetCanaryWeight { canary: version, .. } => format!("{service}/version:{version}"),
+        kind => match kind.endpoint() {
+            Some(endpoint) => format!("{service}/{endpoint}"),
+            None => service.clone(),
+        },
+    }
+}
+
+/// Whether a live action does already all that another one would.
+fn covers(live: &ProposedAction, wanted: &ProposedAction) -> bool {
+    match (&live.kind, &wanted.kind) {
+        (ActionKind::BlockIps { cidrs: have }, ActionKind::BlockIps { cidrs: want }) => {
+            want.iter().all(|net| have.iter().any(|held| held.contains(net)))
+        }
+        // What is not yet refused may be, beside what is.
+        (_, ActionKind::BlockIps { .. }) => false,
+        _ => true,
     }
 }
 
@@ -133,8 +158,9 @@ impl Ledger {
 
     /// Whether the same target is already being acted on.
     #[must_use]
-    pub fn holds(&self, name: &str) -> bool {
-        self.live.values().any(|action| target(action) == name)
+    pub fn holds(&self, wanted: &ProposedAction) -> bool {
+        let name = target(wanted);
+        self.live.values().any(|action| target(action) == name && covers(action, wanted))
     }
 
     /// Which share of a service's endpoints the live actions and `extra` take away together: by
@@ -143,12 +169,24 @@ impl Ledger {
     pub fn taken_of(
         &self,
         service: &str,
-        places: &Places,
+        of: &Holdings,
         extra: Option<&ProposedAction>,
     ) -> BTreeMap<String, f64> {
         let mut all: BTreeMap<String, f64> = BTreeMap::new();
         let live = self.live.values().chain(extra).filter(|a| a.service == service);
-        for (endpoint, share) in live.flat_map(|action| taken(&action.kind, places)) {
+        for (endpoint, share) in live.flat_map(|action| taken(&action.kind, of)) {
+            let most = all.entry(endpoint).or_default();
+            *most = most.max(share);
+        }
+        all
+    }
+
+    /// What live actions other than `id` take of a service's endpoints.
+    #[must_use]
+    pub fn taken_beside(&self, id: &str, service: &str, of: &Holdings) -> BTreeMap<String, f64> {
+        let others = self.live.iter().filter(|(live, action)| *live != id && action.service == service);
+        let mut all: BTreeMap<String, f64> = BTreeMap::new();
+        for (endpoint, share) in others.flat_map(|(_, action)| taken(&action.kind, of)) {
             let most = all.entry(endpoint).or_default();
             *most = most.max(share);
         }
@@ -157,30 +195,38 @@ impl Ledger {
 
     /// The weight of the service that is taken away, and its whole weight.
     #[must_use]
-    pub fn weight_taken(&self, service: &str, places: &Places, extra: Option<&ProposedAction>) -> (f64, f64) {
-        let all = total(places);
-        let by_endpoint = self.taken_of(service, places, extra);
+    pub fn weight_taken(&self, service: &str, of: &Holdings, extra: Option<&ProposedAction>) -> (f64, f64) {
+        let all = total(&of.places);
+        let by_endpoint = self.taken_of(service, of, extra);
         let weight = |(id, share): (&String, &f64)| {
-            if id.is_empty() { share * all } else { share * places.get(id).map_or(0.0, |p| p.weight) }
+            if id.is_empty() { share * all } else { share * of.places.get(id).map_or(0.0, |p| p.weight) }
         };
         (by_endpoint.iter().map(weight).sum::<f64>().min(all), all)
     }
 
-    /// The share of the whole fleet's capacity taken away, each service weighed by its endpoints.
+    /// The share of the whole fleet's capacity taken away, each service weighed by its endpoints, and of how
+    /// many services something is taken.
     #[must_use]
-    pub fn fleet_taken(&self, mesh: &MeshState, fleet: &Fleet, extra: &ProposedAction, now_ms: i64) -> f64 {
+    pub fn fleet_taken(
+        &self,
+        mesh: &MeshState,
+        fleet: &Fleet,
+        extra: Option<&ProposedAction>,
+        now_ms: i64,
+    ) -> (f64, usize) {
         let mut services: std::collections::BTreeSet<&str> =
             mesh.services.keys().map(String::as_str).collect();
         services.extend(fleet.values().flat_map(|p| &p.services).map(|s| s.service.as_str()));
-        services.insert(&extra.service);
-        let (mut lost, mut all) = (0.0, 0.0);
+        services.extend(extra.map(|action| action.service.as_str()));
+        let (mut lost, mut all, mut touched) = (0.0, 0.0, 0);
         for service in services {
-            let places = places(service, mesh, fleet, now_ms);
-            let (taken, weight) = self.weight_taken(service, &places, Some(extra));
+            let of = holdings(service, mesh, fleet, now_ms);
+            let (taken, weight) = self.weight_taken(service, &of, extra);
+            touched += usize::from(taken > 0.0);
             // Weights of two services are not comparable; endpoints are.
-            lost += if weight > 0.0 { taken / weight * places.len() as f64 } else { 0.0 };
-            all += places.len() as f64;
+            lost += if weight > 0.0 { taken / weight * of.places.len() as f64 } else { 0.0 };
+            all += of.places.len() as f64;
         }
-        if all > 0.0 { lost / all } else { 0.0 }
+        (if all > 0.0 { lost / all } else { 0.0 }, touched)
     }
 }

@@ -123,10 +123,12 @@ proptest! {
             }
             for service in 0..3 {
                 let name = format!("s{service}");
-                let places = capacity::places(&name, &mesh, &fleet, NOW_MS);
-                let (taken, all) = ledger.weight_taken(&name, &places, None);
+                let of = capacity::holdings(&name, &mesh, &fleet, NOW_MS);
+                let (taken, all) = ledger.weight_taken(&name, &of, None);
                 prop_assert!(taken <= policy.blast_radius.service * all + 1e-6, "{taken} of {all}");
             }
+            let (taken, touched) = ledger.fleet_taken(&mesh, &fleet, None, NOW_MS);
+            prop_assert!(touched <= 1 || taken <= policy.blast_radius.fleet + 1e-6, "{taken} of the fleet");
         }
     }
 }

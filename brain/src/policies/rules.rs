@@ -55,6 +55,9 @@ pub struct Condition {
     /// Requests in flight over the baseline's.
     #[serde(default)]
     pub min_in_flight_ratio: f64,
+    /// Seconds since the incident was opened: time for a better name to show.
+    #[serde(default)]
+    pub min_age_s: u32,
 }
 
 /// What a rule proposes; its target comes from the diagnosis, never from the rule.
@@ -68,13 +71,60 @@ pub enum Remedy {
         /// Life of each lease.
         lease_ms: u64,
     },
-    /// Refuse a share of the requests.
-    ShedLoad {
-        /// Which share.
-        fraction: f64,
+    /// Send no traffic to the version, where the others can carry it.
+    SetWeights {
         /// Life of each lease.
         lease_ms: u64,
     },
+    /// Take the version back, where it is on trial.
+    RollbackCanary {
+        /// Life of each lease.
+        lease_ms: u64,
+    },
+    /// Refuse the clients.
+    BlockIps {
+        /// Life of each lease.
+        lease_ms: u64,
+    },
+    /// Give every client so many times what the busiest usually asks, and no more.
+    LimitRate {
+        /// How many times.
+        times_usual: f64,
+        /// Life of each lease.
+        lease_ms: u64,
+    },
+    /// Refuse a share of the requests.
+    ShedLoad {
+        /// Which share; absent: what is beyond the usual load, or beyond what is served well.
+        #[serde(default)]
+        fraction: Option<f64>,
+        /// Life of each lease.
+        lease_ms: u64,
+    },
+}
+
+impl Remedy {
+    /// The only cause that names its target, where it needs one.
+    fn needs(&self) -> Option<CauseKind> {
+        match self {
+            Self::None | Self::ShedLoad { .. } => None,
+            Self::EjectEndpoint { .. } => Some(CauseKind::BadEndpoint),
+            Self::SetWeights { .. } | Self::RollbackCanary { .. } => Some(CauseKind::BadVersion),
+            Self::BlockIps { .. } | Self::LimitRate { .. } => Some(CauseKind::AbusiveClients),
+        }
+    }
+
+    fn lease_ms(&self) -> Option<u64> {
+        match self {
+            Self::None => None,
+            Self::EjectEndpoint { lease_ms }
+            | Self::SetWeights { lease_ms }
+            | Self::RollbackCanary { lease_ms }
+            | Self::BlockIps { lease_ms }
+            | Self::LimitRate { lease_ms, .. }
+            | Self::ShedLoad { lease_ms, .. } => Some(*lease_ms),
+        }
+    }
 }
 
 impl RulesPolicy {
@@ -96,19 +146,25 @@ impl Rule {
             (&format!("{path}/helps"), self.helps, 0.0, 1.0),
             (&format!("{path}/when/min_confidence"), self.when.min_confidence, 0.0, 1.0),
         ]);
-        let (fraction, lease_ms) = match self.propose {
-            Remedy::None => return found,
-            Remedy::EjectEndpoint { lease_ms } => (0.5, lease_ms),
-            Remedy::ShedLoad { fraction, lease_ms } => (fraction, lease_ms),
-        };
-        if matches!(self.propose, Remedy::EjectEndpoint { .. }) && self.when.cause != CauseKind::BadEndpoint {
-            let why = "eject_endpoint needs an endpoint: only the cause bad_endpoint has one".to_owned();
+        if let Some(cause) = self.propose.needs().filter(|cause| *cause != self.when.cause) {
+            let cause = serde_json::to_value(cause).unwrap_or_default();
+            let why = format!("this action needs a target that only the cause {cause} names");
             found.push((format!("{path}/propose"), why));
         }
-        found.extend(out_of_range(&[
-            (&format!("{path}/propose/fraction"), fraction, 0.01, 0.9),
-            (&format!("{path}/propose/lease_ms"), lease_ms as f64, 3_000.0, 600_000.0),
-        ]));
+        match self.propose {
+            Remedy::ShedLoad { fraction: Some(fraction), .. } => {
+                found.extend(out_of_range(&[(&format!("{path}/propose/fraction"), fraction, 0.01, 0.9)]));
+            }
+            Remedy::LimitRate { times_usual, .. } => {
+                let key = format!("{path}/propose/times_usual");
+                found.extend(out_of_range(&[(&key, times_usual, 1.0, 1_000.0)]));
+            }
+            _ => {}
+        }
+        if let Some(lease_ms) = self.propose.lease_ms() {
+            let key = format!("{path}/propose/lease_ms");
+            found.extend(out_of_range(&[(&key, lease_ms as f64, 3_000.0, 600_000.0)]));
+        }
         found
     }
 }

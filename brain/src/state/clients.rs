@@ -111,6 +111,15 @@ impl Edge {
         inside.map(|(_, n)| *n as f64).sum::<f64>() / RATE_S as f64
     }
 
+    /// Requests a second served to the clients in `nets`, over the last [`RATE_S`] seconds.
+    #[must_use]
+    pub fn rate_of(&self, nets: &[ipnet::IpNet], second: i64) -> f64 {
+        let named =
+            self.seen.iter().filter(|(ip, _)| nets.iter().any(|net| net.contains(&ip.to_canonical())));
+        let served: u64 = named.map(|(_, seen)| seen.sum(second - RATE_S + 1, second).0).sum();
+        served as f64 / RATE_S as f64
+    }
+
     /// The service that outsiders ask most.
     #[must_use]
     pub fn entry(&self) -> Option<&str> {

@@ -163,6 +163,21 @@ impl MeshState {
         Some((now_ms - newest).max(0))
     }
 
+    /// Of the requests at the edge, the share that clients in `nets` made in the last seconds.
+    #[must_use]
+    pub fn clients_share(&self, nets: &[ipnet::IpNet]) -> f64 {
+        let (rate, total) = self.clients_rps(nets);
+        if total > 0.0 { (rate / total).min(1.0) } else { 0.0 }
+    }
+
+    /// Requests a second served to clients in `nets`, and to all, at the edge in the last seconds.
+    #[must_use]
+    pub fn clients_rps(&self, nets: &[ipnet::IpNet]) -> (f64, f64) {
+        let second = self.second - 1;
+        let of = |edge: &clients::Edge| (edge.rate_of(nets, second), edge.total_rate(second));
+        self.edges.values().map(of).fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    }
+
     /// Learns from what is quiet, resets what counts as slow, and forgets who is gone.
     pub fn settle(&mut self, now_ms: i64, policy: &DetectionPolicy) {
         let second = self.second;

@@ -227,6 +227,22 @@ impl Service {
         self.peer_slow_index = index_of(slow_us as u64);
     }
 
+    /// Forgets what speaks against an endpoint, and looks away until `until_ms`.
+    pub fn grace_endpoint(&mut self, id: &str, until_ms: i64) {
+        if let Some(endpoint) = self.endpoints.get_mut(id) {
+            endpoint.grace(until_ms);
+        }
+    }
+
+    /// The same for all that run a version.
+    pub fn grace_version(&mut self, label: &str, until_ms: i64) {
+        self.endpoints.values_mut().filter(|e| e.version == label).for_each(|e| e.grace(until_ms));
+        if let Some(version) = self.versions.get_mut(label) {
+            version.errors = Cusum::default();
+            version.latency = Cusum::default();
+        }
+    }
+
     /// All attempts of `from..=to`, over all endpoints.
     #[must_use]
     pub fn attempts(&self, from: i64, to: i64) -> Tally {

@@ -22,8 +22,7 @@ use crate::worker::{self, Lifecycle, WorkerArgs};
 
 /// The workers before they are started, and what they share.
 pub(super) struct DataPath {
-    /// By worker.
-    listeners: Vec<Vec<TcpListener>>,
+    listeners: Vec<TcpListener>,
     shards: Vec<Arc<Shard>>,
     connections: Arc<AtomicUsize>,
     windows_dropped: Arc<AtomicU64>,
@@ -32,7 +31,7 @@ pub(super) struct DataPath {
 }
 
 impl DataPath {
-    pub(super) fn new(listeners: Vec<Vec<TcpListener>>, sinks: Sinks) -> Self {
+    pub(super) fn new(listeners: Vec<TcpListener>, sinks: Sinks) -> Self {
         Self {
             shards: listeners.iter().map(|_| Arc::default()).collect(),
             listeners,
@@ -46,10 +45,10 @@ impl DataPath {
     /// Starts a thread a worker; the set yields when one ends.
     pub(super) fn start_workers(self, table: &SharedTable, tap: Option<&Tap>) -> io::Result<JoinSet<()>> {
         let mut ends = JoinSet::new();
-        for (index, (listeners, shard)) in self.listeners.into_iter().zip(self.shards).enumerate() {
+        for (index, (listener, shard)) in self.listeners.into_iter().zip(self.shards).enumerate() {
             let handle = worker::spawn(WorkerArgs {
                 index,
-                listeners,
+                listener,
                 table: Arc::clone(table),
                 shard,
                 connections: Arc::clone(&self.connections),

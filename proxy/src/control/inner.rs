@@ -23,8 +23,6 @@ pub(super) struct Inner {
     pub(super) held: Persisted,
     pub(super) generation: u64,
     pub(super) leases_dropped: u64,
-    /// Whether another process is about to take actions in place of this one, or does.
-    pub(super) handed_over: bool,
 }
 
 /// What a request would come to.
@@ -38,7 +36,7 @@ pub(super) enum Judged {
 impl Inner {
     pub(super) fn new(settings: Arc<Settings>, held: Persisted) -> Self {
         let live = Arc::new(derive(&settings, &none()));
-        Self { settings, leases: none(), live, held, generation: 0, leases_dropped: 0, handed_over: false }
+        Self { settings, leases: none(), live, held, generation: 0, leases_dropped: 0 }
     }
 
     pub(super) fn table(&self, registry: &Registry) -> Table {
@@ -170,9 +168,6 @@ impl Inner {
     }
 
     fn may_act(&self, given: Epoch) -> Result<(), Refusal> {
-        if self.handed_over {
-            return Err(Refusal::HandedOver);
-        }
         let seen = self.held.epoch;
         if given > Epoch::MAX {
             let most = Epoch::MAX;

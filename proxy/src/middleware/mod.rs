@@ -4,7 +4,6 @@ pub mod block_list;
 pub mod client;
 pub mod frame_heads;
 pub mod framing;
-pub mod grpc;
 pub mod headers;
 pub mod http2_frames;
 pub mod path;

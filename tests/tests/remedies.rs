@@ -1,0 +1,206 @@
+//! Real proxies and a real brain: a bad version is left, abusive clients are refused, too much load is
+//! shed; each is verified, and given back when it is over.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use tests::{Behaviour, Brain, Load, Origin, Proxy, eventually, proxy_config};
+
+/// The shipped policies, but for a mesh that is known after seconds.
+fn policies(dir: &Path) -> Result<()> {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies");
+    std::fs::create_dir_all(dir.join("policies"))?;
+    for (file, from, to) in [
+        ("guard.yaml", "learning_s: 3600", "learning_s: 12"),
+        ("detection.yaml", "min_learned_s: 300", "min_learned_s: 12"),
+        ("rules.yaml", "", ""),
+    ] {
+        let text = std::fs::read_to_string(shipped.join(file))?;
+        assert!(text.contains(from), "{file} has no {from}");
+        std::fs::write(dir.join("policies").join(file), text.replacen(from, to, 1))?;
+    }
+    Ok(())
+}
+
+struct Mesh {
+    origins: Vec<Origin>,
+    proxy: Proxy,
+    brain: Brain,
+    dir: tempfile::TempDir,
+}
+
+/// `cart` at the edge of the mesh: five endpoints, of which the last `new` run v2.
+async fn mesh(new: usize) -> Result<Mesh> {
+    let dir = tempfile::tempdir()?;
+    policies(dir.path())?;
+    let origins = Origin::start_many(5).await?;
+    let brain = Brain::start(dir.path(), "autonomous").await?;
+    let ai = brain.ai_section().replace("caller: web", "caller: internet");
+    let mut config = proxy_config(dir.path(), &origins, &ai)?
+        .replace("server: {", "server: { trusted_proxies: [\"127.0.0.1/32\"],");
+    for origin in origins.iter().rev().take(new) {
+        let port = origin.address.port();
+        let runs = |version: &str| format!("port: {port}, weight: 100, version: {version}");
+        config = config.replace(&runs("v1"), &runs("v2"));
+    }
+    let proxy = Proxy::start(dir.path(), &config).await?;
+    Ok(Mesh { origins, proxy, brain, dir })
+}
+
+/// Twenty people, five requests a second each.
+fn people(mesh: &Mesh) -> Result<Load> {
+    let addresses: Vec<String> = (1..=20).map(|n| format!("198.51.100.{n}")).collect();
+    Load::start_as(&mesh.proxy.url, 100, &addresses)
+}
+
+impl Mesh {
+    async fn records(&self, kind: &str) -> Result<Vec<Value>> {
+        let records = self.brain.list(&format!("/v1/audit?limit=1000&kind={kind}")).await?;
+        Ok(records.into_iter().map(|r| r["data"].clone()).collect())
+    }
+
+    async fn until_lease(&self, kind: &str) -> Result<Value> {
+        eventually(&format!("{kind} is held"), Duration::from_secs(40), || async {
+            Ok(self.lease(kind).await?.is_some())
+        })
+        .await
+        .with_context(|| self.brain.process.log())?;
+        self.lease(kind).await?.context("gone at once")
+    }
+
+    async fn lease(&self, kind: &str) -> Result<Option<Value>> {
+        let leases = self.proxy.status().await?.leases;
+        let found = leases.into_iter().find(|lease| lease.request.kind.name() == kind);
+        Ok(found.map(|lease| serde_json::to_value(lease.request.kind)).transpose()?)
+    }
+
+    async fn until_helped(&self) -> Result<()> {
+        eventually("it has helped", Duration::from_secs(40), || async {
+            Ok(self.records("effect").await?.iter().any(|e| e["effect"]["kind"] == "helped"))
+        })
+        .await
+        .with_context(|| self.brain.process.log())
+    }
+
+    async fn until_over(&self) -> Result<()> {
+        eventually("all is given back and the incident closed", Duration::from_secs(90), || async {
+            let closed = !self.records("incident_closed").await?.is_empty();
+            Ok(closed && self.proxy.status().await?.leases.is_empty())
+        })
+        .await
+        .with_context(|| self.brain.process.log())
+    }
+
+    /// Until the brain knows what is usual.
+    async fn until_known(&self, load: &Load) -> Result<()> {
+        assert_eq!(load.next(100).await.failed, 0, "a healthy mesh fails nobody");
+        eventually("the usual is known", Duration::from_secs(60), || async {
+            let services = self.brain.list("/v1/services").await?;
+            Ok(services.iter().any(|s| s["learned_s"].as_u64().unwrap_or(0) >= 21))
+        })
+        .await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_version_gets_no_traffic_until_it_is_well_again() -> Result<()> {
+    let mesh = mesh(2).await?;
+    let load = people(&mesh)?;
+    load.next(1_000).await;
+    let sick = Behaviour { failing_percent: 40, ..Behaviour::default() };
+    mesh.origins[3..].iter().for_each(|origin| origin.behave(sick));
+    let kind = mesh.until_lease("set_weights").await?;
+    assert_eq!(kind["weights"], serde_json::json!({ "version:v2": 0 }));
+    mesh.until_helped().await?;
+    for origin in &mesh.origins[3..] {
+        assert_eq!(mesh.proxy.endpoint(origin).await?.weight, 0);
+    }
+    let mended = load.next(300).await;
+    assert!(mended.failed * 100 <= mended.requests, "users still see failures: {mended:?}");
+    mesh.origins.iter().for_each(|origin| origin.behave(Behaviour::default()));
+    mesh.until_over().await?;
+    let opened = mesh.records("incident_opened").await?;
+    assert_eq!(opened.len(), 1, "{opened:?}");
+    assert_eq!(opened[0]["incident"]["cause"]["version"], "v2");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scanner_is_refused_and_nobody_else_until_it_stops() -> Result<()> {
+    let mesh = mesh(0).await?;
+    let load = people(&mesh)?;
+    mesh.until_known(&load).await?;
+    let missing = format!("{}/missing", mesh.proxy.url);
+    let scanner = Load::start_as(&missing, 60, &["203.0.113.9".to_owned()])?;
+    let kind = mesh.until_lease("block_ips").await?;
+    assert_eq!(kind["cidrs"], serde_json::json!(["203.0.113.9/32"]));
+    mesh.until_helped().await?;
+    let before = load.tally();
+    let refused = reqwest::Client::new().get(&mesh.proxy.url).header("x-forwarded-for", "203.0.113.9");
+    assert_eq!(refused.send().await?.status(), 403);
+    assert_eq!(load.next(300).await.failed, 0, "{before:?}");
+    assert!(mesh.lease("block_ips").await?.is_some(), "it still asks");
+    drop(scanner);
+    mesh.until_over().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn load_beyond_what_can_be_served_is_shed_and_the_rest_is_served_well() -> Result<()> {
+    let mesh = mesh(0).await?;
+    // Five endpoints that serve three at once, 50 ms each: 300 requests a second.
+    let bears = Behaviour { bears: 3, delay: Duration::from_millis(50), ..Behaviour::default() };
+    let load = people(&mesh)?;
+    mesh.origins.iter().for_each(|origin| origin.behave(bears));
+    mesh.until_known(&load).await?;
+    // Many people at once, none of whom asks much.
+    let crowd: Vec<String> = (0..250).map(|n| format!("192.0.2.{n}")).collect();
+    let crowd = Load::start_as(&mesh.proxy.url, 500, &crowd)?;
+    let kind = mesh.until_lease("shed_load").await?;
+    let fraction = kind["fraction"].as_f64().context("no fraction")?;
+    assert!((0.3..=0.9).contains(&fraction), "{fraction}");
+    mesh.until_helped().await?;
+    drop(crowd);
+    mesh.until_over().await?;
+    let intents = mesh.records("intent").await?;
+    assert!(intents.iter().all(|i| i["action"]["action"]["kind"]["type"] == "shed_load"), "{intents:?}");
+    assert_eq!(load.next(200).await.failed, 0);
+    drop(mesh.dir);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_asks_for_is_held_by_the_proxy_and_undone() -> Result<()> {
+    let mesh = mesh(0).await?;
+    let load = people(&mesh)?;
+    load.next(300).await;
+    let endpoint = mesh.origins[0].address.to_string();
+    let kinds = [
+        serde_json::json!({ "type": "trip_breaker", "endpoint": endpoint }),
+        serde_json::json!({ "type": "reset_breaker", "endpoint": mesh.origins[1].address.to_string() }),
+        serde_json::json!({ "type": "set_weights", "weights": { mesh.origins[2].address.to_string(): 50 } }),
+        serde_json::json!({ "type": "block_ips", "cidrs": ["203.0.113.0/24"] }),
+    ];
+    let token = std::fs::read_to_string(mesh.dir.path().join("brain-data/api.token"))?;
+    let client = reqwest::Client::new();
+    for kind in kinds {
+        let name = kind["type"].as_str().context("a kind without type")?.to_owned();
+        let body =
+            serde_json::json!({ "service": "cart", "kind": kind, "lease_ms": 15_000, "reason": "drill" });
+        let request = client.post(format!("{}/v1/actions", mesh.brain.api)).bearer_auth(token.trim());
+        let answer = request.json(&body).send().await?;
+        assert_eq!(answer.status(), 200, "{name}: {}", answer.text().await?);
+        assert_eq!(mesh.until_lease(&name).await?, kind);
+        let actions = mesh.brain.list("/v1/actions").await?;
+        let id = actions[0]["id"].as_str().context("an action without id")?.to_owned();
+        mesh.brain.operator(&["undo", &id]).await?;
+        eventually(&format!("{name} is undone"), Duration::from_secs(10), || async {
+            Ok(mesh.proxy.status().await?.leases.is_empty())
+        })
+        .await?;
+    }
+    Ok(())
+}
