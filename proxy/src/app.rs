@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::{Admin, Listeners, Refusals};
 use crate::control::Control;
-use crate::listener;
+use crate::hand_over::{CannotTake, Given, Giver, Predecessor};
 use crate::observability::Sinks;
 use crate::observability::spans::Exporter;
 use crate::settings::Settings;
@@ -25,10 +25,13 @@ use crate::upstream::sessions::Secret;
 
 mod data_path;
 mod run;
+mod sockets;
 
 pub use run::Ending;
+pub use sockets::Inherited;
 
 use data_path::DataPath;
+use sockets::Sockets;
 
 /// Why the proxy cannot start; nothing has been served.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +55,9 @@ pub enum CannotStart {
     /// No brain beside.
     #[error(transparent)]
     Brain(#[from] CannotPrepare),
+    /// Nothing to take over.
+    #[error(transparent)]
+    TakeOver(#[from] CannotTake),
     /// No id.
     #[error("no id for this proxy: {0}")]
     Id(#[from] BadName),
@@ -75,37 +81,46 @@ pub struct App {
     data_path: DataPath,
     beside: Option<Beside>,
     exporter: Option<Exporter>,
+    giver: Giver,
+    predecessor: Option<Predecessor>,
     stop: CancellationToken,
 }
 
 impl App {
-    /// Opens every file and binds every port.
+    /// Opens every file and binds every port that is not `inherited`.
     ///
     /// # Errors
     /// [`CannotStart`], one clear message.
-    pub fn build(settings: Arc<Settings>, source: Source) -> Result<Self, CannotStart> {
+    pub fn build(settings: Arc<Settings>, source: Source, inherited: Inherited) -> Result<Self, CannotStart> {
         let (state_file, held) = StateFile::open(&settings.admin.state_path)?;
         let token_path = &settings.admin.token_path;
         let (token, was_made) = Token::load_or_make(token_path)?;
         if was_made {
             say(&format!("made the admin token {}", token_path.display()));
         }
-        let listen = |key, address| move |why| CannotStart::Listen { address, key, why };
-        let (main, port) = (settings.server.bind, "server.port");
-        let listeners = listener::bind(main, settings.server.workers).map_err(listen(port, main))?;
-        let first = listeners.first().ok_or_else(|| io::Error::other("no worker"));
-        let main_address = first.and_then(TcpListener::local_addr).map_err(listen(port, main))?;
-        let (admin, port) = (settings.admin.bind, "admin.port");
-        let admin_listener = TcpListener::bind(admin).map_err(listen(port, admin))?;
-        let admin_address = admin_listener.local_addr().map_err(listen(port, admin))?;
+        let Inherited { main, admin, mut predecessor } = inherited;
+        let Sockets { main, main_address, admin: admin_listener, admin_address, held: again } =
+            Sockets::open(&settings, main, admin)?;
         let boot = random_name()?;
         let proxy = proxy_id(&settings, &source, main_address)?;
-        let beside = brain_beside(&settings, &proxy, admin_address)?;
+        let usual = predecessor.as_ref().and_then(|old| old.brain);
+        let beside = brain_beside(&settings, &proxy, admin_address, usual)?;
         let sessions = Secret::new(token.key_for("sticky sessions"));
         let control = Control::start(Arc::clone(&settings), proxy, boot, state_file, held, sessions);
+        control.adopt(predecessor.as_mut().map(|old| std::mem::take(&mut old.leases)).unwrap_or_default());
+        control.reloads.will_read(source.fingerprint(&settings));
         let opened = Sinks::open(&settings.observability);
         let (sinks, exporter) = opened.map_err(|why| CannotStart::System { what: "the access log", why })?;
-        let data_path = DataPath::new(listeners, sinks);
+        let data_path = DataPath::new(main, sinks);
+        let giver = Giver {
+            path: settings.admin.hand_over_path.clone(),
+            held: again,
+            given: Given {
+                told: [settings.server.bind, settings.admin.bind],
+                brain: beside.as_ref().map(|brain| [brain.api, brain.telemetry]),
+            },
+            control: Arc::clone(&control),
+        };
         let admin = Arc::new(Admin {
             control,
             token,
@@ -125,6 +140,8 @@ impl App {
             data_path,
             beside,
             exporter,
+            giver,
+            predecessor,
             stop,
         })
     }
@@ -157,12 +174,13 @@ fn brain_beside(
     settings: &Settings,
     proxy: &ProxyId,
     admin: SocketAddr,
+    usual: Option<[SocketAddr; 2]>,
 ) -> Result<Option<Beside>, CannotPrepare> {
     let wanted = settings.ai.as_ref().filter(|ai| ai.brain.is_none());
     let Some(ai) = wanted else { return Ok(None) };
     let admin_url = admin_url(settings, admin);
     let neighbour = Neighbour { proxy, admin_url: &admin_url, admin_token: &settings.admin.token_path };
-    supervise::prepare(ai, &neighbour).map(Some)
+    supervise::prepare(ai, &neighbour, usual).map(Some)
 }
 
 fn random_name() -> Result<String, CannotStart> {

@@ -35,6 +35,10 @@ pub struct Start {
     /// Have a brain: the one at ai.brain, or one started beside this proxy.
     #[arg(long)]
     pub ai_enabled: bool,
+    /// Take the listening sockets, and the leases, from the process that runs by the same file, which then
+    /// drains: no connection is refused. Where none runs, this is a start like any other.
+    #[arg(long)]
+    pub take_over: bool,
     /// How far a brain started beside may go; wins over the file.
     #[arg(long, value_name = "MODE")]
     pub ai_mode: Option<AiMode>,
@@ -82,6 +86,7 @@ mod tests {
         Cli::command().debug_assert();
         for line in [
             "sidecar-proxy start",
+            "sidecar-proxy start --config proxy.yaml --take-over",
             "sidecar-proxy start --config proxy.yaml --ai-enabled --ai-mode autonomous",
             "sidecar-proxy generate-config --output proxy.yaml",
             "sidecar-proxy validate-config --config proxy.yaml --format json",

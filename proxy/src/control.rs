@@ -22,6 +22,7 @@ use crate::upstream::endpoint_state::Registry;
 use crate::upstream::sessions::Secret;
 
 mod expiry;
+mod handing_over;
 mod inner;
 mod reload;
 mod reloads;
@@ -195,6 +196,10 @@ impl Control {
     }
 
     async fn write(&self, held: Persisted) -> Result<(), Refusal> {
+        if self.inner().handed_over {
+            // The file is another process's by now.
+            return Err(Refusal::HandedOver);
+        }
         let file = self.state_file.clone();
         let written = tokio::task::spawn_blocking(move || file.write(held)).await;
         let written = written.map_err(|why| Refusal::Storage(why.to_string()))?;
@@ -210,8 +215,7 @@ impl Control {
         let answer = change(&mut inner);
         let live = &self.table.load().live;
         // A certificate is no part of the configuration's text, and not of its hash.
-        let certified = inner.live.settings.server.tls == live.settings.server.tls;
-        if inner.live.hash != live.hash || !certified {
+        if inner.live.hash != live.hash || !inner.live.settings.has_certificates_of(&live.settings) {
             inner.generation += 1;
             self.table.store(Arc::new(inner.table(&self.registry)));
         }

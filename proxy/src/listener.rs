@@ -25,6 +25,27 @@ pub fn bind(address: SocketAddr, sockets: usize) -> Result<Vec<TcpListener>> {
     Ok(listeners)
 }
 
+/// Divides sockets that another process has opened among `workers`: each socket is somebody's, because the
+/// kernel goes on to give it connections. Missing ones are opened beside them; where that cannot be, because
+/// they were opened without `SO_REUSEPORT`, workers share one.
+///
+/// # Errors
+/// There is none, or it cannot be shared.
+pub fn divide(sockets: Vec<TcpListener>, workers: usize) -> Result<Vec<Vec<TcpListener>>> {
+    let first = sockets.first().ok_or_else(|| Error::other("no socket was handed over"))?;
+    let address = first.local_addr()?;
+    let first = first.try_clone()?;
+    let mut shares: Vec<Vec<TcpListener>> = (0..workers.max(1)).map(|_| Vec::new()).collect();
+    let mut sockets = sockets.into_iter();
+    while sockets.len() > 0 {
+        shares.iter_mut().zip(&mut sockets).for_each(|(share, socket)| share.push(socket));
+    }
+    for share in shares.iter_mut().filter(|share| share.is_empty()) {
+        share.push(shared(address).or_else(|_| first.try_clone())?);
+    }
+    Ok(shares)
+}
+
 fn exclusive(address: SocketAddr) -> Result<Socket> {
     let socket = socket(address)?;
     socket.bind(&address.into()).map_err(|why| named(address, &why))?;
@@ -61,6 +82,22 @@ fn named(address: SocketAddr, why: &Error) -> Error {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_socket_that_is_handed_over_is_some_workers_and_every_worker_has_one() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let counts = |sockets: Vec<TcpListener>, workers| -> Vec<usize> {
+            let address = sockets[0].local_addr().unwrap();
+            let shares = divide(sockets, workers).unwrap();
+            assert!(shares.iter().flatten().all(|socket| socket.local_addr().unwrap() == address));
+            shares.iter().map(Vec::len).collect()
+        };
+        assert_eq!(counts(bind(any, 5).unwrap(), 2), [3, 2]);
+        assert_eq!(counts(bind(any, 2).unwrap(), 4), [1, 1, 1, 1]);
+        let without_reuse_port = TcpListener::bind(any).unwrap();
+        assert_eq!(counts(vec![without_reuse_port], 3), [1, 1, 1]);
+        assert!(divide(Vec::new(), 1).is_err());
+    }
 
     #[test]
     fn workers_share_a_port_and_a_second_proxy_does_not() {

@@ -27,6 +27,7 @@ mod pattern;
 mod route;
 mod routes;
 mod services;
+mod transport;
 
 pub use crate::config::{DotSegments, EscapedSlashes, PathRules, SAMPLE, schema};
 pub use balancing::{
@@ -40,6 +41,7 @@ pub use observability::{AccessLog, Export, LogTarget, Observability, Tracing};
 pub use outliers::Outliers;
 pub use route::{Match, PathMatch, Pattern, Route, SplitTarget, ValueMatch};
 pub use services::MAX_WEIGHT;
+pub use transport::{Protocol, StreamBounds, Transport};
 
 /// Everything the proxy runs by.
 #[derive(Debug, Clone)]
@@ -62,6 +64,17 @@ pub struct Settings {
     pub hash: String,
 }
 
+impl Settings {
+    /// Whether the certificates that are shown and trusted are the same.
+    #[must_use]
+    pub fn has_certificates_of(&self, other: &Self) -> bool {
+        let trusts = |(name, service): (&ServiceName, &Arc<Service>)| {
+            other.services.get(name).is_some_and(|other| other.transport.tls == service.transport.tls)
+        };
+        self.server.tls == other.server.tls && self.services.iter().all(trusts)
+    }
+}
+
 /// The main listener.
 #[derive(Debug, Clone)]
 pub struct Server {
@@ -69,6 +82,8 @@ pub struct Server {
     pub tls: Option<Arc<Termination>>,
     /// Where to listen; port 0 takes a free one and says which.
     pub bind: SocketAddr,
+    /// Whether a changed file is reloaded without being asked.
+    pub watch_files: bool,
     /// Worker threads, one current-thread runtime each.
     pub workers: usize,
     /// Client connections at once, over all workers; more are closed at once.
@@ -106,6 +121,8 @@ pub struct Admin {
     pub token_path: PathBuf,
     /// Where epoch and freeze survive a restart.
     pub state_path: PathBuf,
+    /// Where a new process may take over.
+    pub hand_over_path: PathBuf,
 }
 
 /// One upstream service.
@@ -115,6 +132,8 @@ pub struct Service {
     pub name: ServiceName,
     /// Its endpoints, in the file's order; at least one.
     pub endpoints: Vec<Arc<Endpoint>>,
+    /// What is spoken to them.
+    pub transport: Arc<Transport>,
     /// How one is chosen.
     pub balancing: Balancing,
     /// When an endpoint that does worse than its siblings is left out; absent: never.

@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use protocol::document::{Document, MAX_DOCUMENT_BYTES, Report};
 
 use crate::settings::SAMPLE;
 use crate::settings::{Given, Settings};
+use crate::tls::MAX_PEM_BYTES;
 
 /// Asked at the start, and again with every reload.
 #[derive(Debug, Clone)]
@@ -16,6 +19,10 @@ pub struct Source {
     /// What the file does not say.
     pub given: Given,
 }
+
+/// Which files hold what, by a hash; one that cannot be read holds nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fingerprint(Vec<(PathBuf, Option<[u8; 32]>)>);
 
 /// Why there are no settings.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +53,34 @@ impl Source {
         let document = Document::parse(&name, &text)?;
         Ok(Arc::new(Settings::from_document(&document, &self.given)?))
     }
+
+    /// The files that `settings` were made of: their own, a certificate and its key, whom to trust.
+    #[must_use]
+    pub fn files(&self, settings: &Settings) -> Vec<PathBuf> {
+        let tls = settings.server.tls.iter().flat_map(|tls| [tls.certificate.clone(), tls.key.clone()]);
+        let transports = settings.services.values().filter_map(|service| service.transport.tls.as_ref());
+        let trusted = transports.filter_map(|tls| tls.trusted.clone());
+        self.path.iter().cloned().chain(tls).chain(trusted).collect()
+    }
+
+    /// What [`Self::files`] hold now.
+    #[must_use]
+    pub fn fingerprint(&self, settings: &Settings) -> Fingerprint {
+        let hash = |path: PathBuf| {
+            let hash = hash_of(&path);
+            (path, hash)
+        };
+        Fingerprint(self.files(settings).into_iter().map(hash).collect())
+    }
+}
+
+/// Read no further than any of these files may be long.
+fn hash_of(path: &PathBuf) -> Option<[u8; 32]> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    let most = MAX_DOCUMENT_BYTES.max(MAX_PEM_BYTES) as u64;
+    std::fs::File::open(path).ok()?.take(most + 1).read_to_end(&mut bytes).ok()?;
+    Some(Sha256::digest(&bytes).into())
 }
 
 /// The file's text; one byte over the largest document is enough to have it refused as too large.

@@ -72,16 +72,21 @@ pub struct Neighbour<'a> {
     pub admin_token: &'a Path,
 }
 
-/// Writes the brain's configuration, with the usual ports or free ones, and the token it wants.
+/// Writes the brain's configuration, at the addresses of the one it comes after, or with the usual ports or
+/// free ones, and the token it wants.
 ///
 /// # Errors
 /// [`CannotPrepare`]; nothing has been started.
-pub fn prepare(ai: &Ai, neighbour: &Neighbour<'_>) -> Result<Beside, CannotPrepare> {
+pub fn prepare(
+    ai: &Ai,
+    neighbour: &Neighbour<'_>,
+    after: Option<[SocketAddr; 2]>,
+) -> Result<Beside, CannotPrepare> {
     let fail = |why| CannotPrepare::Io { path: ai.data_dir.display().to_string(), why };
     let data_dir = std::path::absolute(&ai.data_dir).map_err(fail)?;
     let telemetry_token = data_dir.join("telemetry.token");
     Token::load_or_make(&telemetry_token)?;
-    let [api, telemetry] = addresses().map_err(fail)?;
+    let [api, telemetry] = after.map_or_else(addresses, Ok).map_err(fail)?;
     let admin_token = std::path::absolute(neighbour.admin_token).map_err(fail)?;
     let listener = |at: SocketAddr| json!({"bind_address": at.ip().to_string(), "port": at.port()});
     let mut telemetry_section = listener(telemetry);
@@ -230,7 +235,7 @@ mod tests {
             admin_url: "http://127.0.0.1:9",
             admin_token: Path::new("admin.token"),
         };
-        let beside = prepare(&ai, &neighbour).unwrap();
+        let beside = prepare(&ai, &neighbour, None).unwrap();
         let text = std::fs::read_to_string(&beside.config).unwrap();
         let json: serde_json::Value = serde_json::from_str(text.split_once('\n').unwrap().1).unwrap();
         assert_eq!(json["mode"], "advisory");

@@ -30,7 +30,7 @@ const TICKETS: usize = 1;
 static TICKETER: LazyLock<Option<Arc<dyn ProducesTickets>>> =
     LazyLock::new(|| aws_lc_rs::Ticketer::new().ok());
 /// The largest PEM file that is read.
-const MAX_PEM_BYTES: u64 = 1 << 20;
+pub const MAX_PEM_BYTES: usize = 1 << 20;
 
 /// The oldest version that is spoken.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -128,7 +128,7 @@ impl Termination {
     }
 }
 
-fn chain(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(crate) fn chain(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let all = all.map_err(|why| format!("{} is not PEM: {why}", path.display()))?;
     if all.is_empty() {
@@ -142,13 +142,13 @@ fn private_key(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, String
         .map_err(|why| format!("{} holds no private key (BEGIN PRIVATE KEY): {why}", path.display()))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
     use std::io::Read;
     let unreadable = |why: io::Error| format!("{} cannot be read: {why}", path.display());
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(unreadable)?;
-    file.take(MAX_PEM_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_PEM_BYTES {
+    file.take(MAX_PEM_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() > MAX_PEM_BYTES {
         return Err(format!("{} is larger than {MAX_PEM_BYTES} bytes", path.display()));
     }
     Ok(bytes)

@@ -48,6 +48,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Lifecycle {
     /// Answers say that the connection closes; new ones are still taken.
     pub drain: CancellationToken,
+    /// Another process accepts from the same sockets now; this one does so no more.
+    pub handed_over: CancellationToken,
     /// No new connections; idle ones are closed.
     pub stop_accepting: CancellationToken,
     /// Everything still open is given up.
@@ -59,8 +61,8 @@ pub struct Lifecycle {
 pub struct WorkerArgs {
     /// Its number, from 0.
     pub index: usize,
-    /// One of [`crate::listener::bind`]'s sockets.
-    pub listener: std::net::TcpListener,
+    /// Its sockets: one of [`crate::listener::bind`]'s, or some of those that were handed over.
+    pub listeners: Vec<std::net::TcpListener>,
     /// What it serves by.
     pub table: SharedTable,
     /// Its own counters.
@@ -102,7 +104,7 @@ impl WorkerHandle {
 /// # Errors
 /// No runtime, no thread, or a listener that cannot be used.
 pub fn spawn(args: WorkerArgs) -> io::Result<WorkerHandle> {
-    args.listener.set_nonblocking(true)?;
+    args.listeners.iter().try_for_each(|listener| listener.set_nonblocking(true))?;
     let ended = CancellationToken::new();
     let guard = ended.clone().drop_guard();
     let named = thread::Builder::new().name(format!("worker-{}", args.index));
@@ -126,8 +128,9 @@ pub fn spawn(args: WorkerArgs) -> io::Result<WorkerHandle> {
 
 fn run_thread(runtime: &LocalRuntime, args: WorkerArgs) {
     let _inside = runtime.enter();
-    let listener = match TcpListener::from_std(args.listener) {
-        Ok(listener) => listener,
+    let listeners: io::Result<Vec<_>> = args.listeners.into_iter().map(TcpListener::from_std).collect();
+    let listeners = match listeners {
+        Ok(listeners) => listeners,
         Err(why) => return warn!(worker = args.index, %why, "a worker cannot use its listener"),
     };
     let view = Rc::new(View::build(args.table.load_full(), None, &args.shard, args.index));
@@ -143,10 +146,10 @@ fn run_thread(runtime: &LocalRuntime, args: WorkerArgs) {
         connections: args.connections,
         observer: Observer::new(args.sinks),
     });
-    runtime.block_on(run(worker, listener, args.lifecycle, args.windows));
+    runtime.block_on(run(worker, listeners, args.lifecycle, args.windows));
 }
 
-async fn run(worker: Rc<Worker>, listener: TcpListener, lifecycle: Lifecycle, tap: Option<Tap>) {
+async fn run(worker: Rc<Worker>, listeners: Vec<TcpListener>, lifecycle: Lifecycle, tap: Option<Tap>) {
     tokio::task::spawn_local(follow(Rc::clone(&worker), lifecycle.clone()));
     tokio::task::spawn_local(keep_up(Rc::clone(&worker)));
     if let Some(tap) = &tap {
@@ -154,17 +157,27 @@ async fn run(worker: Rc<Worker>, listener: TcpListener, lifecycle: Lifecycle, ta
     }
     let serving = TaskTracker::new();
     tokio::select! {
-        () = accept(&worker, &listener, &serving) => {}
-        () = lifecycle.stop_accepting.cancelled() => accept_waiting(&worker, &listener, &serving).await,
+        () = accept_from_all(&worker, &listeners, &serving) => {}
+        // What waits there is the other process's.
+        () = lifecycle.handed_over.cancelled() => {}
+        () = lifecycle.stop_accepting.cancelled() => {
+            for listener in &listeners {
+                accept_waiting(&worker, listener, &serving).await;
+            }
+        }
         () = lifecycle.abort.cancelled() => {}
     }
-    drop(listener);
+    drop(listeners);
     serving.close();
     tokio::select! {
         () = serving.wait() => {}
         () = lifecycle.abort.cancelled() => {}
     }
     tap.iter().for_each(|tap| worker.hand_in(tap));
+}
+
+async fn accept_from_all(worker: &Rc<Worker>, listeners: &[TcpListener], serving: &TaskTracker) {
+    futures_util::future::join_all(listeners.iter().map(|one| accept(worker, one, serving))).await;
 }
 
 async fn accept(worker: &Rc<Worker>, listener: &TcpListener, serving: &TaskTracker) {

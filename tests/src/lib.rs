@@ -2,6 +2,7 @@
 #![allow(clippy::panic)] // a test says what is wrong by failing
 
 mod collector;
+mod h2_peer;
 mod load;
 mod mesh;
 mod origin;
@@ -9,6 +10,7 @@ mod process;
 mod prometheus;
 
 pub use collector::{Collector, attribute};
+pub use h2_peer::{H2Manners, H2Peer};
 pub use load::{Load, Tally};
 pub use mesh::{Brain, Proxy, admin_token, eventually, proxy_config};
 pub use origin::{Behaviour, Origin};

@@ -33,7 +33,7 @@ pub fn admin_token(dir: &Path) -> Result<String> {
 pub fn proxy_config(dir: &Path, origins: &[Origin], more: &str) -> Result<String> {
     admin_token(dir)?;
     let mut text = String::from(
-        "server: { bind_address: 127.0.0.1, port: 0, workers: 2, drain_ms: 300, drain_timeout_ms: 5000 }\n\
+        "server: { bind_address: 127.0.0.1, port: 0, workers: 2, watch_files: false, drain_ms: 300, drain_timeout_ms: 5000 }\n\
          admin: { bind_address: 127.0.0.1, port: 0, token_path: mesh.token, state_path: proxy.state }\n\
          upstream:\n  services:\n    cart:\n      endpoints:\n",
     );
@@ -64,10 +64,28 @@ impl Proxy {
     /// When it does not come up.
     pub async fn start(dir: &Path, config: &str) -> Result<Self> {
         std::fs::write(dir.join("proxy.yaml"), config)?;
-        let process = Running::start("sidecar-proxy", &["start", "--config", "proxy.yaml"], dir).await?;
+        Self::start_by(dir, "proxy.yaml").await
+    }
+
+    /// Starts a proxy by a file that is there.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start_by(dir: &Path, file: &str) -> Result<Self> {
+        let process = Running::start("sidecar-proxy", &["start", "--config", file], dir).await?;
+        Ok(Self::of(process, admin_token(dir)?))
+    }
+
+    /// Another process with the same token.
+    #[must_use]
+    pub fn with_process(&self, process: Running) -> Self {
+        Self::of(process, self.token.clone())
+    }
+
+    fn of(process: Running, token: String) -> Self {
         let url = format!("http://{}", process.address("main"));
         let admin = format!("http://{}", process.address("admin"));
-        Ok(Self { process, url, admin, token: admin_token(dir)?, client: reqwest::Client::new() })
+        Self { process, url, admin, token, client: reqwest::Client::new() }
     }
 
     /// `GET /status`.

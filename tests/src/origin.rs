@@ -14,8 +14,11 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use rustls::{HandshakeKind, ServerConfig};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::task::AbortOnDropHandle;
 
 /// How an endpoint answers.
@@ -41,6 +44,7 @@ pub struct Origin {
 struct State {
     behaviour: Mutex<Behaviour>,
     requests: AtomicU64,
+    resumed: AtomicU64,
     in_flight: AtomicU64,
     last_head: Mutex<Option<http::request::Parts>>,
 }
@@ -51,10 +55,22 @@ impl Origin {
     /// # Errors
     /// When there is none.
     pub async fn start() -> Result<Self> {
+        Self::serving(None).await
+    }
+
+    /// Starts an endpoint that speaks over TLS alone.
+    ///
+    /// # Errors
+    /// When there is no free port.
+    pub async fn start_tls(config: Arc<ServerConfig>) -> Result<Self> {
+        Self::serving(Some(TlsAcceptor::from(config))).await
+    }
+
+    async fn serving(tls: Option<TlsAcceptor>) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let state = Arc::new(State::default());
-        let serving = tokio::spawn(serve(listener, Arc::clone(&state)));
+        let serving = tokio::spawn(serve(listener, tls, Arc::clone(&state)));
         Ok(Self { address, state, _serving: AbortOnDropHandle::new(serving) })
     }
 
@@ -81,6 +97,12 @@ impl Origin {
         self.state.requests.load(Ordering::Relaxed)
     }
 
+    /// TLS sessions that were resumed with it.
+    #[must_use]
+    pub fn resumed(&self) -> u64 {
+        self.state.resumed.load(Ordering::Relaxed)
+    }
+
     /// The head of the last request it got.
     #[must_use]
     pub fn last_head(&self) -> Option<http::request::Parts> {
@@ -88,18 +110,30 @@ impl Origin {
     }
 }
 
-async fn serve(listener: TcpListener, state: Arc<State>) {
+async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<State>) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
+        while connections.try_join_next().is_some() {}
         let state = Arc::clone(&state);
         let _ = stream.set_nodelay(true);
+        let Some(tls) = tls.clone() else {
+            connections.spawn(speak(stream, state));
+            continue;
+        };
         connections.spawn(async move {
-            let service = service_fn(move |request| answer(Arc::clone(&state), request));
-            let server = auto::Builder::new(TokioExecutor::new());
-            let _ = server.serve_connection(TokioIo::new(stream), service).await;
+            let Ok(stream) = tls.accept(stream).await else { return };
+            if stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed) {
+                state.resumed.fetch_add(1, Ordering::Relaxed);
+            }
+            speak(stream, state).await;
         });
-        while connections.try_join_next().is_some() {}
     }
+}
+
+async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, state: Arc<State>) {
+    let service = service_fn(move |request| answer(Arc::clone(&state), request));
+    let server = auto::Builder::new(TokioExecutor::new());
+    let _ = server.serve_connection(TokioIo::new(stream), service).await;
 }
 
 type Answer = Response<BoxBody<Bytes, hyper::Error>>;

@@ -168,6 +168,17 @@ async fn a_new_certificate_is_a_reload_and_a_bad_one_keeps_the_old() -> Result<(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_renewed_certificate_is_taken_without_being_asked() -> Result<()> {
+    let (dir, origin) = (tempfile::tempdir()?, Origin::start().await?);
+    let old = new_pair(dir.path())?;
+    let proxy = proxy(dir.path(), &origin, "").await?;
+    assert_eq!(get(&proxy, &old, b"h2").await?, 200);
+    let new = new_pair(dir.path())?;
+    let taken = async || Ok(get(&proxy, &new, b"h2").await.is_ok());
+    eventually("the new certificate is served", Duration::from_secs(10), taken).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_is_resumed_by_any_worker_and_over_a_reload() -> Result<()> {
     let (dir, origin) = (tempfile::tempdir()?, Origin::start().await?);
     let root = new_pair(dir.path())?;

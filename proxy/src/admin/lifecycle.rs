@@ -53,19 +53,23 @@ pub(super) async fn reload_now(State(admin): State<Shared>) -> Result<Json<Value
 /// # Errors
 /// 422 with the whole report, or with the parts that need a restart.
 pub async fn reload(admin: &Arc<Admin>) -> Result<String, Problem> {
+    let reloads = &admin.control.reloads;
+    let _turn = reloads.turn.lock().await;
     let reloaded = try_reload(admin).await;
-    admin.control.reloads.note(reloaded.is_ok());
+    reloads.note(reloaded.as_ref().err().map(|problem| problem.detail.as_str()));
     reloaded
 }
 
 async fn try_reload(admin: &Arc<Admin>) -> Result<String, Problem> {
-    let source = admin.source.clone();
+    let (source, in_force) = (admin.source.clone(), Arc::clone(&admin.control.view().table.live.settings));
     let refused = |detail: String| {
         tracing::error!("the configuration was not reloaded, the last good one stays:\n{detail}");
         Problem { status: 422, title: "the configuration was not reloaded".to_owned(), detail }
     };
-    let read = tokio::task::spawn_blocking(move || source.settings()).await;
-    let read = read.map_err(|why| refused(why.to_string()))?;
+    // Looked at before they are read: what changes in between is a change that is yet to be read.
+    let read = tokio::task::spawn_blocking(move || (source.fingerprint(&in_force), source.settings())).await;
+    let (files, read) = read.map_err(|why| refused(why.to_string()))?;
+    admin.control.reloads.will_read(files);
     let settings = read.map_err(|why| refused(why.to_string()))?;
     let hash = settings.hash.clone();
     admin.control.reload(settings).await.map_err(|why| refused(why.to_string()))?;

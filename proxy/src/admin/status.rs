@@ -60,6 +60,7 @@ struct ReloadStatus {
     taken: u64,
     refused: u64,
     last_was_taken: bool,
+    last_refusal: Option<String>,
     in_force_since: Timestamp,
 }
 
@@ -99,6 +100,7 @@ fn reloads(admin: &Shared) -> ReloadStatus {
         taken: seen.taken,
         refused: seen.refused,
         last_was_taken: seen.last_was_taken,
+        last_refusal: seen.last_refusal,
         in_force_since: since.unwrap_or(Timestamp::UNIX_EPOCH),
     }
 }

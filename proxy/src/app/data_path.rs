@@ -22,7 +22,8 @@ use crate::worker::{self, Lifecycle, WorkerArgs};
 
 /// The workers before they are started, and what they share.
 pub(super) struct DataPath {
-    listeners: Vec<TcpListener>,
+    /// By worker.
+    listeners: Vec<Vec<TcpListener>>,
     shards: Vec<Arc<Shard>>,
     connections: Arc<AtomicUsize>,
     windows_dropped: Arc<AtomicU64>,
@@ -31,7 +32,7 @@ pub(super) struct DataPath {
 }
 
 impl DataPath {
-    pub(super) fn new(listeners: Vec<TcpListener>, sinks: Sinks) -> Self {
+    pub(super) fn new(listeners: Vec<Vec<TcpListener>>, sinks: Sinks) -> Self {
         Self {
             shards: listeners.iter().map(|_| Arc::default()).collect(),
             listeners,
@@ -45,10 +46,10 @@ impl DataPath {
     /// Starts a thread a worker; the set yields when one ends.
     pub(super) fn start_workers(self, table: &SharedTable, tap: Option<&Tap>) -> io::Result<JoinSet<()>> {
         let mut ends = JoinSet::new();
-        for (index, (listener, shard)) in self.listeners.into_iter().zip(self.shards).enumerate() {
+        for (index, (listeners, shard)) in self.listeners.into_iter().zip(self.shards).enumerate() {
             let handle = worker::spawn(WorkerArgs {
                 index,
-                listener,
+                listeners,
                 table: Arc::clone(table),
                 shard,
                 connections: Arc::clone(&self.connections),

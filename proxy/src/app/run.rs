@@ -11,10 +11,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{App, CannotStart, admin_url, say};
+use crate::control::Control;
+use crate::hand_over::{Door, Giver, Held, Predecessor};
 use crate::observability::access_log::LogSender;
 use crate::upstream::{health_check, outlier};
 use crate::worker::Lifecycle;
-use crate::{admin, supervise};
+use crate::{admin, file_watch, supervise};
 
 /// For aborted workers to leave.
 const ABORT_WITHIN: Duration = Duration::from_secs(2);
@@ -33,6 +35,8 @@ pub enum Ending {
     Hurried,
     /// A worker ended by itself, which it never should.
     WorkerLost,
+    /// The process that was to be taken over from goes on; this one drained.
+    NotRelieved,
 }
 
 impl App {
@@ -59,14 +63,18 @@ impl App {
         let (stop, admin) = (self.stop.clone(), Arc::clone(&self.admin));
         let (main, admin_at) = (self.main_address, self.admin_address);
         let sinks = self.data_path.sinks.clone();
-        let mut workers = self.start(&tasks)?;
+        let (held, control) = (self.giver.held.clone(), Arc::clone(&self.admin.control));
+        let Started { mut workers, giver, predecessor } = self.start(&tasks)?;
+        let relieved = relieve(predecessor, &control, &lifecycle).await;
+        let door = giver.open();
+        tasks.spawn(hand_over(giver, door, lifecycle.clone()));
         say(&format!("listening on {main}"));
         say(&format!("admin on {admin_at}"));
         say(&format!("sidecar-proxy ready: main={main} admin={admin_at}"));
         tasks.spawn(reload_on_hangup(hangup, admin, sinks.log.clone(), stop.clone()));
         end_with_standard_input(lifecycle.drain.clone());
         let ending = tokio::select! {
-            ending = finish(&lifecycle, server.drain, server.drain_timeout, &mut workers) => ending,
+            ending = finish(&lifecycle, held, (server.drain, server.drain_timeout), &mut workers) => ending,
             () = ends.asked_twice(&lifecycle.drain) => Ending::Hurried,
         };
         lifecycle.drain.cancel();
@@ -77,19 +85,24 @@ impl App {
             tracing::warn!("control did not end in time");
         }
         flush(sinks.log).await;
-        Ok(ending)
+        Ok(if relieved { ending } else { Ending::NotRelieved })
     }
 
-    /// Starts everything; the set yields when a worker ends.
-    fn start(self, tasks: &TaskTracker) -> io::Result<JoinSet<()>> {
+    /// Starts everything.
+    fn start(self, tasks: &TaskTracker) -> io::Result<Started> {
+        let gone = self.data_path.lifecycle.handed_over.clone();
         let control = Arc::clone(&self.admin.control);
         let router = admin::router(Arc::clone(&self.admin));
-        let (listener, stop) = (self.admin_listener, self.stop.clone());
+        // What there may be only one of ends with the hand-over, while the drain goes on.
+        let alone = self.stop.child_token();
+        tasks.spawn(end_with(gone, alone.clone()));
+        let (listener, stop) = (self.admin_listener, alone.clone());
         tasks.spawn(async move {
             if let Err(why) = admin::serve(listener, router, stop).await {
                 tracing::error!("the admin listener is lost: {why}");
             }
         });
+        tasks.spawn(file_watch::run(Arc::clone(&self.admin), self.stop.clone()));
         tasks.spawn(Arc::clone(&control).run_expiry(self.stop.clone()));
         tasks.spawn(health_check::run(control.table(), self.stop.clone()));
         tasks.spawn(outlier::sweep::run(control.table(), self.stop.clone()));
@@ -97,7 +110,7 @@ impl App {
         if let Some(ai) = &self.settings.ai {
             let announced = admin_url(&self.settings, self.admin_address);
             let (workers_tap, stream) =
-                self.data_path.telemetry(ai, &control, self.beside.as_ref(), announced, &self.stop);
+                self.data_path.telemetry(ai, &control, self.beside.as_ref(), announced, &alone);
             tap = Some(workers_tap);
             tasks.spawn(stream);
         }
@@ -106,9 +119,55 @@ impl App {
         }
         if let Some(beside) = self.beside {
             say(&format!("brain beside: api={} telemetry={}", beside.api, beside.telemetry));
-            tasks.spawn(supervise::run(beside, self.stop.clone()));
+            tasks.spawn(supervise::run(beside, alone));
         }
-        self.data_path.start_workers(&control.table(), tap.as_ref())
+        let workers = self.data_path.start_workers(&control.table(), tap.as_ref())?;
+        Ok(Started { workers, giver: self.giver, predecessor: self.predecessor })
+    }
+}
+
+/// What runs, and what is yet to be done once it does.
+struct Started {
+    /// Yields when a worker ends.
+    workers: JoinSet<()>,
+    giver: Giver,
+    predecessor: Option<Predecessor>,
+}
+
+async fn end_with(gone: CancellationToken, alone: CancellationToken) {
+    tokio::select! {
+        () = gone.cancelled() => alone.cancel(),
+        () = alone.cancelled() => {}
+    }
+}
+
+/// Has the old process accept no more, now that this one does. Where it does not answer it goes on, and this
+/// one must not: it drains what it has accepted.
+async fn relieve(old: Option<Predecessor>, control: &Control, lifecycle: &Lifecycle) -> bool {
+    let Some(old) = old else { return true };
+    let relieved = tokio::task::spawn_blocking(move || old.relieve()).await;
+    match relieved.map_err(io::Error::other).flatten() {
+        Ok(false) => true,
+        Ok(true) => {
+            // It takes effect even where it cannot be written down.
+            let _logged = control.freeze().await;
+            true
+        }
+        Err(why) => {
+            tracing::error!("the running process was not relieved and goes on: {why}");
+            lifecycle.drain.cancel();
+            false
+        }
+    }
+}
+
+/// Waits for a process that takes over; then this one accepts no more, and drains.
+async fn hand_over(giver: Giver, door: Option<Door>, lifecycle: Lifecycle) {
+    let Some(door) = door else { return };
+    if giver.run(door, lifecycle.drain.clone()).await {
+        // In this order: a worker that ends while nothing drains is taken for lost.
+        lifecycle.drain.cancel();
+        lifecycle.handed_over.cancel();
     }
 }
 
@@ -135,8 +194,14 @@ fn end_with_standard_input(drain: CancellationToken) {
 }
 
 /// Waits for a drain to begin, then sees it through.
-async fn finish(lifecycle: &Lifecycle, open: Duration, limit: Duration, workers: &mut JoinSet<()>) -> Ending {
+async fn finish(
+    lifecycle: &Lifecycle,
+    held: Held,
+    (open, limit): (Duration, Duration),
+    workers: &mut JoinSet<()>,
+) -> Ending {
     tokio::select! {
+        biased;
         () = lifecycle.drain.cancelled() => {}
         _ = workers.join_next() => {
             tracing::error!("a worker has ended by itself; the process ends rather than serving by halves");
@@ -145,7 +210,12 @@ async fn finish(lifecycle: &Lifecycle, open: Duration, limit: Duration, workers:
     }
     let began = Instant::now();
     tracing::info!("draining: listeners close in {open:?}, the process ends within {limit:?}");
-    sleep_until(began + open.min(limit)).await;
+    tokio::select! {
+        () = sleep_until(began + open.min(limit)) => {}
+        // With the listeners handed over, the last connection may end before.
+        () = async { while workers.join_next().await.is_some() {} } => {}
+    }
+    held.let_go();
     lifecycle.stop_accepting.cancel();
     let all = async { while workers.join_next().await.is_some() {} };
     if timeout_at(began + limit, all).await.is_err() {

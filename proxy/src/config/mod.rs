@@ -13,6 +13,7 @@ mod route;
 mod route_filters;
 mod route_match;
 mod server;
+mod transport;
 mod upstream;
 
 use schemars::JsonSchema;
@@ -29,6 +30,7 @@ pub use route_filters::{
 };
 pub use route_match::{GrpcRule, MatchRule, PathRule, ValueRule, ValueTest};
 pub use server::{Admin, Server, Tls, TlsVersion};
+pub use transport::{ProtocolName, UpstreamHttp2, UpstreamTls};
 pub use upstream::{Endpoint, HealthCheck, Service, Upstream};
 
 /// The commented sample that `generate-config` writes, and that holds where no file is given.

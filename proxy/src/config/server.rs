@@ -13,6 +13,8 @@ pub struct Server {
     pub bind_address: String,
     /// The port; 0 takes a free one.
     pub port: u16,
+    /// The configuration file, certificate and key are watched, and reloaded when their content has changed.
+    pub watch_files: bool,
     /// Client connections at once; more are closed at once.
     pub max_connections: u32,
     /// Worker threads. Absent: one per core.
@@ -62,6 +64,7 @@ impl Default for Server {
         Self {
             bind_address: "0.0.0.0".to_owned(),
             port: 8000,
+            watch_files: true,
             max_connections: 10_000,
             workers: None,
             connection_timeout_ms: None,
@@ -131,10 +134,19 @@ pub struct Admin {
     pub token_path: Option<String>,
     /// Where epoch and freeze survive a restart. Absent: `proxy-PORT.state.json` in the data directory.
     pub state_path: Option<String>,
+    /// The Unix socket (0600) at which `start --take-over` gets the listening sockets of the process that
+    /// runs. Absent: `proxy-PORT.sock` beside `state_path`.
+    pub hand_over_path: Option<String>,
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { bind_address: "127.0.0.1".to_owned(), port: 9901, token_path: None, state_path: None }
+        Self {
+            bind_address: "127.0.0.1".to_owned(),
+            port: 9901,
+            token_path: None,
+            state_path: None,
+            hand_over_path: None,
+        }
     }
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CircuitBreaker, LoadBalancing, NotCarriedOut, OutlierDetection};
+use super::{
+    CircuitBreaker, LoadBalancing, NotCarriedOut, OutlierDetection, ProtocolName, UpstreamHttp2, UpstreamTls,
+};
 
 /// Where requests go.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +23,16 @@ pub struct Upstream {
 pub struct Service {
     /// Its endpoints; at least one.
     pub endpoints: Vec<Endpoint>,
+    /// What is spoken to them: HTTP/1.1; HTTP/2 (by ALPN over TLS, with prior knowledge in clear text, as
+    /// `kubernetes.io/h2c`); or what they prefer by ALPN, which in clear text is HTTP/1.1.
+    #[serde(default)]
+    pub protocol: ProtocolName,
+    /// Bounds of HTTP/2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http2: Option<UpstreamHttp2>,
+    /// Endpoints are spoken to over TLS. Absent: in clear text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<UpstreamTls>,
     /// Active checks of its endpoints. Absent: none.
     #[serde(default)]
     pub health_check: Option<HealthCheck>,

@@ -18,6 +18,7 @@ use hyper::service::{HttpService, Service};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::local_tasks::LocalTasks;
 use crate::pipeline::ProxyBody;
 use crate::settings::Server;
 use crate::wire::{Begins, Watched};
@@ -122,18 +123,6 @@ where
             Speaks::Http2(connection) => Pin::new(connection.as_mut()).graceful_shutdown(),
             Speaks::Nothing(_) | Speaks::Ended => {}
         }
-    }
-}
-
-/// Runs HTTP/2's streams as tasks of this worker.
-#[derive(Debug, Clone, Copy)]
-struct LocalTasks;
-
-impl<F: Future + 'static> hyper::rt::Executor<F> for LocalTasks {
-    fn execute(&self, task: F) {
-        tokio::task::spawn_local(async move {
-            task.await;
-        });
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) struct Inner {
     pub(super) held: Persisted,
     pub(super) generation: u64,
     pub(super) leases_dropped: u64,
+    /// Whether another process is about to take actions in place of this one, or does.
+    pub(super) handed_over: bool,
 }
 
 /// What a request would come to.
@@ -36,7 +38,7 @@ pub(super) enum Judged {
 impl Inner {
     pub(super) fn new(settings: Arc<Settings>, held: Persisted) -> Self {
         let live = Arc::new(derive(&settings, &none()));
-        Self { settings, leases: none(), live, held, generation: 0, leases_dropped: 0 }
+        Self { settings, leases: none(), live, held, generation: 0, leases_dropped: 0, handed_over: false }
     }
 
     pub(super) fn table(&self, registry: &Registry) -> Table {
@@ -168,6 +170,9 @@ impl Inner {
     }
 
     fn may_act(&self, given: Epoch) -> Result<(), Refusal> {
+        if self.handed_over {
+            return Err(Refusal::HandedOver);
+        }
         let seen = self.held.epoch;
         if given > Epoch::MAX {
             let most = Epoch::MAX;

@@ -32,6 +32,9 @@ pub enum Refusal {
     /// An operator has frozen the proxy.
     #[error("the proxy is frozen: no action is taken until POST /unfreeze")]
     Frozen,
+    /// A new process is about to take over, or has.
+    #[error("this process hands over to a new one: ask again in a moment")]
+    HandedOver,
     /// The state file cannot be written.
     #[error("{0}")]
     Storage(String),
@@ -49,6 +52,7 @@ impl Refusal {
             Self::Invalid(_) => (422, "invalid action"),
             Self::Floor(_) => (422, "below the floor"),
             Self::Frozen => (423, "frozen"),
+            Self::HandedOver => (503, "handing over"),
             Self::Storage(_) => (503, "state file"),
         };
         Problem { status, title: title.to_owned(), detail: self.to_string() }

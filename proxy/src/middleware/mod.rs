@@ -4,6 +4,7 @@ pub mod block_list;
 pub mod client;
 pub mod frame_heads;
 pub mod framing;
+pub mod grpc;
 pub mod headers;
 pub mod http2_frames;
 pub mod path;

@@ -2,7 +2,7 @@
 
 use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::body::Passing;
 use super::flight::Flight;
@@ -10,7 +10,7 @@ use crate::error::Refusal;
 use crate::middleware::{headers, response_framing};
 use crate::settings::Server;
 use crate::telemetry::Outcome;
-use crate::upstream::pool::Lent;
+use crate::upstream::pool::{Lent, Stage};
 use crate::upstream::upload::{Upload, UploadProgress};
 
 /// Sends, within the request timeout, and hands the response on.
@@ -54,23 +54,17 @@ fn whose_fault(refusal: Refusal, upload: &UploadProgress) -> Refusal {
     }
 }
 
-/// Over an idle connection if there is one. If that turns out to have been closed before anything
-/// was sent, once more over a new one; this is no failure and no retry of the request.
+/// Sends, and looks at what came.
 async fn send(
     flight: &Flight,
-    mut request: Request<Upload>,
+    request: Request<Upload>,
     server: &Server,
 ) -> Result<(Response<Incoming>, Lent), Refusal> {
-    let pool = &flight.endpoint.pool;
-    if let Some(mut connection) = pool.take() {
-        match connection.sender.try_send_request(request).await {
-            Ok(response) => return accepted(response, connection),
-            Err(mut failed) => request = failed.take_message().ok_or(Refusal::Reset)?,
-        }
-    }
-    let connected = timeout(server.connect_timeout, pool.connect()).await;
-    let mut connection = connected.ok().and_then(Result::ok).ok_or(Refusal::ConnectFailure)?;
-    let response = connection.sender.try_send_request(request).await.map_err(|_| Refusal::Reset)?;
+    let sent = flight.endpoint.pool.send(request, server.connect_timeout).await;
+    let (response, connection) = sent.map_err(|failure| match failure.stage {
+        Stage::Connecting => Refusal::ConnectFailure,
+        Stage::Unprocessed | Stage::Sent => Refusal::Reset,
+    })?;
     accepted(response, connection)
 }
 

@@ -9,14 +9,13 @@ use std::rc::Rc;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, TE, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{HeaderName, HeaderValue, Request};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
 
 use crate::routing::shadow::Shadow;
 use crate::routing::view::{RouteView, View};
-use crate::upstream::pool::{EndpointPool, Lent};
 use crate::upstream::preference::Preference;
 use crate::upstream::upload::Upload;
 use crate::worker::Worker;
@@ -70,7 +69,7 @@ async fn send(worker: &Worker, view: &View, shadow: &Shadow, request: Request<Up
         return "no_endpoint";
     };
     let answered = async {
-        let (response, connection) = exchange(&endpoint.pool, request).await?;
+        let (response, connection) = endpoint.pool.send(request, server.connect_timeout).await.ok()?;
         if discard(response.into_body()).await {
             connection.give_back(server.max_idle_per_endpoint, Instant::now());
         }
@@ -80,21 +79,6 @@ async fn send(worker: &Worker, view: &View, shadow: &Shadow, request: Request<Up
         Ok(Some(())) => "answered",
         Ok(None) | Err(_) => "failed",
     }
-}
-
-async fn exchange(
-    pool: &Rc<EndpointPool>,
-    mut request: Request<Upload>,
-) -> Option<(Response<Incoming>, Lent)> {
-    if let Some(mut connection) = pool.take() {
-        match connection.sender.try_send_request(request).await {
-            Ok(response) => return Some((response, connection)),
-            Err(mut failed) => request = failed.take_message()?,
-        }
-    }
-    let mut connection = pool.connect().await.ok()?;
-    let response = connection.sender.try_send_request(request).await.ok()?;
-    Some((response, connection))
 }
 
 /// Whether the response was read to its end.

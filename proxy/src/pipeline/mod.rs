@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST, TRANSFER_ENCODING};
+use http::header::{CONNECTION, EXPECT, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, Version};
 use http_body::Body;
@@ -25,7 +25,7 @@ use seen::Seen;
 use crate::connection::ClientConnection;
 use crate::error::Refusal;
 use crate::middleware::request_id::X_REQUEST_ID;
-use crate::middleware::{client, headers, path, validity};
+use crate::middleware::{client, grpc, headers, path, validity};
 use crate::routing::view::View;
 use crate::settings::{Edge, Server};
 use crate::telemetry::distinct::hash_of;
@@ -180,12 +180,10 @@ pub(crate) struct BrokenOff;
 
 fn uploader(connection: &Rc<ClientConnection>, parts: &Parts, edge: &Edge) -> Uploader {
     // gRPC's streams are conversations: their clients may be quiet.
-    let is_grpc =
-        parts.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
     Uploader {
         connection: Rc::clone(connection),
         max_bytes: edge.max_body_bytes,
-        paced: edge.min_body_rate > 0 && !is_grpc,
+        paced: edge.min_body_rate > 0 && !grpc::is_grpc(&parts.headers),
     }
 }
 

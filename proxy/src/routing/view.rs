@@ -174,11 +174,13 @@ impl Builder<'_> {
         let settings = &handle.live.settings;
         let cookies = service.live.settings.balancing.gives_cookies();
         let counters = self.shard.backend(name, &settings.id);
-        let known = |e: &&Rc<EndpointView>| Arc::ptr_eq(&e.handle.state, &handle.state);
+        let transport = &service.live.settings.transport;
+        let known =
+            |e: &&Rc<EndpointView>| Arc::ptr_eq(&e.handle.state, &handle.state) && e.pool.speaks(transport);
         let kept = self.before.and_then(|view| view.endpoints.iter().find(known));
         let pool = match kept {
             Some(endpoint) => Rc::clone(&endpoint.pool),
-            None => EndpointPool::new(Arc::clone(settings), Arc::clone(&counters)),
+            None => EndpointPool::new(Arc::clone(settings), Arc::clone(transport), Arc::clone(&counters)),
         };
         Rc::new(EndpointView {
             handle: handle.clone(),

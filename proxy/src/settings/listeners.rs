@@ -32,6 +32,7 @@ pub(super) fn server(config: &config::Server, given: &Given, at: &Place, finding
         header_timeout: duration("header_timeout_ms", config.header_timeout_ms),
         drain_timeout: duration("drain_timeout_ms", config.drain_timeout_ms),
         bind: address(&config.bind_address, config.port, at, findings),
+        watch_files: config.watch_files,
         workers: config.workers.map_or_else(|| given.cores.clamp(1, MAX_WORKERS as usize), |n| n as usize),
         max_connections: config.max_connections as usize,
         connect_timeout: findings.part(
@@ -72,7 +73,12 @@ pub(super) fn admin(config: &config::Admin, data_dir: &Path, at: &Place, finding
     };
     let token_path = path("token_path", &config.token_path, "token");
     let state_path = path("state_path", &config.state_path, "state.json");
-    Admin { bind: address(&config.bind_address, config.port, at, findings), token_path, state_path }
+    let hand_over_path = match &config.hand_over_path {
+        Some(_) => path("hand_over_path", &config.hand_over_path, "sock"),
+        None => state_path.with_file_name(format!("proxy-{}.sock", config.port)),
+    };
+    let bind = address(&config.bind_address, config.port, at, findings);
+    Admin { bind, token_path, state_path, hand_over_path }
 }
 
 fn address(address: &str, port: u16, at: &Place, findings: &mut Findings) -> SocketAddr {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use protocol::id::{EndpointId, ServiceName};
 
 use super::findings::{Findings, Place};
-use super::{Endpoint, HealthCheck, Service, balancing, breaking, outliers};
+use super::{Endpoint, HealthCheck, Service, balancing, breaking, outliers, transport};
 use crate::config::{self, Config};
 
 /// The largest weight that may be written, in the file or in an action.
@@ -63,6 +63,7 @@ fn one(
     Service {
         name,
         endpoints: endpoints(&service.endpoints, &at.at("endpoints"), findings),
+        transport: transport::transport(service, at, findings),
         balancing: balancing::of(&load_balancing(config, service)),
         outliers: outliers::detection(config, service).as_ref().and_then(outliers::of),
         breaker: breaking::of(&circuit_breaker(config, service)),

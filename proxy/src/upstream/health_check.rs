@@ -1,27 +1,21 @@
 //! Active checks: one task an endpoint, on the control runtime, following the table.
 
 use std::collections::HashMap;
-use std::io::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{HOST, USER_AGENT};
-use http::{HeaderValue, Request};
-use http_body_util::Empty;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use protocol::id::{EndpointId, ServiceName};
 use protocol::snapshot::Health;
-use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use super::connector::Connector;
 use super::endpoint_state::EndpointState;
+use super::probe::probe;
 use crate::clock;
-use crate::settings::{Endpoint, HealthCheck};
+use crate::settings::HealthCheck;
 use crate::table::SharedTable;
 
 /// How soon a swapped table is noticed.
@@ -51,8 +45,16 @@ pub async fn run(table: SharedTable, shutdown: CancellationToken) {
 #[derive(Debug, Clone)]
 struct Check {
     settings: HealthCheck,
-    endpoint: Arc<Endpoint>,
+    connector: Connector,
     state: Arc<EndpointState>,
+}
+
+impl Check {
+    fn is(&self, other: &Self) -> bool {
+        self.settings == other.settings
+            && self.connector.transport == other.connector.transport
+            && Arc::ptr_eq(&self.state, &other.state)
+    }
 }
 
 fn wanted(table: &crate::table::Table) -> HashMap<Key, Check> {
@@ -63,7 +65,8 @@ fn wanted(table: &crate::table::Table) -> HashMap<Key, Check> {
             let endpoint = Arc::clone(&handle.live.settings);
             let key = (name.clone(), endpoint.id.clone());
             let state = Arc::clone(&handle.state);
-            wanted.insert(key, Check { settings: settings.clone(), endpoint, state });
+            let connector = Connector { endpoint, transport: Arc::clone(&service.live.settings.transport) };
+            wanted.insert(key, Check { settings: settings.clone(), connector, state });
         }
     }
     wanted
@@ -75,9 +78,7 @@ struct Checks(HashMap<Key, (Check, JoinHandle<()>)>);
 impl Checks {
     fn follow(&mut self, wanted: &HashMap<Key, Check>) {
         self.0.retain(|key, (check, task)| {
-            let stays = wanted
-                .get(key)
-                .is_some_and(|w| w.settings == check.settings && Arc::ptr_eq(&w.state, &check.state));
+            let stays = wanted.get(key).is_some_and(|w| w.is(check));
             if !stays {
                 task.abort();
             }
@@ -107,28 +108,13 @@ async fn keep_checking(check: Check) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let passed = matches!(timeout(check.settings.timeout, probe(&check)).await, Ok(Ok(true)));
+        let asked = probe(&check.connector, &check.settings.path);
+        let passed = matches!(timeout(check.settings.timeout, asked).await, Ok(Ok(true)));
         if let Some(health) = tally.add(passed, check.state.health(), &check.settings) {
-            info!(endpoint = %check.endpoint.id, ?health, "an active check changed its mind");
+            info!(endpoint = %check.connector.endpoint.id, ?health, "an active check changed its mind");
             check.state.set_health(health, clock::now_ms());
         }
     }
-}
-
-/// Whether the endpoint answers 2xx; over a new connection each, as a client would come.
-async fn probe(check: &Check) -> std::io::Result<bool> {
-    let host = check.endpoint.host.trim_start_matches('[').trim_end_matches(']');
-    let stream = TcpStream::connect((host, check.endpoint.port)).await?;
-    let handshake = http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream)).await;
-    let (mut sender, connection) = handshake.map_err(Error::other)?;
-    // Ends with the sender, at the latest when the check's time is over.
-    tokio::spawn(connection);
-    let request = Request::get(check.settings.path.as_str())
-        .header(HOST, check.endpoint.id.as_str())
-        .header(USER_AGENT, HeaderValue::from_static("sidecar-proxy health check"))
-        .body(Empty::new())
-        .map_err(Error::other)?;
-    Ok(sender.send_request(request).await.map_err(Error::other)?.status().is_success())
 }
 
 /// Consecutive answers of one kind.

@@ -1,33 +1,51 @@
-//! Idle HTTP/1.1 connections to one endpoint, of one worker: bounded, last in first out.
+//! Connections to one endpoint, of one worker. HTTP/1.1: idle ones, bounded, last in first out. HTTP/2: a
+//! few that requests share, the least loaded first.
 //!
-//! Absent on purpose: waiting for a connection. A request finds an idle one or opens its own; the
+//! Absent on purpose: waiting for an HTTP/1.1 connection. A request finds an idle one or opens its own; the
 //! number at once is bounded by the requests at once.
 
-use std::cell::RefCell;
+mod http1;
+mod http2;
+mod lent;
+mod send;
+mod streams;
+
+use std::cell::{Cell, RefCell};
+use std::io::Result;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use hyper::client::conn::http1::SendRequest;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::connector::{Connector, Speaks};
 use super::upload::Upload;
-use crate::settings::Endpoint;
+use crate::settings::{Endpoint, Protocol, Transport};
 use crate::telemetry::shard::BackendCounters;
+
+use lent::Link;
+pub use lent::{Lent, SendFailure, Stage};
+use streams::Streams;
 
 /// Idle connections are closed after so long, before most servers close them themselves.
 pub const MAX_IDLE_TIME: Duration = Duration::from_secs(30);
-/// The largest response head that is read.
-const MAX_RESPONSE_HEAD_BYTES: usize = 256 * 1024;
+/// Between two log lines about connections that cannot be made.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// See the module.
 #[derive(Debug)]
 pub struct EndpointPool {
-    endpoint: Arc<Endpoint>,
+    connector: Connector,
     counters: Arc<BackendCounters>,
     idle: RefCell<Vec<Idle>>,
+    streams: Streams,
+    /// What the endpoint chose last, where it may choose.
+    chosen: Cell<Option<Speaks>>,
+    /// Held by who opens an HTTP/2 connection: others wait for it instead of opening their own.
+    opening: Mutex<()>,
+    complained: Cell<Option<Instant>>,
 }
 
 #[derive(Debug)]
@@ -36,49 +54,87 @@ struct Idle {
     since: Instant,
 }
 
-/// A connection taken out of the pool, or opened; dropped, it is closed.
-#[derive(Debug)]
-pub struct Lent {
-    /// To send the request with.
-    pub sender: SendRequest<Upload>,
-    pool: Rc<EndpointPool>,
-}
-
 impl EndpointPool {
     /// An empty pool.
     #[must_use]
-    pub fn new(endpoint: Arc<Endpoint>, counters: Arc<BackendCounters>) -> Rc<Self> {
-        Rc::new(Self { endpoint, counters, idle: RefCell::default() })
+    pub fn new(
+        endpoint: Arc<Endpoint>,
+        transport: Arc<Transport>,
+        counters: Arc<BackendCounters>,
+    ) -> Rc<Self> {
+        let streams = Streams::new(transport.http2);
+        let (idle, chosen, opening, complained) = Default::default();
+        let connector = Connector { endpoint, transport };
+        Rc::new(Self { connector, counters, idle, streams, chosen, opening, complained })
     }
 
-    /// The idle connection used last, if one still lives.
+    /// Whether its connections are as `transport` wants them.
+    #[must_use]
+    pub fn speaks(&self, transport: &Transport) -> bool {
+        *self.connector.transport == *transport
+    }
+
+    /// A place on a connection that there is: the idle one used last, or the least loaded of those that are
+    /// shared.
     pub fn take(self: &Rc<Self>) -> Option<Lent> {
+        self.take_idle().or_else(|| self.take_stream(0))
+    }
+
+    fn take_idle(self: &Rc<Self>) -> Option<Lent> {
         let mut idle = self.idle.borrow_mut();
         // One that was given back a moment ago may not have settled yet: it is left for later.
         let at = idle.iter().rposition(|idle| idle.sender.is_ready())?;
         let sender = idle.remove(at).sender;
-        Some(Lent { sender, pool: Rc::clone(self) })
+        Some(Lent { link: Link::Http1(sender), pool: Rc::clone(self), reused: true })
     }
 
-    /// A new connection. Must run on a local task set, where the connection's own task is left.
+    /// On a connection opened after the one with this number.
+    fn take_stream(self: &Rc<Self>, after: u64) -> Option<Lent> {
+        let place = self.streams.take(after)?;
+        Some(Lent { link: Link::Http2(place), pool: Rc::clone(self), reused: true })
+    }
+
+    /// A place on a connection opened after the one with the number `after`; usually opens it. Must run on a
+    /// local task set, where the connection's own task is left.
     ///
     /// # Errors
-    /// The endpoint's name does not resolve, or it does not accept.
-    pub async fn connect(self: &Rc<Self>) -> std::io::Result<Lent> {
-        let host = self.endpoint.host.trim_start_matches('[').trim_end_matches(']');
-        let stream = TcpStream::connect((host, self.endpoint.port)).await?;
-        stream.set_nodelay(true)?;
-        let handshake = http1::Builder::new()
-            .max_buf_size(MAX_RESPONSE_HEAD_BYTES)
-            .handshake::<_, Upload>(TokioIo::new(stream));
-        let (sender, connection) = handshake.await.map_err(std::io::Error::other)?;
-        let open = self.counters.connection();
-        tokio::task::spawn_local(async move {
-            // Its end is seen by whoever sends on it; here it is only driven.
-            let _ended = connection.await;
-            drop(open);
-        });
-        Ok(Lent { sender, pool: Rc::clone(self) })
+    /// The endpoint's name does not resolve, it does not accept, or TLS or HTTP/2 cannot be agreed on.
+    pub async fn connect(self: &Rc<Self>, after: u64) -> Result<Lent> {
+        let alone = match self.connector.transport.protocol {
+            Protocol::Http1 => true,
+            Protocol::Http2 => false,
+            Protocol::Auto => {
+                self.connector.transport.tls.is_none() || self.chosen.get() == Some(Speaks::Http1)
+            }
+        };
+        if alone {
+            return self.open().await;
+        }
+        let _turn = self.opening.lock().await;
+        match self.take_stream(after) {
+            Some(opened_meanwhile) => Ok(opened_meanwhile),
+            None => self.open().await,
+        }
+    }
+
+    async fn open(self: &Rc<Self>) -> Result<Lent> {
+        let (stream, speaks) = self.connector.connect().await?;
+        let stream = stream.counted(self.counters.connection());
+        self.chosen.set(Some(speaks));
+        let link = match speaks {
+            Speaks::Http1 => Link::Http1(http1::handshake(stream).await?),
+            Speaks::Http2 => Link::Http2(self.streams.add(stream, self.connector.transport.http2).await?),
+        };
+        Ok(Lent { link, pool: Rc::clone(self), reused: false })
+    }
+
+    /// Says, now and then, why there is no connection.
+    fn complain(&self, why: &str) {
+        let now = Instant::now();
+        if self.complained.get().is_none_or(|last| now - last >= QUIET) {
+            self.complained.set(Some(now));
+            tracing::warn!(endpoint = %self.connector.endpoint.id, why, "an endpoint cannot be reached");
+        }
     }
 
     /// Closes what has been idle for longer than [`MAX_IDLE_TIME`] or was closed from afar.
@@ -87,22 +143,6 @@ impl EndpointPool {
             !idle.sender.is_closed() && now.saturating_duration_since(idle.since) < MAX_IDLE_TIME
         };
         self.idle.borrow_mut().retain(fresh);
-    }
-
-    /// How many are idle.
-    #[must_use]
-    pub fn idle(&self) -> usize {
-        self.idle.borrow().len()
-    }
-}
-
-impl Lent {
-    /// Gives a connection back whose request and response are both complete; beyond `max_idle` it
-    /// is closed instead.
-    pub fn give_back(self, max_idle: usize, now: Instant) {
-        let mut idle = self.pool.idle.borrow_mut();
-        if !self.sender.is_closed() && idle.len() < max_idle {
-            idle.push(Idle { sender: self.sender, since: now });
-        }
+        self.streams.evict(now);
     }
 }

@@ -42,6 +42,7 @@ pub fn live(endpoints: &[SocketAddr]) -> LiveState {
     let name = ServiceName::new("cart").unwrap();
     let endpoints: Vec<Arc<Endpoint>> = endpoints.iter().map(endpoint).collect();
     let service = Arc::new(Service {
+        transport: Arc::default(),
         name: name.clone(),
         endpoints: endpoints.clone(),
         balancing: balancing(),
@@ -108,6 +109,7 @@ fn settings(name: &ServiceName, service: Arc<Service>) -> Settings {
         Route { name: "all".into(), split: vec![SplitTarget::whole(name.clone())], ..Route::default() };
     Settings {
         server: Server {
+            watch_files: false,
             tls: None,
             bind: local,
             workers: WORKERS,
@@ -124,7 +126,12 @@ fn settings(name: &ServiceName, service: Arc<Service>) -> Settings {
             trusted_proxies: Vec::new(),
             max_idle_per_endpoint: 16,
         },
-        admin: Admin { bind: local, token_path: "t".into(), state_path: "s".into() },
+        admin: Admin {
+            bind: local,
+            token_path: "t".into(),
+            state_path: "s".into(),
+            hand_over_path: "h".into(),
+        },
         services: BTreeMap::from([(name.clone(), service)]),
         routes: vec![Arc::new(route)],
         floor: Floor { min_capacity: 0.5 },
@@ -154,10 +161,10 @@ impl Mesh {
         let (lifecycle, connections) = (Lifecycle::default(), Arc::new(AtomicUsize::new(0)));
         let (sender, parts) = mpsc::channel(MAX_PARTS);
         let shards: Vec<Arc<Shard>> = (0..WORKERS).map(|_| Arc::default()).collect();
-        let start = |(index, listener)| {
+        let start = |(index, listeners)| {
             worker::spawn(WorkerArgs {
                 index,
-                listener,
+                listeners,
                 table: Arc::clone(&table),
                 shard: Arc::clone(&shards[index]),
                 connections: Arc::clone(&connections),
@@ -167,7 +174,7 @@ impl Mesh {
             })
             .unwrap()
         };
-        let workers = listeners.into_iter().enumerate().map(start).collect();
+        let workers = listeners.into_iter().map(|listener| vec![listener]).enumerate().map(start).collect();
         Self { address, table, lifecycle, shards, workers, parts, registry, live }
     }
 

@@ -6,7 +6,7 @@ use super::Readings;
 use super::family::{Family, counter, gauge};
 use crate::control::{ReloadsSeen, View};
 
-pub(super) fn families(view: &View, readings: &Readings, reloads: ReloadsSeen) -> Vec<MetricFamily> {
+pub(super) fn families(view: &View, readings: &Readings, reloads: &ReloadsSeen) -> Vec<MetricFamily> {
     let mut families = vec![
         gauge("proxy_active_leases", "Leased actions in force.", view.leases.len() as f64),
         counter(
@@ -43,7 +43,7 @@ fn config(view: &View) -> MetricFamily {
     family.done()
 }
 
-fn of_reloads(reloads: ReloadsSeen) -> [MetricFamily; 3] {
+fn of_reloads(reloads: &ReloadsSeen) -> [MetricFamily; 3] {
     let mut count = Family::counter("proxy_config_reloads_total", "Reloads by result.");
     count.add(&[("result", "taken")], reloads.taken as f64);
     count.add(&[("result", "refused")], reloads.refused as f64);

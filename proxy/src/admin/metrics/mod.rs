@@ -54,7 +54,7 @@ fn families(admin: &Shared) -> Vec<MetricFamily> {
     let mut families = traffic::in_all(&readings.traffic);
     families.extend(traffic::by_route(&readings.traffic));
     families.extend(traffic::by_endpoint(&readings.traffic, &view.table));
-    families.extend(control::families(&view, &readings, admin.control.reloads.seen()));
+    families.extend(control::families(&view, &readings, &admin.control.reloads.seen()));
     families.extend(sinks::families(&readings.sinks));
     families.extend(process::families(view.uptime));
     let help = "Actions and other writes on the admin listener that were refused.";

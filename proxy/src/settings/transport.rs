@@ -1,0 +1,109 @@
+//! `protocol`, `http2` and `tls` of a service, judged.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::findings::{Findings, Place};
+use crate::config::{self, ProtocolName};
+use crate::tls::MinVersion;
+use crate::upstream::tls::{BadTrust, Origination, Trust};
+
+/// What is spoken to a service's endpoints. Two that are equal may share connections.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Transport {
+    /// The HTTP version.
+    pub protocol: Protocol,
+    /// Bounds of HTTP/2.
+    pub http2: StreamBounds,
+    /// Absent: clear text.
+    pub tls: Option<Arc<Origination>>,
+}
+
+/// The HTTP version of the way to an endpoint.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2: by ALPN over TLS, with prior knowledge in clear text (h2c).
+    Http2,
+    /// What the endpoint prefers by ALPN; HTTP/1.1 in clear text.
+    Auto,
+}
+
+/// Bounds of HTTP/2 connections to endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamBounds {
+    /// Requests at once on one connection.
+    pub max_concurrent_streams: u32,
+    /// Bytes of one response that may wait.
+    pub stream_window_bytes: u32,
+    /// Between two PINGs; absent: none is sent.
+    pub keepalive_interval: Option<Duration>,
+}
+
+impl Default for StreamBounds {
+    fn default() -> Self {
+        bounds(config::UpstreamHttp2::default())
+    }
+}
+
+/// The transport of a service.
+pub(super) fn transport(given: &config::Service, at: &Place, findings: &mut Findings) -> Arc<Transport> {
+    let (http2, place) = (given.http2.unwrap_or_default(), at.at("http2"));
+    findings.range(&place.at("max_concurrent_streams"), http2.max_concurrent_streams, 1..=1_024);
+    findings.range(&place.at("stream_window_bytes"), http2.stream_window_bytes, 65_535..=16_777_216);
+    if http2.keepalive_interval_ms > 0 {
+        findings.duration(&place.at("keepalive_interval_ms"), http2.keepalive_interval_ms, 1);
+    }
+    let protocol = match given.protocol {
+        ProtocolName::Http1 => Protocol::Http1,
+        ProtocolName::Http2 => Protocol::Http2,
+        ProtocolName::Auto => Protocol::Auto,
+    };
+    if given.http2.is_some() && protocol == Protocol::Http1 {
+        findings.add(&place, "protocol is http1: there is no HTTP/2 to bound");
+    }
+    let tls = given.tls.as_ref().and_then(|tls| originate(tls, protocol, &at.at("tls"), findings));
+    Arc::new(Transport { protocol, http2: bounds(http2), tls })
+}
+
+fn bounds(given: config::UpstreamHttp2) -> StreamBounds {
+    let interval = Duration::from_millis(given.keepalive_interval_ms);
+    StreamBounds {
+        max_concurrent_streams: given.max_concurrent_streams,
+        stream_window_bytes: given.stream_window_bytes,
+        keepalive_interval: Some(interval).filter(|interval| !interval.is_zero()),
+    }
+}
+
+/// TLS asked for must never end in clear text: what cannot be used is an error.
+fn originate(
+    given: &config::UpstreamTls,
+    protocol: Protocol,
+    at: &Place,
+    findings: &mut Findings,
+) -> Option<Arc<Origination>> {
+    let least = match given.min_version {
+        config::TlsVersion::V1_2 => MinVersion::Tls12,
+        config::TlsVersion::V1_3 => MinVersion::Tls13,
+    };
+    let trust = match (&given.ca_path, given.verify) {
+        (None, false) => Trust::Anyone,
+        (None, true) => Trust::System,
+        (Some(path), true) => Trust::File(Path::new(path)),
+        (Some(_), false) => {
+            findings.add(&at.at("ca_path"), "verify is false: nothing would be checked against it");
+            return None;
+        }
+    };
+    match Origination::load(&trust, given.server_name.as_deref(), least, protocol) {
+        Ok(origination) => Some(Arc::new(origination)),
+        Err(bad) => {
+            let key = if matches!(bad, BadTrust::Name(_)) { "server_name" } else { "ca_path" };
+            findings.add(&at.at(key), bad.to_string());
+            None
+        }
+    }
+}

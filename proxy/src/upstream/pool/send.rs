@@ -1,0 +1,95 @@
+//! A request sent over whatever connection there is, and sent again where that is no retry.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::{Method, Request, Response};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use tokio::time::timeout;
+
+use super::EndpointPool;
+use super::lent::{Lent, SendFailure, Stage};
+use crate::upstream::upload::Upload;
+
+/// A response's head, and the connection that its body comes by.
+pub type Answered = (Response<Incoming>, Lent);
+
+impl EndpointPool {
+    /// Sends over a connection that there is, else over a new one, to be made within `connect`.
+    ///
+    /// A request is sent once more over a new connection, which is no failure of the endpoint and no retry,
+    /// where the first turns out to be closed or closing: if nothing was sent; if the endpoint says that it
+    /// has not begun with it (HTTP/2) and there is no body; or if it broke a connection that had served
+    /// before, and the request may be repeated (RFC 9110 section 9.2.2) and has no body. nginx and Envoy do
+    /// so too.
+    ///
+    /// # Errors
+    /// [`SendFailure`]: no response came.
+    pub async fn send(
+        self: &Rc<Self>,
+        request: Request<Upload>,
+        connect: Duration,
+    ) -> Result<Answered, SendFailure> {
+        let (mut first, request) = match self.take() {
+            Some(there_is) => (there_is, request),
+            None => self.reach(request, 0, connect).await?,
+        };
+        let copy = may_be_sent_again(&first, &request).then(|| copy(&request));
+        let failure = match first.send(request).await {
+            Ok(response) => return Ok((response, first)),
+            Err(failure) => failure,
+        };
+        let unsent = failure.request.is_some() && (first.is_reused() || first.is_shared());
+        let again = failure.request.filter(|_| unsent).map(|request| *request);
+        let again = again.or_else(|| copy.filter(|copy| repeats(&first, failure.stage, copy.method())));
+        let Some(again) = again else { return Err(SendFailure { request: None, ..failure }) };
+        let after = first.failed();
+        drop(first);
+        let (mut second, request) = self.reach(again, after, connect).await?;
+        let response = second.send(request).await?;
+        Ok((response, second))
+    }
+
+    async fn reach(
+        self: &Rc<Self>,
+        request: Request<Upload>,
+        after: u64,
+        within: Duration,
+    ) -> Result<(Lent, Request<Upload>), SendFailure> {
+        match timeout(within, self.connect(after)).await {
+            Ok(Ok(connection)) => return Ok((connection, request)),
+            Ok(Err(why)) => self.complain(&why.to_string()),
+            Err(_) => self.complain("it took too long"),
+        }
+        Err(SendFailure { stage: Stage::Connecting, request: Some(Box::new(request)) })
+    }
+}
+
+/// Whether there can be a reason, so that the head is to be kept.
+fn may_be_sent_again(connection: &Lent, request: &Request<Upload>) -> bool {
+    let reason = connection.is_shared() || connection.is_reused() && is_idempotent(request.method());
+    reason && request.body().is_end_stream()
+}
+
+fn repeats(connection: &Lent, stage: Stage, method: &Method) -> bool {
+    match stage {
+        Stage::Unprocessed => connection.is_shared(),
+        Stage::Sent => connection.is_reused() && is_idempotent(method),
+        Stage::Connecting => false,
+    }
+}
+
+fn is_idempotent(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE, Method::TRACE].contains(method)
+}
+
+/// The same request without a body.
+fn copy(request: &Request<Upload>) -> Request<Upload> {
+    let mut copy = Request::new(Upload::whole(bytes::Bytes::new()));
+    copy.method_mut().clone_from(request.method());
+    copy.uri_mut().clone_from(request.uri());
+    *copy.version_mut() = request.version();
+    copy.headers_mut().clone_from(request.headers());
+    copy
+}

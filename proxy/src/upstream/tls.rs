@@ -1,0 +1,167 @@
+//! TLS to endpoints: whom to trust, what to ask for, and the handshake.
+//!
+//! One [`ClientConfig`] a service and configuration, shared by all workers, so that a session begun by one
+//! is resumed by any. A reload reads the files again. Absent on purpose: certificates of our own (mutual TLS),
+//! which belong to identities, and revocation lists.
+
+use std::fmt;
+use std::io::{Error, Result as IoResult};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::ClientConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::ServerName;
+use rustls::{RootCertStore, version};
+use sha2::{Digest, Sha256};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::unverified::Unverified;
+use crate::settings::Protocol;
+use crate::tls::{MinVersion, chain, read};
+
+/// Whose certificates are believed.
+#[derive(Debug)]
+pub enum Trust<'a> {
+    /// Those that the system believes.
+    System,
+    /// Those that a file's certificates vouch for.
+    File(&'a Path),
+    /// Anyone's.
+    Anyone,
+}
+
+/// Why TLS cannot be spoken.
+#[derive(Debug, thiserror::Error)]
+pub enum BadTrust {
+    /// The trusted certificates.
+    #[error("{0}")]
+    Certificates(String),
+    /// The name.
+    #[error("{0:?} is neither a host name nor an IP address")]
+    Name(String),
+}
+
+/// How connections to a service's endpoints are secured.
+#[derive(Clone)]
+pub struct Origination {
+    /// The file with whom to trust, to be watched.
+    pub trusted: Option<PathBuf>,
+    connector: TlsConnector,
+    /// Absent: the endpoint's own.
+    name: Option<ServerName<'static>>,
+    /// SHA-256 over all of it.
+    digest: [u8; 32],
+}
+
+/// The same settings with the same trusted certificates are the same, whenever they were read.
+impl PartialEq for Origination {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+}
+
+impl fmt::Debug for Origination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Origination").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Origination {
+    /// Reads what is needed.
+    ///
+    /// # Errors
+    /// [`BadTrust`]: no certificates to trust, or a name that is none.
+    pub fn load(
+        trust: &Trust<'_>,
+        name: Option<&str>,
+        least: MinVersion,
+        protocol: Protocol,
+    ) -> Result<Self, BadTrust> {
+        let given = name.map(|name| ServerName::try_from(name.to_owned()));
+        let name = given.transpose().map_err(|_| BadTrust::Name(name.unwrap_or_default().to_owned()))?;
+        let unusable = |why: rustls::Error| BadTrust::Certificates(why.to_string());
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let versions = match least {
+            MinVersion::Tls12 => &[&version::TLS13, &version::TLS12][..],
+            MinVersion::Tls13 => &[&version::TLS13][..],
+        };
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
+        let builder = builder.with_protocol_versions(versions).map_err(unusable)?;
+        if matches!(trust, Trust::Anyone) {
+            tracing::warn!("endpoints' certificates are not verified: anyone on the way may answer");
+        }
+        let mut digest = Sha256::new().chain_update(format!("{trust:?} {name:?} {least:?} {protocol:?}"));
+        let mut config = if matches!(trust, Trust::Anyone) {
+            let verifier = Arc::new(Unverified::new(provider.signature_verification_algorithms));
+            builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
+        } else {
+            let roots = roots(trust, &mut digest)?;
+            builder.with_root_certificates(roots).with_no_client_auth()
+        };
+        config.alpn_protocols = match protocol {
+            Protocol::Http1 => vec![b"http/1.1".to_vec()],
+            Protocol::Http2 => vec![b"h2".to_vec()],
+            Protocol::Auto => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        };
+        let connector = TlsConnector::from(Arc::new(config));
+        let trusted = if let Trust::File(path) = trust { Some((*path).to_owned()) } else { None };
+        Ok(Self { trusted, connector, name, digest: digest.finalize().into() })
+    }
+
+    /// Makes the handshake; `host` is the endpoint's, whose name is asked for unless the settings say another.
+    ///
+    /// # Errors
+    /// The endpoint's certificate is not for that name or from nobody who is trusted, it shares no version
+    /// or protocol with us, or it breaks off.
+    pub async fn connect(&self, stream: TcpStream, host: &str) -> IoResult<TlsStream<TcpStream>> {
+        let name = match &self.name {
+            Some(name) => name.clone(),
+            None => ServerName::try_from(host.to_owned()).map_err(Error::other)?,
+        };
+        self.connector.connect(name, stream).await
+    }
+}
+
+fn roots(trust: &Trust<'_>, digest: &mut Sha256) -> Result<RootCertStore, BadTrust> {
+    let mut roots = RootCertStore::empty();
+    if let Trust::File(path) = trust {
+        let pem = read(path).map_err(BadTrust::Certificates)?;
+        digest.update(&pem);
+        for certificate in chain(path, &pem).map_err(BadTrust::Certificates)? {
+            let unfit = |why| BadTrust::Certificates(format!("{}: {why}", path.display()));
+            roots.add(certificate).map_err(unfit)?;
+        }
+        return Ok(roots);
+    }
+    let found = rustls_native_certs::load_native_certs();
+    found.certs.iter().for_each(|certificate| digest.update(certificate));
+    let (taken, _unfit) = roots.add_parsable_certificates(found.certs);
+    if taken == 0 {
+        let message = "the system has no certificates to trust: say which in ca_path";
+        return Err(BadTrust::Certificates(message.to_owned()));
+    }
+    Ok(roots)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn of(pem: &str, name: Option<&str>) -> Result<Origination, BadTrust> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), pem).unwrap();
+        Origination::load(&Trust::File(file.path()), name, MinVersion::Tls12, Protocol::Auto)
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_said_and_nothing_is_trusted_instead() {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        assert!(of(&made.cert.pem(), Some("cart.internal")).is_ok());
+        assert!(matches!(of(&made.cert.pem(), Some("no name")), Err(BadTrust::Name(_))));
+        assert!(matches!(of("", None), Err(BadTrust::Certificates(why)) if why.contains("no certificate")));
+    }
+}
