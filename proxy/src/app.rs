@@ -26,6 +26,7 @@ use crate::upstream::sessions::Secret;
 mod data_path;
 mod run;
 mod sockets;
+mod successor;
 
 pub use run::Ending;
 pub use sockets::Inherited;

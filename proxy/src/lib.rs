@@ -21,6 +21,7 @@ pub mod middleware;
 pub mod observability;
 pub mod pipeline;
 pub mod routing;
+pub mod service_manager;
 pub mod settings;
 mod signals;
 pub mod source;

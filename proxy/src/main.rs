@@ -9,9 +9,10 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use proxy::app::{App, CannotStart, Ending, Inherited};
+use proxy::app::{App, Ending, Inherited};
 use proxy::cli::{Cli, Format, GenerateConfig, Start, ValidateConfig, Verb};
 use proxy::hand_over;
+use proxy::service_manager;
 use proxy::settings::{Given, SAMPLE, Settings, schema};
 use proxy::source::{NoSettings, Source};
 use serde_json::json;
@@ -44,7 +45,7 @@ fn serve(start: Start) -> anyhow::Result<ExitCode> {
     let given = Given { ai_enabled: start.ai_enabled, ai_mode: start.ai_mode, ..machine() };
     let source = Source { path: start.config, given };
     let settings = source.settings()?;
-    let inherited = if start.take_over { take_over(&settings)? } else { Inherited::default() };
+    let inherited = inherited(start.take_over, &settings)?;
     let ending = App::build(settings, source, inherited)?.run()?;
     Ok(match ending {
         Ending::Drained => ExitCode::SUCCESS,
@@ -52,15 +53,19 @@ fn serve(start: Start) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// What the process that runs by the same file hands over; nothing where none does.
-fn take_over(settings: &Settings) -> Result<Inherited, CannotStart> {
+/// What the process that runs by the same file hands over, or else what a service manager gives.
+fn inherited(take_over: bool, settings: &Settings) -> anyhow::Result<Inherited> {
+    let given = service_manager::listeners().context("a socket of the service manager")?;
+    if !take_over {
+        return Ok(given);
+    }
     let path = &settings.admin.hand_over_path;
     let taken = hand_over::take(path, [settings.server.bind, settings.admin.bind])?;
     match &taken {
         Some(taken) => tracing::info!(pid = taken.predecessor.pid, "taking over from a running process"),
         None => tracing::warn!("no process hands over at {}: a start like any other", path.display()),
     }
-    Ok(taken.map(Inherited::from).unwrap_or_default())
+    Ok(taken.map_or(given, Inherited::from))
 }
 
 fn generate_config(generate: &GenerateConfig) -> anyhow::Result<ExitCode> {

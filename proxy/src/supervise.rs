@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::durable;
+use crate::service_manager;
 use crate::settings::{Ai, AiMode};
 use crate::token::{NoToken, Token};
 
@@ -151,7 +152,9 @@ pub async fn run(beside: Beside, stop: CancellationToken) {
 fn start(beside: &Beside) -> io::Result<Child> {
     let executable = executable()?;
     tracing::info!(api = %beside.api, telemetry = %beside.telemetry, "starting the brain beside: {}", executable.display());
-    Command::new(executable)
+    let mut command = Command::new(executable);
+    service_manager::VARIABLES.iter().for_each(|name| _ = command.env_remove(name));
+    command
         .arg("brain")
         .arg("--config")
         .arg(&beside.config)

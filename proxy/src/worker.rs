@@ -222,6 +222,7 @@ async fn keep_up(worker: Rc<Worker>) {
     loop {
         sleep(UPKEEP).await;
         let now = Instant::now();
+        worker.shard.moves(clock::ms_at(now));
         worker.view().endpoints().for_each(|endpoint| endpoint.pool.evict(now));
         if worker.rested.get() >= ENOUGH_RESTED {
             worker.rested.set(0);

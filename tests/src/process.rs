@@ -55,12 +55,20 @@ impl Running {
     /// # Errors
     /// With its log, when it does not come up.
     pub async fn start(name: &str, arguments: &[&str], dir: &Path) -> Result<Self> {
+        let mut command = Command::new(binary(name));
+        command.args(arguments).stdin(Stdio::null());
+        Self::start_by(name, command, dir).await
+    }
+
+    /// The same, by a command that is more than the binary and its arguments.
+    ///
+    /// # Errors
+    /// With its log, when it does not come up.
+    pub async fn start_by(name: &str, mut command: Command, dir: &Path) -> Result<Self> {
         let log = dir.join(format!("{name}-{}.log", fresh_number()));
-        let mut child = Command::new(binary(name))
-            .args(arguments)
+        let mut child = command
             .current_dir(dir)
             .env("RUST_LOG", "info")
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(&log)?)
             .kill_on_drop(true)
@@ -77,7 +85,7 @@ impl Running {
         });
         let ready = match ready.await {
             Ok(Ok(ready)) => ready,
-            other => bail!("{name} {arguments:?}: {other:?}; log:\n{}", std::fs::read_to_string(&log)?),
+            other => bail!("{command:?}: {other:?}; log:\n{}", std::fs::read_to_string(&log)?),
         };
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Ok(Self { name: name.to_owned(), child, ready, log })

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::answer::Refused;
 use super::{Admin, Shared};
+use crate::service_manager;
 
 pub(super) async fn health() -> &'static str {
     "ok\n"
@@ -55,7 +56,11 @@ pub(super) async fn reload_now(State(admin): State<Shared>) -> Result<Json<Value
 pub async fn reload(admin: &Arc<Admin>) -> Result<String, Problem> {
     let reloads = &admin.control.reloads;
     let _turn = reloads.turn.lock().await;
+    // A manager that was told of the end must not be told of anything after.
+    let told = !admin.drain.is_cancelled();
+    told.then(service_manager::reloading);
     let reloaded = try_reload(admin).await;
+    told.then(|| service_manager::reloaded(reloaded.is_ok()));
     reloads.note(reloaded.as_ref().err().map(|problem| problem.detail.as_str()));
     reloaded
 }

@@ -41,6 +41,7 @@ pub struct Listeners {
 /// Which build.
 #[derive(Debug, Serialize)]
 struct Build {
+    pid: u32,
     version: &'static str,
     profile: &'static str,
     target: String,
@@ -80,6 +81,7 @@ pub(super) async fn status(State(admin): State<Shared>) -> Json<Whole> {
     let max = view.table.live.settings.server.max_connections;
     Json(Whole {
         build: Build {
+            pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION"),
             profile: if cfg!(debug_assertions) { "debug" } else { "release" },
             target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),

@@ -4,12 +4,14 @@ use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::metrics::Readings;
+use crate::clock;
 use crate::control::Control;
 use crate::observability::Sinks;
 use crate::settings::Ai;
@@ -19,6 +21,9 @@ use crate::telemetry::recorder::Tap;
 use crate::telemetry::shard::{Shard, ShardSnapshot};
 use crate::telemetry::stream::{self, MAX_PARTS, StreamArgs};
 use crate::worker::{self, Lifecycle, WorkerArgs};
+
+/// Workers say once a second that they move.
+const LEAST_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The workers before they are started, and what they share.
 pub(super) struct DataPath {
@@ -88,6 +93,12 @@ impl DataPath {
         (Tap { sender, window: ai.window }, stream::run(args))
     }
 
+    /// Whether each worker has moved within a time, or need not any more.
+    pub(super) fn alive(&self) -> impl Fn(Duration) -> bool + Send + use<> {
+        let (shards, drain) = (self.shards.clone(), self.lifecycle.drain.clone());
+        move |within| drain.is_cancelled() || all_move(&shards, clock::now_ms(), within)
+    }
+
     /// What to ask at each scrape.
     pub(super) fn readings(&self) -> Box<dyn Fn() -> Readings + Send + Sync> {
         let (shards, dropped) = (self.shards.clone(), Arc::clone(&self.windows_dropped));
@@ -97,5 +108,27 @@ impl DataPath {
             shards.iter().for_each(|shard| traffic.merge(&shard.snapshot()));
             Readings { traffic, windows_dropped: dropped.load(Ordering::Relaxed), sinks: sinks.clone() }
         })
+    }
+}
+
+/// Whether each worker has moved within a time.
+fn all_move(shards: &[Arc<Shard>], now_ms: u64, within: Duration) -> bool {
+    let within = u64::try_from(within.max(LEAST_PATIENCE).as_millis()).unwrap_or(u64::MAX);
+    shards.iter().all(|shard| now_ms.saturating_sub(shard.moved_ms()) <= within)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_worker_that_hangs_is_enough_to_be_called_dead() {
+        let shards: [Arc<Shard>; 2] = Default::default();
+        shards.iter().for_each(|shard| shard.moves(10_000));
+        let within = Duration::from_secs(5);
+        assert!(all_move(&shards, 14_000, within));
+        shards[0].moves(20_000);
+        assert!(!all_move(&shards, 20_000, within));
+        assert!(all_move(&shards, 12_500, Duration::from_millis(1)), "nobody moves more often");
     }
 }

@@ -10,13 +10,14 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::successor::Origin;
 use super::{App, CannotStart, admin_url, say};
 use crate::control::Control;
 use crate::hand_over::{Door, Giver, Held, Predecessor};
 use crate::observability::access_log::LogSender;
 use crate::upstream::{health_check, outlier};
 use crate::worker::Lifecycle;
-use crate::{admin, file_watch, supervise};
+use crate::{admin, file_watch, service_manager, supervise};
 
 /// For aborted workers to leave.
 const ABORT_WITHIN: Duration = Duration::from_secs(2);
@@ -58,6 +59,8 @@ impl App {
         let mut ends = Ends::listen()?;
         // Before anybody is told that this is ready: until then a hang-up would end the process.
         let hangup = signal(SignalKind::hangup())?;
+        let upgrade = signal(SignalKind::user_defined2())?;
+        let origin = Origin::of_this_process()?;
         let tasks = TaskTracker::new();
         let (lifecycle, server) = (self.data_path.lifecycle.clone(), self.settings.server.clone());
         let (stop, admin) = (self.stop.clone(), Arc::clone(&self.admin));
@@ -71,6 +74,9 @@ impl App {
         say(&format!("listening on {main}"));
         say(&format!("admin on {admin_at}"));
         say(&format!("sidecar-proxy ready: main={main} admin={admin_at}"));
+        // Who is not relieved goes again.
+        relieved.then(service_manager::ready);
+        tasks.spawn(origin.start_successors(upgrade, lifecycle.drain.clone()));
         tasks.spawn(reload_on_hangup(hangup, admin, sinks.log.clone(), stop.clone()));
         end_with_standard_input(lifecycle.drain.clone());
         let ending = tokio::select! {
@@ -102,6 +108,7 @@ impl App {
                 tracing::error!("the admin listener is lost: {why}");
             }
         });
+        tasks.spawn(service_manager::watchdog(self.data_path.alive(), self.stop.clone()));
         tasks.spawn(file_watch::run(Arc::clone(&self.admin), self.stop.clone()));
         tasks.spawn(Arc::clone(&control).run_expiry(self.stop.clone()));
         tasks.spawn(health_check::run(control.table(), self.stop.clone()));
@@ -209,6 +216,9 @@ async fn finish(
         }
     }
     let began = Instant::now();
+    if !lifecycle.handed_over.is_cancelled() {
+        service_manager::stopping();
+    }
     tracing::info!("draining: listeners close in {open:?}, the process ends within {limit:?}");
     tokio::select! {
         () = sleep_until(began + open.min(limit)) => {}

@@ -5,6 +5,7 @@
 //! of all workers add up.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub struct Shard {
     closed_connections: Count,
     bytes_sent: Count,
     bytes_received: Count,
+    /// When its worker last had time for anything.
+    moved_ms: AtomicU64,
     /// Locked when a worker meets a new table and when a scrape reads, never per request.
     backends: Mutex<BTreeMap<(ServiceName, EndpointId), Arc<BackendCounters>>>,
     /// Likewise.
@@ -81,6 +84,17 @@ impl Shard {
     /// A client's TLS handshake ended.
     pub fn handshake(&self, succeeded: bool) {
         self.handshakes.add(if succeeded { "done" } else { "failed" });
+    }
+
+    /// The worker has time for its upkeep.
+    pub fn moves(&self, now_ms: u64) {
+        self.moved_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    /// When it last had, by [`crate::clock`].
+    #[must_use]
+    pub fn moved_ms(&self) -> u64 {
+        self.moved_ms.load(Ordering::Relaxed)
     }
 
     /// Body bytes from and to clients.
