@@ -5,6 +5,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::middleware::framing::Fault;
+use crate::middleware::grpc_status;
 use crate::telemetry::Outcome;
 use crate::telemetry::clients::ClientOutcome;
 
@@ -149,6 +150,12 @@ impl Refusal {
             _ if self.status().is_client_error() => ClientOutcome::Refused4xx,
             _ => ClientOutcome::Failed,
         }
+    }
+
+    /// The same for who calls by gRPC.
+    #[must_use]
+    pub fn to_call(self) -> Response<Bytes> {
+        grpc_status::refusal(self.status(), &self.to_string())
     }
 
     /// The response: a status and one sentence, nothing of the inside.

@@ -2,6 +2,7 @@
 #![allow(clippy::panic)] // a test says what is wrong by failing
 
 mod collector;
+mod grpc_peer;
 mod h2_peer;
 mod load;
 mod mesh;
@@ -10,6 +11,7 @@ mod process;
 mod prometheus;
 
 pub use collector::{Collector, attribute};
+pub use grpc_peer::{GrpcPeer, chat};
 pub use h2_peer::{H2Manners, H2Peer};
 pub use load::{Load, Tally};
 pub use mesh::{Brain, Proxy, admin_token, eventually, proxy_config};

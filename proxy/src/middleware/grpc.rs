@@ -42,6 +42,13 @@ pub fn timeout(headers: &HeaderMap) -> Option<Duration> {
     }
 }
 
+/// Says again what the caller said of its time, without what was `spent` of it here.
+pub fn spend(headers: &mut HeaderMap, spent: Duration) {
+    if let Some(said) = timeout(headers).filter(|_| is_grpc(headers)) {
+        set_timeout(headers, said.saturating_sub(spent));
+    }
+}
+
 /// Says what is left of the time, in the finest unit that eight digits hold.
 pub fn set_timeout(headers: &mut HeaderMap, left: Duration) {
     let most = 10u128.pow(MAX_DIGITS as u32);

@@ -5,6 +5,7 @@ pub mod client;
 pub mod frame_heads;
 pub mod framing;
 pub mod grpc;
+pub mod grpc_status;
 pub mod headers;
 pub mod http2_frames;
 pub mod path;

@@ -121,12 +121,17 @@ impl Passing {
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
+                self.flight.passed(frame);
                 // Trailers are the end: the library is not asked again after them.
                 self.ended |= frame.is_trailers();
                 self.flight.bytes_out += frame.data_ref().map_or(0, |data| data.len() as u64);
             }
-            Poll::Ready(None) => self.ended = true,
-            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+            Poll::Ready(None) => {
+                self.ended = true;
+                self.flight.ended();
+            }
+            Poll::Ready(Some(Err(_))) => self.flight.broke_off(),
+            Poll::Pending => {}
         }
         polled
     }
@@ -135,6 +140,9 @@ impl Passing {
 impl Drop for Passing {
     fn drop(&mut self) {
         let complete = self.ended || self.incoming.is_end_stream();
+        if complete {
+            self.flight.ended();
+        }
         if let Some(connection) =
             self.connection.take().filter(|_| complete && self.flight.upload.ended.get())
         {

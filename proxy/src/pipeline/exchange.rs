@@ -9,7 +9,6 @@ use super::flight::Flight;
 use crate::error::Refusal;
 use crate::middleware::{headers, response_framing};
 use crate::settings::Server;
-use crate::telemetry::Outcome;
 use crate::upstream::pool::{Lent, Stage};
 use crate::upstream::upload::{Upload, UploadProgress};
 
@@ -27,7 +26,7 @@ pub(super) async fn forward(
     let sent = timeout_at(started + server.request_timeout, send(&flight, request, server)).await;
     match sent.unwrap_or(Err(Refusal::Timeout)) {
         Ok((response, connection)) => {
-            flight.decide(Outcome::Status(response.status().as_u16()));
+            flight.answered(&response);
             let (mut parts, body) = response.into_parts();
             flight.upload.answered.set(true);
             headers::strip_hop_by_hop(&mut parts.headers);

@@ -5,9 +5,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use http_body::Frame;
 use tokio::time::Instant;
 
 use super::Asker;
+use super::call::Call;
+use crate::middleware::grpc_status::Code;
 use crate::observability::story::AttemptNote;
 use crate::telemetry::Outcome;
 use crate::telemetry::cells::{CellId, Ended};
@@ -22,6 +27,12 @@ use crate::worker::Worker;
 /// longer got no response in time, and counts so, if it had sent all of its request. The breaker is
 /// told neither.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A gRPC call that goes on for longer is a conversation: that it was begun is a success.
+const CONVERSATION: Duration = Duration::from_secs(10);
+
+/// What became of a call that its client has ended: nothing that is held against anybody.
+const CANCELLED: Outcome = Outcome::Status(499);
 
 /// See the module. Dropping it ends the flight.
 #[derive(Debug)]
@@ -38,6 +49,7 @@ pub(crate) struct Flight {
     note: Option<AttemptNote>,
     started: Instant,
     decided: Option<(Outcome, Duration)>,
+    call: Option<Call>,
 }
 
 impl Flight {
@@ -64,13 +76,17 @@ impl Flight {
             note,
             started,
             decided: None,
+            call: None,
         }
     }
 
     /// The outcome is known: with the response's head, or without one.
     pub(super) fn decide(&mut self, outcome: Outcome) {
         let now = Instant::now();
-        let took = now - self.started;
+        self.decide_at(outcome, now - self.started, now);
+    }
+
+    fn decide_at(&mut self, outcome: Outcome, took: Duration, now: Instant) {
         self.admission.settle(outcome, took, self.worker.now_ms(now));
         self.endpoint.counters.attempt(outcome, took);
         self.note.iter().for_each(|note| note.decided(outcome));
@@ -80,9 +96,64 @@ impl Flight {
         self.decided = Some((outcome, took));
     }
 
+    /// The response's head is there: it decides, but for a gRPC call that has not ended with it.
+    pub(super) fn answered<B>(&mut self, response: &Response<B>) {
+        let now = Instant::now();
+        match Call::begin(response, now - self.started) {
+            None => self.decide(Outcome::Status(response.status().as_u16())),
+            Some(call) => {
+                let said = call.code;
+                self.call = Some(call);
+                said.into_iter().for_each(|code| self.call_ended(code, now));
+            }
+        }
+    }
+
+    /// A piece of the response's body has passed.
+    pub(super) fn passed(&mut self, frame: &Frame<Bytes>) {
+        if self.call.is_none() || self.decided.is_some() {
+            return;
+        }
+        if let Some(trailers) = frame.trailers_ref() {
+            self.call_ended(Code::said_in(trailers).unwrap_or(Code::UNKNOWN), Instant::now());
+        } else if self.started.elapsed() > CONVERSATION {
+            self.decide_call(Outcome::Status(StatusCode::OK.as_u16()));
+        }
+    }
+
+    /// The response's body came to its end.
+    pub(super) fn ended(&mut self) {
+        if self.call.is_some() && self.decided.is_none() {
+            self.call_ended(Code::UNKNOWN, Instant::now());
+        }
+    }
+
+    /// The response's body broke off: a call has failed with it.
+    pub(super) fn broke_off(&mut self) {
+        if self.call.is_some() && self.decided.is_none() {
+            // Unless its client has broken it off: then it is the client's affair.
+            let cancelled = self.upload.broken.get() || self.upload.refused.get().is_some();
+            self.decide_call(if cancelled { CANCELLED } else { Outcome::Reset });
+        }
+    }
+
+    fn call_ended(&mut self, code: Code, now: Instant) {
+        self.call.iter_mut().for_each(|call| call.code = Some(code));
+        let status = code.status_after(now - self.started, PATIENCE);
+        self.decide_call(Outcome::Status(status));
+    }
+
+    /// Counts a call by the time to its head, as every response.
+    fn decide_call(&mut self, outcome: Outcome) {
+        let now = Instant::now();
+        let took = self.call.as_ref().map_or(now - self.started, |call| call.took);
+        self.decide_at(outcome, took, now);
+    }
+
     fn count(&self, outcome: Outcome, took: Duration) {
         let failed = outcome.is_failure();
         self.worker.shard.request(failed, took);
+        self.call.as_ref().and_then(|call| call.code).into_iter().for_each(|code| self.counters.call(code));
         self.endpoint.counters.request(failed);
         let client = match outcome {
             Outcome::Status(..400) => ClientOutcome::Fine,
@@ -95,6 +166,9 @@ impl Flight {
 
 impl Drop for Flight {
     fn drop(&mut self) {
+        if self.call.is_some() && self.decided.is_none() {
+            self.decide_call(CANCELLED);
+        }
         let asked = self.upload.ended.get();
         let waited = || Some(self.started.elapsed()).filter(|waited| asked && *waited >= PATIENCE);
         let decided = self.decided.or_else(|| Some((Outcome::Timeout, waited()?)));

@@ -1,6 +1,7 @@
 //! The order in which a request is judged and served.
 
 mod body;
+mod call;
 mod exchange;
 mod flight;
 mod mirror;
@@ -13,7 +14,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use http::header::{CONNECTION, EXPECT, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, Version};
+use http::{HeaderValue, Method, Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -62,6 +63,7 @@ pub(crate) async fn handle(
     let busy = connection.begin(request.version());
     let version = request.version();
     let (parts, body) = request.into_parts();
+    let is_call = parts.method == Method::POST && grpc::is_grpc(&parts.headers);
     let id = worker.request_ids.keep_or_make(&parts.headers);
     let view = worker.view();
     let asker = Asker::of(&worker, &connection, &parts, &view.table.live.settings.server);
@@ -82,7 +84,8 @@ pub(crate) async fn handle(
                 return Err(BrokenOff);
             }
             let own = |text| ProxyBody::own(text, busy, seen.story());
-            (refusal.response().map(own), refusal.closes_connection())
+            let response = if is_call { refusal.to_call() } else { refusal.response() };
+            (response.map(own), refusal.closes_connection())
         }
     };
     response.headers_mut().insert(X_REQUEST_ID, id);
@@ -143,6 +146,7 @@ async fn answer(
     mirror::copy(worker, view, route, &parts, &mut upload);
     seen.uploads(&progress);
     let note = seen.attempt(&endpoint.label, &mut parts.headers);
+    grpc::spend(&mut parts.headers, started.elapsed());
     let request = Request::from_parts(parts, upload);
     let way = (&route.name, &target.counters);
     let flight = Flight::begin(worker, &endpoint, admission, way, asker, progress, note, started);

@@ -8,6 +8,7 @@ use protocol::snapshot::Health;
 
 use super::family::{Family, counter, gauge};
 use crate::admin::status::breaker;
+use crate::middleware::grpc_status::CODES;
 use crate::table::Table;
 use crate::telemetry::shard::{CLASSES, ShardSnapshot};
 
@@ -72,15 +73,24 @@ pub(super) fn by_route(traffic: &ShardSnapshot) -> Vec<MetricFamily> {
         "proxy_service_upstream_time_seconds",
         "Time from a request's head to an endpoint's answer, for each attempt answered.",
     );
+    let mut calls = Family::counter(
+        "proxy_service_grpc_calls_total",
+        "gRPC calls that endpoints ended, by service, route and code.",
+    );
     for ((service, route), counts) in &traffic.routes {
         let names = [("service", service.as_str()), ("route", route.as_ref())];
         for (class, n) in CLASSES.iter().zip(counts.classes) {
             requests.add(&[names[0], names[1], ("class", class)], n as f64);
         }
+        // A route that has seen one code may see any; others carry no calls.
+        let called = counts.calls.iter().any(|n| *n > 0);
+        for (code, n) in CODES.iter().zip(counts.calls).filter(|_| called) {
+            calls.add(&[names[0], names[1], ("code", code)], n as f64);
+        }
         times.times(&names, &counts.times);
         upstream.times(&names, &counts.upstream);
     }
-    vec![requests.done(), times.done(), upstream.done()]
+    vec![requests.done(), times.done(), upstream.done(), calls.done()]
 }
 
 /// By service and endpoint of the table in force.

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::count::{Count, Times, TimesSnapshot};
+use crate::middleware::grpc_status::{CODES, Code};
 
 /// How a request ended as labels say: the status class, or `none` where no response was given.
 pub const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -16,6 +17,7 @@ pub struct RouteCounters {
     classes: [Count; CLASSES.len()],
     times: Times,
     upstream: Times,
+    calls: [Count; CODES.len()],
 }
 
 impl RouteCounters {
@@ -38,6 +40,11 @@ impl RouteCounters {
         self.upstream.add(took);
     }
 
+    /// A gRPC call ended so.
+    pub fn call(&self, code: Code) {
+        self.calls.get(code.index()).into_iter().for_each(|count| count.add(1));
+    }
+
     /// The counts as they are now, from any thread.
     #[must_use]
     pub fn snapshot(&self) -> RouteSnapshot {
@@ -45,6 +52,7 @@ impl RouteCounters {
             classes: std::array::from_fn(|at| self.classes.get(at).map_or(0, Count::get)),
             times: self.times.snapshot(),
             upstream: self.upstream.snapshot(),
+            calls: std::array::from_fn(|at| self.calls.get(at).map_or(0, Count::get)),
         }
     }
 }
@@ -58,6 +66,8 @@ pub struct RouteSnapshot {
     pub times: TimesSnapshot,
     /// The same of each attempt at an endpoint.
     pub upstream: TimesSnapshot,
+    /// gRPC calls, by [`CODES`].
+    pub calls: [u64; CODES.len()],
 }
 
 impl RouteSnapshot {
@@ -66,5 +76,6 @@ impl RouteSnapshot {
         self.classes.iter_mut().zip(other.classes).for_each(|(mine, theirs)| *mine += theirs);
         self.times.merge(&other.times);
         self.upstream.merge(&other.upstream);
+        self.calls.iter_mut().zip(other.calls).for_each(|(mine, theirs)| *mine += theirs);
     }
 }
