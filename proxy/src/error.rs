@@ -8,6 +8,7 @@ use crate::middleware::framing::Fault;
 use crate::middleware::grpc_status;
 use crate::telemetry::Outcome;
 use crate::telemetry::clients::ClientOutcome;
+use crate::upstream::gate::Full;
 
 /// Marks a response that a fault was injected into, or instead of which one was.
 pub const X_LIGHTSOUT_FAULT: HeaderName = HeaderName::from_static("x-lightsout-fault");
@@ -51,6 +52,9 @@ pub enum Refusal {
     /// Policy: load is shed by a lease. Worth trying again.
     #[error("too much load")]
     Shed,
+    /// The service has as many requests as it may. Worth trying again.
+    #[error("too much load")]
+    Full(Full),
     /// The endpoints': none may be asked now. Worth trying again.
     #[error("no endpoint is available")]
     NoEndpoint,
@@ -86,7 +90,9 @@ impl Refusal {
             Self::Method => StatusCode::NOT_IMPLEMENTED,
             Self::Blocked => StatusCode::FORBIDDEN,
             Self::NoRoute => StatusCode::NOT_FOUND,
-            Self::NothingToServe | Self::Shed | Self::NoEndpoint => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NothingToServe | Self::Shed | Self::Full(_) | Self::NoEndpoint => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::ConnectFailure | Self::Reset => StatusCode::BAD_GATEWAY,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Injected(status) => status,
@@ -120,6 +126,9 @@ impl Refusal {
             Self::NoRoute => "no_route",
             Self::NothingToServe => "nothing_to_serve",
             Self::Shed => "shed",
+            Self::Full(Full::Overload) => "overload",
+            Self::Full(Full::Requests) => "limit_requests",
+            Self::Full(Full::Pending) => "limit_pending",
             Self::NoEndpoint => "no_endpoint",
             Self::ConnectFailure => "connect_failure",
             Self::Reset => "reset",
@@ -144,7 +153,7 @@ impl Refusal {
     #[must_use]
     pub fn for_client(self) -> ClientOutcome {
         match self {
-            Self::Blocked | Self::Shed => ClientOutcome::Denied,
+            Self::Blocked | Self::Shed | Self::Full(_) => ClientOutcome::Denied,
             // What is done on purpose says nothing about the client.
             Self::Injected(_) | Self::InjectedReset => ClientOutcome::Fine,
             _ if self.status().is_client_error() => ClientOutcome::Refused4xx,
@@ -167,7 +176,7 @@ impl Refusal {
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(protocol::action::PROBLEM_JSON));
-        if matches!(self, Self::Shed | Self::NoEndpoint) {
+        if matches!(self, Self::Shed | Self::Full(_) | Self::NoEndpoint) {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if matches!(self, Self::Injected(_)) {

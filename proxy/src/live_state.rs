@@ -15,10 +15,12 @@ use serde_json::json;
 
 use crate::digest;
 use crate::leases::{Lease, Leases};
-use crate::settings::{Algorithm, Endpoint, Service, Settings};
+use crate::settings::{Endpoint, Service, Settings};
+use tuning::Tuning;
 
 pub mod blocks;
 mod capacity;
+pub mod tuning;
 pub mod weights;
 
 /// The decisions in force.
@@ -41,8 +43,8 @@ pub struct LiveService {
     pub settings: Arc<Service>,
     /// In the order of the configuration.
     pub endpoints: Vec<LiveEndpoint>,
-    /// By what an endpoint is chosen.
-    pub algorithm: Algorithm,
+    /// What leases tune of it.
+    pub tuning: Tuning,
     /// What is refused before an endpoint is chosen.
     pub shed: Shed,
 }
@@ -123,7 +125,7 @@ fn live_service(service: &Arc<Service>, kinds: &[&ActionKind]) -> LiveService {
     let live = |(settings, weight): (&Arc<Endpoint>, u32)| live_endpoint(settings, weight, kinds);
     LiveService {
         settings: Arc::clone(service),
-        algorithm: service.balancing.algorithm,
+        tuning: Tuning::of(service, kinds),
         endpoints: service.endpoints.iter().zip(weights).map(live).collect(),
         shed: kinds.iter().fold(Shed::default(), |shed, kind| shed.strictest(kind)),
     }
@@ -170,7 +172,15 @@ fn hash(settings: &Settings, services: &BTreeMap<ServiceName, Arc<LiveService>>,
     };
     let service = |s: &LiveService| {
         let endpoints: Vec<_> = s.endpoints.iter().map(endpoint).collect();
-        json!({"endpoints": endpoints, "shed": [json!(s.shed.fraction), json!(s.shed.max_in_flight)]})
+        let mut said =
+            json!({"endpoints": endpoints, "shed": [json!(s.shed.fraction), json!(s.shed.max_in_flight)]});
+        // Only what leases have changed: the rest is in the configuration's own hash.
+        if s.tuning != Tuning::of(&s.settings, &[]) {
+            let retry = s.tuning.retry.as_ref().map(|r| json!([r.budget.ratio, r.max_attempts]));
+            let timeout_ms = s.tuning.request_timeout.map(|t| t.as_millis() as u64);
+            said["tuning"] = json!([s.tuning.algorithm.name(), timeout_ms, retry]);
+        }
+        said
     };
     let services: BTreeMap<&str, _> = services.iter().map(|(name, s)| (name.as_str(), service(s))).collect();
     digest::of(&json!({"config": settings.hash, "services": services, "blocks": blocks}))

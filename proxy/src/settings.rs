@@ -20,16 +20,18 @@ mod document;
 mod edge;
 mod filters;
 mod findings;
+mod limits;
 mod listeners;
 mod observability;
 mod outliers;
 mod pattern;
+mod retries;
 mod route;
 mod routes;
 mod services;
 mod transport;
 
-pub use crate::config::{DotSegments, EscapedSlashes, PathRules, SAMPLE, schema};
+pub use crate::config::{DotSegments, EscapedSlashes, PathRules, RetryOn, SAMPLE, schema};
 pub use balancing::{
     Affinity, Algorithm, Balancing, HashTable, KeySource, SameSite, SessionCookie, SlowStart,
 };
@@ -37,8 +39,10 @@ pub use breaking::{Breaker, FailureRate, MAX_WINDOW_REQUESTS};
 pub use document::{DEFAULT_DATA_DIR, Given};
 pub use edge::{Edge, Http2};
 pub use filters::{Abort, Answer, Cohort, Fault, HeaderEdits, Mirror, PathEdit, Redirect, Respond, Rewrite};
+pub use limits::{AdaptiveLimit, Limits, Priority};
 pub use observability::{AccessLog, Export, LogTarget, Observability, Tracing};
 pub use outliers::Outliers;
+pub use retries::{Hedge, MAX_ATTEMPTS, Retry, RetryBudget};
 pub use route::{Match, PathMatch, Pattern, Route, SplitTarget, ValueMatch};
 pub use services::MAX_WEIGHT;
 pub use transport::{Protocol, StreamBounds, Transport};
@@ -140,6 +144,16 @@ pub struct Service {
     pub outliers: Option<Outliers>,
     /// Breaker settings; absent when switched off.
     pub breaker: Option<Breaker>,
+    /// When a failed request is sent again; absent: never.
+    pub retry: Option<Retry>,
+    /// How much it is asked at once; absent: as much as comes.
+    pub limits: Option<Limits>,
+    /// To reach an endpoint; absent: the server's.
+    pub connect_timeout: Option<Duration>,
+    /// From the request's head to the response's head; absent: the server's.
+    pub request_timeout: Option<Duration>,
+    /// Between two pieces of a response's body; absent: no bound of its own.
+    pub idle_timeout: Option<Duration>,
     /// Active checks; absent when switched off.
     pub health_check: Option<HealthCheck>,
 }

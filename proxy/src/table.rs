@@ -11,6 +11,7 @@ use crate::clock;
 use crate::live_state::{LiveEndpoint, LiveService, LiveState};
 use crate::upstream::balancer::Lookups;
 use crate::upstream::endpoint_state::{EndpointState, Registry};
+use crate::upstream::gate::Gate;
 use crate::upstream::sessions::Secret;
 
 /// The live state, ready to be asked.
@@ -31,6 +32,8 @@ pub struct ServiceTable {
     pub live: Arc<LiveService>,
     /// Its endpoints, in the order of the configuration.
     pub endpoints: Vec<EndpointHandle>,
+    /// Its places; absent: as many as come.
+    pub gate: Option<Arc<Gate>>,
     /// Tables for hashing, shared by all workers.
     pub lookups: Lookups,
     /// What sessions' cookies are made with.
@@ -63,7 +66,11 @@ impl Table {
             };
             let endpoints = service.endpoints.iter().map(handle).collect();
             let (lookups, secret) = (registry.lookups.clone(), registry.secret.clone());
-            (name.clone(), Arc::new(ServiceTable { live: Arc::clone(service), endpoints, lookups, secret }))
+            let limits = service.settings.limits.as_ref();
+            let gate = limits.map(|_| registry.gate(name));
+            gate.iter().for_each(|gate| gate.follow(limits));
+            let live = Arc::clone(service);
+            (name.clone(), Arc::new(ServiceTable { live, endpoints, gate, lookups, secret }))
         };
         let services = live.services.iter().map(join).collect();
         Self { live, services, generation }

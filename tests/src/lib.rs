@@ -9,6 +9,7 @@ mod mesh;
 mod origin;
 mod process;
 mod prometheus;
+mod scripted;
 
 pub use collector::{Collector, attribute};
 pub use grpc_peer::{GrpcPeer, chat};
@@ -18,3 +19,4 @@ pub use mesh::{Brain, Proxy, admin_token, eventually, proxy_config};
 pub use origin::{Behaviour, Origin};
 pub use process::{Running, binary, run};
 pub use prometheus::{Prometheus, promtool};
+pub use scripted::{Reply, Scripted};

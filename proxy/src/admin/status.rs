@@ -140,7 +140,7 @@ fn service(service: &ServiceTable) -> ServiceStatus {
     let settings = &service.live.settings;
     ServiceStatus {
         service: settings.name.clone(),
-        algorithm: service.live.algorithm.name().to_owned(),
+        algorithm: service.live.tuning.algorithm.name().to_owned(),
         endpoints: service.endpoints.iter().map(endpoint).collect(),
     }
 }

@@ -5,10 +5,12 @@
 //! are listed, so that their presence is refused by name instead of being silently ignored.
 
 mod edge;
+mod limits;
 mod load_balancing;
 mod observability;
 mod outlier;
 mod policy;
+mod retry;
 mod route;
 mod route_filters;
 mod route_match;
@@ -20,10 +22,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use edge::{DotSegments, EscapedSlashes, Http2, PathRules};
+pub use limits::{AdaptiveLimit, Limits, Priority};
 pub use load_balancing::{AlgorithmName, HashName, LoadBalancing, SameSite, SessionCookie, StickySessions};
 pub use observability::{AccessLog, LogFormat, Observability, PropagationFormat, Tracing};
 pub use outlier::OutlierDetection;
 pub use policy::{CircuitBreaker, Window, WindowSpans};
+pub use retry::{Hedge, Retry, RetryBudget, RetryOn};
 pub use route::{Route, Split};
 pub use route_filters::{
     Cohort, Fault, FaultAbort, FaultDelay, HeaderEdits, Mirror, Redirect, Respond, Rewrite, SchemeName,
@@ -69,9 +73,12 @@ pub struct Config {
     pub floor: Floor,
     /// The brain. Absent: none is contacted.
     pub ai: Option<Ai>,
-    /// Not carried out by this build.
+    /// When a failed request is sent again, for services that do not say. Absent: never.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub retry: NotCarriedOut,
+    pub retry: Option<Retry>,
+    /// How much a service is asked at once, for services that do not say. Absent: as much as comes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
     /// Not carried out by this build.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit: NotCarriedOut,

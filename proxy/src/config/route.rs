@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::limits::Priority;
 use super::route_filters::{Cohort, Fault, HeaderEdits, Mirror, Redirect, Respond, Rewrite};
 use super::route_match::{GrpcRule, MatchRule, PathRule, ValueRule};
 
@@ -63,6 +64,18 @@ pub struct Route {
     /// The same client always gets the same share of the split. Absent: by turns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cohort: Option<Cohort>,
+    /// From the request's head to the response's head, of requests by this route. Absent: the service's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_timeout_ms: Option<u64>,
+    /// For one attempt of several. Absent: the service's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_try_timeout_ms: Option<u64>,
+    /// false: its requests are never sent again, whatever the service's `retry` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<bool>,
+    /// Who goes first when there is not enough for all; normal unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
     /// Faults for game days. Absent: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CircuitBreaker, LoadBalancing, NotCarriedOut, OutlierDetection, ProtocolName, UpstreamHttp2, UpstreamTls,
+    CircuitBreaker, Limits, LoadBalancing, OutlierDetection, ProtocolName, Retry, UpstreamHttp2, UpstreamTls,
 };
 
 /// Where requests go.
@@ -45,9 +45,21 @@ pub struct Service {
     /// Wins over the common `outlier_detection`, key by key.
     #[serde(default)]
     pub outlier_detection: Option<OutlierDetection>,
-    /// Not carried out by this build.
+    /// Wins over the common `retry`, key by key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry: NotCarriedOut,
+    pub retry: Option<Retry>,
+    /// Wins over the common `limits`, key by key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
+    /// To reach an endpoint. Absent: `server.connection_timeout_ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_timeout_ms: Option<u64>,
+    /// From the request's head to the response's head. Absent: `server.request_timeout_ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_timeout_ms: Option<u64>,
+    /// Between two pieces of a response's body. Absent: no bound of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_timeout_ms: Option<u64>,
 }
 
 /// One endpoint of a service.

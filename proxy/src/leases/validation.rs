@@ -7,10 +7,13 @@ use protocol::action::{ActionKind, ActionRequest, MAX_LEASE_MS, MIN_LEASE_MS};
 
 use super::Refusal;
 use crate::live_state::{blocks, weights};
-use crate::settings::{MAX_WEIGHT, Service, Settings};
+use crate::settings::{Algorithm, MAX_ATTEMPTS, MAX_WEIGHT, Service, Settings};
 
 /// The longest `reason` and `issued_by`, bytes.
 const MAX_TEXT_BYTES: usize = 1_024;
+/// The request timeouts that an action may set, milliseconds.
+const MIN_TIMEOUT_MS: u64 = 10;
+const MAX_TIMEOUT_MS: u64 = 86_400_000;
 /// The largest share that may be shed.
 const MAX_SHED_FRACTION: f64 = 0.9;
 
@@ -27,10 +30,10 @@ pub(super) fn validate(settings: &Settings, request: &ActionRequest) -> Result<(
         | ActionKind::ResetBreaker { endpoint } => known(service, endpoint.as_str()).map(|_| ()),
         ActionKind::BlockIps { cidrs } => networks(cidrs),
         ActionKind::ShedLoad { max_in_flight, fraction } => shed(*max_in_flight, *fraction),
+        ActionKind::SetTimeout { request_timeout_ms } => timeout(*request_timeout_ms),
+        ActionKind::SetRetryBudget { ratio, max_attempts } => retry_budget(*ratio, *max_attempts),
+        ActionKind::SetAlgorithm { algorithm } => known_algorithm(algorithm),
         ActionKind::LimitRate { .. }
-        | ActionKind::SetTimeout { .. }
-        | ActionKind::SetRetryBudget { .. }
-        | ActionKind::SetAlgorithm { .. }
         | ActionKind::SetCanaryWeight { .. }
         | ActionKind::PromoteCanary { .. }
         | ActionKind::RollbackCanary { .. } => {
@@ -100,6 +103,35 @@ fn networks(cidrs: &[IpNet]) -> Result<(), Refusal> {
     match cidrs.iter().find_map(|network| blocks::too_wide(*network)) {
         Some(why) => Err(Refusal::Floor(why)),
         None => Ok(()),
+    }
+}
+
+/// A timeout under which nothing could be answered would be an outage.
+fn timeout(ms: u64) -> Result<(), Refusal> {
+    if !(MIN_TIMEOUT_MS..=MAX_TIMEOUT_MS).contains(&ms) {
+        let range = format!("{MIN_TIMEOUT_MS} to {MAX_TIMEOUT_MS}");
+        return invalid(format!("request_timeout_ms {ms} is out of range: {range}"));
+    }
+    Ok(())
+}
+
+fn retry_budget(ratio: f64, max_attempts: u32) -> Result<(), Refusal> {
+    if !(0.0..=1.0).contains(&ratio) {
+        return invalid(format!("ratio {ratio} is out of range: 0 to 1"));
+    }
+    if !(1..=MAX_ATTEMPTS).contains(&max_attempts) {
+        return invalid(format!("max_attempts {max_attempts} is out of range: 1 to {MAX_ATTEMPTS}"));
+    }
+    Ok(())
+}
+
+fn known_algorithm(name: &str) -> Result<(), Refusal> {
+    match Algorithm::named(name) {
+        Some(_) => Ok(()),
+        None => {
+            let known: Vec<_> = Algorithm::ALL.iter().map(|algorithm| algorithm.name()).collect();
+            invalid(format!("there is no algorithm {name:?}: give one of {}", known.join(", ")))
+        }
     }
 }
 

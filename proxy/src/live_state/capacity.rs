@@ -47,8 +47,9 @@ mod tests {
             breaker: HeldBreaker::Free,
         });
         let endpoints = endpoints.collect();
-        let (algorithm, shed) = (settings.balancing.algorithm, crate::live_state::Shed::default());
-        LiveService { settings: Arc::new(settings), algorithm, endpoints, shed }.servable_share()
+        let tuning = crate::live_state::tuning::Tuning::of(&settings, &[]);
+        let shed = crate::live_state::Shed::default();
+        LiveService { settings: Arc::new(settings), tuning, endpoints, shed }.servable_share()
     }
 
     #[test]

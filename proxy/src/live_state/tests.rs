@@ -60,6 +60,10 @@ fn any_request() -> impl Strategy<Value = ActionRequest> {
         blocks,
         (0.0f64..1.2).prop_map(|f| json!({"type": "shed_load", "fraction": f})),
         (0u32..9).prop_map(|n| json!({"type": "shed_load", "max_in_flight": n})),
+        (5u64..90).prop_map(|ms| json!({"type": "set_timeout", "request_timeout_ms": ms})),
+        (0.0f64..1.2, 0u32..12)
+            .prop_map(|(ratio, n)| json!({"type": "set_retry_budget", "ratio": ratio, "max_attempts": n})),
+        Just(json!({"type": "set_algorithm", "algorithm": "random"})),
     ];
     (prop_oneof![Just("cart"), Just("web")], kind).prop_map(|(service, kind)| request(service, kind))
 }
@@ -159,7 +163,11 @@ fn what_may_not_be_asked_is_refused_with_the_reason() {
         ("cart", json!({"type": "shed_load", "fraction": 0.95})),
         ("cart", json!({"type": "shed_load", "fraction": 0.5, "max_in_flight": 3})),
         ("cart", json!({"type": "block_ips", "cidrs": ["0.0.0.0/0"]})),
-        ("cart", json!({"type": "set_timeout", "request_timeout_ms": 100})),
+        ("cart", json!({"type": "limit_rate", "key": "ip", "rps": 5.0, "burst": 5})),
+        ("cart", json!({"type": "set_timeout", "request_timeout_ms": 9})),
+        ("cart", json!({"type": "set_retry_budget", "ratio": 1.5, "max_attempts": 2})),
+        ("cart", json!({"type": "set_retry_budget", "ratio": 0.5, "max_attempts": 11})),
+        ("cart", json!({"type": "set_algorithm", "algorithm": "best"})),
     ];
     let mut said = String::new();
     for (service, kind) in cases {
@@ -179,7 +187,11 @@ fn what_may_not_be_asked_is_refused_with_the_reason() {
     422 a fraction of 0.95 is above 0.9
     422 shed_load takes exactly one of max_in_flight and fraction
     422 0.0.0.0/0 is wider than /24
-    422 set_timeout is not carried out by this build
+    422 limit_rate is not carried out by this build
+    422 request_timeout_ms 9 is out of range: 10 to 86400000
+    422 ratio 1.5 is out of range: 0 to 1
+    422 max_attempts 11 is out of range: 1 to 10
+    422 there is no algorithm "best": give one of round_robin, weighted_round_robin, least_connections, consistent_hash, random, peak_ewma
     "#);
 }
 

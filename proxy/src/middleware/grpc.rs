@@ -49,6 +49,15 @@ pub fn spend(headers: &mut HeaderMap, spent: Duration) {
     }
 }
 
+/// When a request must be answered: after `most`, or sooner where it is a call whose caller says so.
+#[must_use]
+pub fn deadline(headers: &HeaderMap, most: Duration) -> Duration {
+    if !is_grpc(headers) {
+        return most;
+    }
+    timeout(headers).map_or(most, |said| said.min(most))
+}
+
 /// Says what is left of the time, in the finest unit that eight digits hold.
 pub fn set_timeout(headers: &mut HeaderMap, left: Duration) {
     let most = 10u128.pow(MAX_DIGITS as u32);

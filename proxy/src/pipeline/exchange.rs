@@ -1,30 +1,54 @@
 //! One request sent to its endpoint, and the response's head.
 
+use std::time::Duration;
+
 use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
-use super::body::Passing;
 use super::flight::Flight;
+use super::passing::Passing;
 use crate::error::Refusal;
 use crate::middleware::{headers, response_framing};
 use crate::settings::Server;
 use crate::upstream::pool::{Lent, Stage};
 use crate::upstream::upload::{Upload, UploadProgress};
 
-/// Sends, within the request timeout, and hands the response on.
+/// How long things may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    /// To reach the endpoint.
+    pub(super) connect: Duration,
+    /// When the response's head must be there.
+    pub(super) until: Instant,
+    /// Between two pieces of the response's body.
+    pub(super) idle: Option<Duration>,
+}
+
+/// No response came.
+#[derive(Debug)]
+pub(super) struct Failed {
+    /// [`Refusal::ConnectFailure`], [`Refusal::Reset`] or [`Refusal::Timeout`]; [`Refusal::UploadBroken`] or
+    /// [`Refusal::UploadSlow`] because the client did not finish its request.
+    pub(super) refusal: Refusal,
+    /// Whether the endpoint has surely done nothing with the request.
+    pub(super) unprocessed: bool,
+    /// To be counted, as the request or as one attempt of it.
+    pub(super) flight: Flight,
+}
+
+/// Sends, in time, and hands the response on.
 ///
 /// # Errors
-/// [`Refusal::ConnectFailure`], [`Refusal::Reset`] or [`Refusal::Timeout`]: no response came;
-/// [`Refusal::UploadBroken`] or [`Refusal::UploadSlow`]: because the client did not finish its request.
+/// There is none.
 pub(super) async fn forward(
     mut flight: Flight,
     request: Request<Upload>,
     server: &Server,
-    started: Instant,
-) -> Result<Response<Passing>, Refusal> {
-    let sent = timeout_at(started + server.request_timeout, send(&flight, request, server)).await;
-    match sent.unwrap_or(Err(Refusal::Timeout)) {
+    times: Times,
+) -> Result<Response<Passing>, Box<Failed>> {
+    let sent = timeout_at(times.until, send(&flight, request, times.connect)).await;
+    match sent.unwrap_or(Err((Refusal::Timeout, false))) {
         Ok((response, connection)) => {
             flight.answered(&response);
             let (mut parts, body) = response.into_parts();
@@ -32,12 +56,12 @@ pub(super) async fn forward(
             headers::strip_hop_by_hop(&mut parts.headers);
             headers::strip_internal(&mut parts.headers);
             parts.version = Version::HTTP_11;
-            Ok(Response::from_parts(parts, Passing::new(body, flight, connection, server)))
+            Ok(Response::from_parts(parts, Passing::new(body, flight, connection, server, times.idle)))
         }
-        Err(refusal) => {
+        Err((refusal, unprocessed)) => {
             let refusal = whose_fault(refusal, &flight.upload);
             refusal.outcome().into_iter().for_each(|outcome| flight.decide(outcome));
-            Err(refusal)
+            Err(Box::new(Failed { refusal, unprocessed, flight }))
         }
     }
 }
@@ -57,14 +81,15 @@ fn whose_fault(refusal: Refusal, upload: &UploadProgress) -> Refusal {
 async fn send(
     flight: &Flight,
     request: Request<Upload>,
-    server: &Server,
-) -> Result<(Response<Incoming>, Lent), Refusal> {
-    let sent = flight.endpoint.pool.send(request, server.connect_timeout).await;
+    connect: Duration,
+) -> Result<(Response<Incoming>, Lent), (Refusal, bool)> {
+    let sent = flight.endpoint.pool.send(request, connect).await;
     let (response, connection) = sent.map_err(|failure| match failure.stage {
-        Stage::Connecting => Refusal::ConnectFailure,
-        Stage::Unprocessed | Stage::Sent => Refusal::Reset,
+        Stage::Connecting => (Refusal::ConnectFailure, true),
+        Stage::Unprocessed => (Refusal::Reset, true),
+        Stage::Sent => (Refusal::Reset, false),
     })?;
-    accepted(response, connection)
+    accepted(response, connection).map_err(|refusal| (refusal, false))
 }
 
 /// This proxy never asks to switch protocols: an endpoint that does so has lost its place. So has one whose

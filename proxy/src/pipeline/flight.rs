@@ -1,5 +1,5 @@
-//! One request at one endpoint, from its choice to the last byte of its response: what is counted
-//! of it, once, however it ends.
+//! One attempt at one endpoint, from its choice to the last byte of its response: what is counted
+//! of it, once, however it ends. Only a request's last attempt counts as the request.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -50,6 +50,8 @@ pub(crate) struct Flight {
     started: Instant,
     decided: Option<(Outcome, Duration)>,
     call: Option<Call>,
+    /// Another attempt takes its place.
+    superseded: bool,
 }
 
 impl Flight {
@@ -77,6 +79,7 @@ impl Flight {
             started,
             decided: None,
             call: None,
+            superseded: false,
         }
     }
 
@@ -87,7 +90,11 @@ impl Flight {
     }
 
     fn decide_at(&mut self, outcome: Outcome, took: Duration, now: Instant) {
-        self.admission.settle(outcome, took, self.worker.now_ms(now));
+        let now_ms = self.worker.now_ms(now);
+        self.admission.settle(outcome, took, now_ms);
+        if let Some((gate, rules)) = self.endpoint.gate.as_ref().filter(|_| tells_load(outcome)) {
+            gate.answered(rules, took, now_ms);
+        }
         self.endpoint.counters.attempt(outcome, took);
         self.note.iter().for_each(|note| note.decided(outcome));
         if matches!(outcome, Outcome::Status(_)) {
@@ -150,6 +157,24 @@ impl Flight {
         self.decide_at(outcome, took, now);
     }
 
+    /// Another attempt is made instead: this one does not count as the request.
+    pub(super) fn give_way(&mut self) {
+        self.superseded = true;
+    }
+
+    /// An attempt that did not become the request's answer.
+    fn count_retry(&mut self) {
+        if let Some((outcome, _)) = self.decided {
+            self.endpoint.counters.retried(outcome.is_failure());
+            return self.worker.recorder.retried(self.cell);
+        }
+        // Only slower than another: no failure, which is what telemetry's retries stand for.
+        let now = Instant::now();
+        self.admission.outrun(now - self.started, self.worker.now_ms(now));
+        self.endpoint.counters.retried(false);
+        self.worker.recorder.end(self.cell, None);
+    }
+
     fn count(&self, outcome: Outcome, took: Duration) {
         let failed = outcome.is_failure();
         self.worker.shard.request(failed, took);
@@ -164,10 +189,23 @@ impl Flight {
     }
 }
 
+/// Whether the time to `outcome` tells how loaded the endpoint is: what fails at once does not.
+fn tells_load(outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Status(status) => status < 500 && status != StatusCode::TOO_MANY_REQUESTS.as_u16(),
+        Outcome::Timeout => true,
+        Outcome::Reset | Outcome::ConnectFailure => false,
+    }
+}
+
 impl Drop for Flight {
     fn drop(&mut self) {
         if self.call.is_some() && self.decided.is_none() {
             self.decide_call(CANCELLED);
+        }
+        // While another attempt's answer is on its way, this one was only slower.
+        if self.superseded || (self.decided.is_none() && self.upload.answered.get()) {
+            return self.count_retry();
         }
         let asked = self.upload.ended.get();
         let waited = || Some(self.started.elapsed()).filter(|waited| asked && *waited >= PATIENCE);

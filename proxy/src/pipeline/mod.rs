@@ -1,12 +1,16 @@
 //! The order in which a request is judged and served.
 
+mod attempts;
 mod body;
 mod call;
 mod exchange;
 mod flight;
+mod hedge;
 mod mirror;
 mod own;
+mod passing;
 mod seen;
+mod verdict;
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -19,8 +23,8 @@ use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
+use attempts::Call;
 pub use body::ProxyBody;
-use flight::Flight;
 use seen::Seen;
 
 use crate::connection::ClientConnection;
@@ -104,7 +108,7 @@ async fn answer(
     (id, asker): (&HeaderValue, Asker),
     started: Instant,
     seen: &Seen<'_>,
-) -> Result<Response<body::Passing>, Ending> {
+) -> Result<Response<passing::Passing>, Ending> {
     let server = &view.table.live.settings.server;
     let refuse = |refusal: Refusal| worker.refuse(asker, started, refusal);
 
@@ -129,7 +133,9 @@ async fn answer(
     if target.service.sheds() {
         return Err(refuse(Refusal::Shed).into());
     }
-    let preference = target.group.preference(&parts, asker.ip);
+    let place = target.service.place(&parts, &target.terms).await;
+    let place = place.map_err(|full| refuse(Refusal::Full(full)))?;
+    let mut preference = target.group.preference(&parts, asker.ip);
     let Some((endpoint, admission)) = target.group.choose(&preference, worker.now_ms(started)) else {
         worker.note_nowhere(target, &route.name, started);
         return Err(refuse(Refusal::NoEndpoint).into());
@@ -145,17 +151,16 @@ async fn answer(
     let (mut upload, progress) = Upload::new(body, uploader(connection, &parts, &server.edge));
     mirror::copy(worker, view, route, &parts, &mut upload);
     seen.uploads(&progress);
-    let note = seen.attempt(&endpoint.label, &mut parts.headers);
-    grpc::spend(&mut parts.headers, started.elapsed());
+    let until = started + grpc::deadline(&parts.headers, target.terms.request_timeout);
     let request = Request::from_parts(parts, upload);
-    let way = (&route.name, &target.counters);
-    let flight = Flight::begin(worker, &endpoint, admission, way, asker, progress, note, started);
-    let mut answered = exchange::forward(flight, request, server, started).await;
-    if let (Ok(response), true) = (&mut answered, target.service.gives_cookies()) {
-        let endpoint = Rc::clone(response.body().endpoint());
-        target.group.keep_session(&preference, &endpoint, response.headers_mut());
-    }
+    let call = Call { worker, route, target, server, seen, asker, upload: progress, started, until };
+    let mut answered = call.answer(request, &mut preference, (endpoint, admission)).await;
     if let Ok(response) = &mut answered {
+        if target.service.gives_cookies() {
+            let endpoint = Rc::clone(response.body().endpoint());
+            target.group.keep_session(&preference, &endpoint, response.headers_mut());
+        }
+        response.body_mut().hold(place);
         own::mark(route, injected, response.headers_mut());
     }
     let counted = |refusal: Refusal| if refusal.outcome().is_some() { refusal } else { refuse(refusal) };

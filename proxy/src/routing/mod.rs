@@ -1,5 +1,6 @@
 //! From a request to a service: which route, and which share of its split.
 
+pub mod call_terms;
 pub mod cohort;
 pub mod faults;
 pub mod matching;

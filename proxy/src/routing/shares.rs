@@ -17,7 +17,7 @@ const WHOLE: u64 = 1_000_000;
 /// The split of `route`, with one share a version, by the endpoints' weights as they are now.
 pub(super) fn by_version(
     route: &Route,
-    services: &BTreeMap<&ServiceName, Rc<ServiceView>>,
+    services: &BTreeMap<ServiceName, Rc<ServiceView>>,
 ) -> Vec<SplitTarget> {
     let most = route.split.iter().map(|share| u64::from(share.weight)).max().unwrap_or(0).max(1);
     let scale = |weight: u32| u64::from(weight) * WHOLE / most;

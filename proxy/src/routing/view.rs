@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use http::request::Parts;
 use protocol::id::ServiceName;
 
+use super::call_terms::CallTerms;
 use super::cohort::Cohorts;
 use super::faults::Faults;
 use super::router::{Found, Router};
@@ -20,15 +21,18 @@ use super::shares;
 use super::traffic_split::TrafficSplit;
 use crate::middleware::block_list::BlockList;
 use crate::middleware::shed::Shedder;
-use crate::settings::{Algorithm, Mirror, Route, SplitTarget};
+use crate::settings::{Algorithm, Mirror, Priority, Route, Settings, SplitTarget};
 use crate::table::{EndpointHandle, ServiceTable, Table};
 use crate::telemetry::cells::{EndpointLabel, NO_ENDPOINT};
 use crate::telemetry::shard::{RouteCounters, Shard};
 use crate::upstream::admission::Terms;
 use crate::upstream::breaker::Rules;
+use crate::upstream::gate::{Full, Place};
 use crate::upstream::group::{EndpointView, Group};
+use crate::upstream::lateness::Lateness;
 use crate::upstream::outlier::Watch;
 use crate::upstream::pool::EndpointPool;
+use crate::upstream::retry_budget::RetryBudget;
 
 /// See the module.
 #[derive(Debug)]
@@ -40,6 +44,7 @@ pub struct View {
     router: Rc<Router>,
     /// In the order of the configuration.
     routes: Vec<RouteView>,
+    services: BTreeMap<ServiceName, Rc<ServiceView>>,
     endpoints: Vec<Rc<EndpointView>>,
 }
 
@@ -66,6 +71,8 @@ pub struct Target {
     pub service: Rc<ServiceView>,
     /// Who may serve it.
     pub group: Group,
+    /// What holds for its requests.
+    pub terms: CallTerms,
     /// What is counted of requests by this route to this service.
     pub counters: Arc<RouteCounters>,
 }
@@ -77,6 +84,10 @@ pub struct ServiceView {
     pub table: Arc<ServiceTable>,
     /// Where requests stand in telemetry that found no endpoint.
     pub nowhere: Arc<EndpointLabel>,
+    /// The retries that its requests have earned.
+    pub retries: Rc<RetryBudget>,
+    /// In what time it answers most of them.
+    pub lateness: Rc<Lateness>,
     shedder: Shedder,
     endpoints: Vec<Rc<EndpointView>>,
 }
@@ -87,15 +98,19 @@ impl View {
     #[must_use]
     pub fn build(table: Arc<Table>, before: Option<&Self>, shard: &Shard, worker: usize) -> Self {
         let builder = Builder { before, shard, all: RefCell::default() };
-        let services: BTreeMap<&ServiceName, Rc<ServiceView>> =
-            table.services.iter().map(|(name, service)| (name, builder.service(name, service))).collect();
+        let built =
+            table.services.iter().map(|(name, service)| (name.clone(), builder.service(name, service)));
+        let services: BTreeMap<ServiceName, Rc<ServiceView>> = built.collect();
         let settings = &table.live.settings;
         let router = match before.filter(|view| Arc::ptr_eq(&view.table.live.settings, settings)) {
             Some(view) => Rc::clone(&view.router),
             None => Rc::new(Router::new(settings.routes.iter().map(AsRef::as_ref))),
         };
-        let routes =
-            settings.routes.iter().map(|route| route_view(route, &services, shard, worker)).collect();
+        let routes = settings
+            .routes
+            .iter()
+            .map(|route| route_view(route, &services, settings, shard, worker))
+            .collect();
         let blocks = BlockList::new(&table.live.blocks);
         shard.retain_backends(|service, endpoint| {
             let service = table.services.get(service);
@@ -105,9 +120,8 @@ impl View {
             settings.routes.iter().flat_map(|route| ways(route)).collect();
         shard.retain_routes(|service, route| ways.contains(&(service, route)));
         drop(ways);
-        drop(services);
         let endpoints = builder.all.into_inner();
-        Self { table, blocks, router, routes, endpoints }
+        Self { table, blocks, router, routes, services, endpoints }
     }
 
     /// The most specific route that takes the request, and how it was found.
@@ -140,6 +154,18 @@ impl ServiceView {
         self.table.live.settings.balancing.gives_cookies()
     }
 
+    /// A place for a request, where places are limited.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn place(&self, request: &Parts, terms: &CallTerms) -> Result<Option<Place>, Full> {
+        let limits = self.table.gate.as_ref().zip(self.table.live.settings.limits.as_ref());
+        let Some((gate, limits)) = limits else { return Ok(None) };
+        let said = limits.priority_header.as_ref().and_then(|name| request.headers.get(name));
+        let priority = said.and_then(|said| Priority::named(said.as_bytes())).unwrap_or(terms.priority);
+        gate.enter(limits, priority).await.map(Some)
+    }
+
     /// Whether a lease has this request refused.
     #[must_use]
     pub fn sheds(&self) -> bool {
@@ -162,7 +188,15 @@ impl Builder<'_> {
             service.endpoints.iter().map(|handle| self.endpoint(name, service, handle)).collect();
         self.all.borrow_mut().extend(endpoints.iter().cloned());
         let nowhere = Arc::new(label(name, "", NO_ENDPOINT));
-        Rc::new(ServiceView { table: Arc::clone(service), nowhere, shedder: Shedder::default(), endpoints })
+        let before = self.before.and_then(|view| view.services.get(name));
+        Rc::new(ServiceView {
+            table: Arc::clone(service),
+            nowhere,
+            retries: before.map_or_else(Rc::default, |before| Rc::clone(&before.retries)),
+            lateness: before.map_or_else(Rc::default, |before| Rc::clone(&before.lateness)),
+            shedder: Shedder::default(),
+            endpoints,
+        })
     }
 
     fn endpoint(
@@ -173,6 +207,7 @@ impl Builder<'_> {
     ) -> Rc<EndpointView> {
         let settings = &handle.live.settings;
         let cookies = service.live.settings.balancing.gives_cookies();
+        let limits = service.live.settings.limits.as_ref();
         let counters = self.shard.backend(name, &settings.id);
         let transport = &service.live.settings.transport;
         let known =
@@ -186,9 +221,11 @@ impl Builder<'_> {
             handle: handle.clone(),
             terms: Terms {
                 breaker: Rules { settings: service.live.settings.breaker, held: handle.live.breaker },
-                latency: service.live.algorithm == Algorithm::PeakEwma,
+                latency: service.live.tuning.algorithm == Algorithm::PeakEwma,
                 outliers: service.live.settings.outliers.as_ref().map(Watch::from),
+                max_requests: limits.and_then(|limits| limits.max_endpoint_requests),
             },
+            gate: service.gate.clone().zip(limits.and_then(|limits| limits.adaptive)),
             mark: if cookies { service.secret.mark(name, &settings.id) } else { 0 },
             label: Arc::new(label(name, &settings.version, settings.id.as_str())),
             counters,
@@ -207,7 +244,8 @@ fn ways(route: &Route) -> impl Iterator<Item = (&ServiceName, &str)> {
 
 fn route_view(
     route: &Arc<Route>,
-    services: &BTreeMap<&ServiceName, Rc<ServiceView>>,
+    services: &BTreeMap<ServiceName, Rc<ServiceView>>,
+    settings: &Settings,
     shard: &Shard,
     worker: usize,
 ) -> RouteView {
@@ -217,7 +255,9 @@ fn route_view(
     let known = |share: &SplitTarget| {
         let service = services.get(&share.service)?;
         let counters = shard.route(&share.service, &name);
-        Some((share.weight, target(share, service, counters, worker)))
+        let terms = CallTerms::new(route, &service.table.live, &settings.server);
+        let (service, group) = (Rc::clone(service), group(share, service, worker));
+        Some((share.weight, Target { service, group, terms, counters }))
     };
     let (weights, targets): (_, Vec<_>) = shares.iter().filter_map(known).unzip();
     let weights = without_withdrawn(weights, &targets);
@@ -234,7 +274,7 @@ fn route_view(
 
 fn shadow(
     mirror: &Mirror,
-    services: &BTreeMap<&ServiceName, Rc<ServiceView>>,
+    services: &BTreeMap<ServiceName, Rc<ServiceView>>,
     worker: usize,
 ) -> Option<Shadow> {
     let service = services.get(&mirror.target.service)?;
@@ -247,15 +287,6 @@ fn without_withdrawn(weights: Vec<u32>, targets: &[Target]) -> Vec<u32> {
     let served = |(weight, target): (&u32, &Target)| if target.group.is_withdrawn() { 0 } else { *weight };
     let left: Vec<u32> = weights.iter().zip(targets).map(served).collect();
     if left.iter().any(|weight| *weight > 0) { left } else { weights }
-}
-
-fn target(
-    share: &SplitTarget,
-    service: &Rc<ServiceView>,
-    counters: Arc<RouteCounters>,
-    worker: usize,
-) -> Target {
-    Target { service: Rc::clone(service), group: group(share, service, worker), counters }
 }
 
 fn group(share: &SplitTarget, service: &ServiceView, worker: usize) -> Group {

@@ -58,6 +58,22 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::RoundRobin,
+        Self::WeightedRoundRobin,
+        Self::LeastConnections,
+        Self::ConsistentHash,
+        Self::Random,
+        Self::PeakEwma,
+    ];
+
+    /// The one that is called so in the file.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
+    }
+
     /// The name as it stands in the file.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use protocol::document::{Document, Report};
 
 use super::findings::{Findings, Place};
-use super::{AiMode, Floor, Settings, ai, listeners, observability, outliers, routes, services};
+use super::{
+    AiMode, Floor, Settings, ai, limits, listeners, observability, outliers, retries, routes, services,
+};
 use crate::config::{self, Config};
 use crate::digest;
 
@@ -58,7 +60,6 @@ impl Settings {
 }
 
 fn refuse_absent_parts(config: &Config, root: &Place, findings: &mut Findings) {
-    findings.not_carried_out(&root.at("retry"), &config.retry);
     findings.not_carried_out(&root.at("rate_limit"), &config.rate_limit);
     findings.not_carried_out(&root.at("security"), &config.security);
 }
@@ -76,10 +77,13 @@ fn effective(config: &Config) -> Config {
         service.load_balancing = Some(services::load_balancing(config, service));
         service.circuit_breaker = Some(services::circuit_breaker(config, service));
         service.outlier_detection = outliers::detection(config, service);
+        service.retry = retries::retry(config, service);
+        service.limits = limits::limits(config, service);
     }
     effective.load_balancing = config::LoadBalancing::default();
     effective.circuit_breaker = config::CircuitBreaker::default();
     effective.outlier_detection = None;
+    (effective.retry, effective.limits) = (None, None);
     effective
 }
 

@@ -1,12 +1,13 @@
 //! Routes as the data path reads them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use http::{HeaderName, Method};
 use protocol::id::ServiceName;
 
 pub use super::pattern::Pattern;
-use super::{Answer, Cohort, Endpoint, Fault, HeaderEdits, Mirror, Rewrite};
+use super::{Answer, Cohort, Endpoint, Fault, HeaderEdits, Mirror, Priority, Rewrite};
 
 /// One route.
 #[derive(Debug, Clone)]
@@ -35,6 +36,14 @@ pub struct Route {
     pub cohort: Option<Cohort>,
     /// What is done to requests on purpose.
     pub fault: Option<Fault>,
+    /// From the request's head to the response's head; absent: the service's.
+    pub request_timeout: Option<Duration>,
+    /// For one attempt; absent: the service's.
+    pub per_try: Option<Duration>,
+    /// Whether its requests may be sent again.
+    pub retries: bool,
+    /// Who goes first.
+    pub priority: Priority,
 }
 
 /// One alternative of what a route takes: everything in it must hold.
@@ -106,6 +115,10 @@ impl Default for Route {
             mirror: None,
             cohort: None,
             fault: None,
+            request_timeout: None,
+            per_try: None,
+            retries: true,
+            priority: Priority::default(),
         }
     }
 }

@@ -53,6 +53,9 @@ fn one(n: usize, given: &config::Route, services: &Services, at: &Place, finding
     findings.name(&at.at("name"), &name);
     let matches = matches::all(given, at, findings);
     let answer = filters::answer(given, &matches, at, findings);
+    let mut timeout = |key: &str, ms: Option<u64>| ms.map(|ms| findings.duration(&at.at(key), ms, 1));
+    let request_timeout = timeout("request_timeout_ms", given.request_timeout_ms);
+    let per_try = timeout("per_try_timeout_ms", given.per_try_timeout_ms);
     let mut edits = |key: &str, given: &Option<config::HeaderEdits>| {
         given.as_ref().map(|given| filters::edits(given, &at.at(key), findings))
     };
@@ -72,6 +75,10 @@ fn one(n: usize, given: &config::Route, services: &Services, at: &Place, finding
         },
         answer,
         matches,
+        request_timeout,
+        per_try,
+        retries: given.retries.unwrap_or(true),
+        priority: given.priority.unwrap_or_default(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use protocol::id::{EndpointId, ServiceName};
 
 use super::findings::{Findings, Place};
-use super::{Endpoint, HealthCheck, Service, balancing, breaking, outliers, transport};
+use super::{Endpoint, HealthCheck, Service, balancing, breaking, limits, outliers, retries, transport};
 use crate::config::{self, Config};
 
 /// The largest weight that may be written, in the file or in an action.
@@ -42,6 +42,8 @@ fn common_policies(config: &Config, root: &Place, findings: &mut Findings) {
     breaking::judge(&config.circuit_breaker, &root.at("circuit_breaker"), findings);
     let outliers = config.outlier_detection.as_ref();
     outliers::judge(outliers, &root.at("outlier_detection"), findings);
+    retries::judge(config.retry.as_ref(), &root.at("retry"), findings);
+    limits::judge(config.limits.as_ref(), &root.at("limits"), findings);
 }
 
 fn one(
@@ -51,7 +53,12 @@ fn one(
     at: &Place,
     findings: &mut Findings,
 ) -> Service {
-    findings.not_carried_out(&at.at("retry"), &service.retry);
+    retries::judge(service.retry.as_ref(), &at.at("retry"), findings);
+    limits::judge(service.limits.as_ref(), &at.at("limits"), findings);
+    let mut timeout = |key: &str, ms: Option<u64>| ms.map(|ms| findings.duration(&at.at(key), ms, 1));
+    let connect_timeout = timeout("connection_timeout_ms", service.connection_timeout_ms);
+    let request_timeout = timeout("request_timeout_ms", service.request_timeout_ms);
+    let idle_timeout = timeout("idle_timeout_ms", service.idle_timeout_ms);
     if let Some(balancing) = &service.load_balancing {
         balancing::judge(balancing, &at.at("load_balancing"), findings);
     }
@@ -67,6 +74,11 @@ fn one(
         balancing: balancing::of(&load_balancing(config, service)),
         outliers: outliers::detection(config, service).as_ref().and_then(outliers::of),
         breaker: breaking::of(&circuit_breaker(config, service)),
+        retry: retries::retry(config, service).as_ref().and_then(retries::of),
+        limits: limits::limits(config, service).as_ref().and_then(limits::of),
+        connect_timeout,
+        request_timeout,
+        idle_timeout,
         health_check: health_check.and_then(|check| health(check, &at.at("health_check"), findings)),
     }
 }

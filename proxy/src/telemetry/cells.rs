@@ -39,6 +39,8 @@ pub struct Counts {
     pub resets: u64,
     /// Not reached at all.
     pub connect_failures: u64,
+    /// Attempts that others took the place of; not among the requests.
+    pub retries: u64,
     /// Request body bytes.
     pub bytes_in: u64,
     /// Response body bytes.
@@ -146,6 +148,14 @@ impl Cells {
         }
     }
 
+    /// An attempt ended that another took the place of.
+    pub fn retried(&mut self, CellId(id): CellId) {
+        if let Some(Some(cell)) = self.slots.get_mut(id) {
+            cell.in_flight = cell.in_flight.saturating_sub(1);
+            cell.counts.retries += 1;
+        }
+    }
+
     /// Takes the window's counts. Cells without requests and without in-flight are forgotten.
     pub fn take(&mut self) -> Vec<CellPart> {
         let mut parts = Vec::with_capacity(self.ids.len());
@@ -153,7 +163,7 @@ impl Cells {
             let Some(cell) = self.slots[id].as_mut() else { continue };
             let fresh = Counts { in_flight_max: cell.in_flight, ..Counts::default() };
             let counts = std::mem::replace(&mut cell.counts, fresh);
-            let idle = counts.requests == 0 && counts.in_flight_max == 0;
+            let idle = counts.requests == 0 && counts.retries == 0 && counts.in_flight_max == 0;
             if !idle {
                 let (label, route) = (Arc::clone(&cell.label), Arc::clone(&cell.route));
                 parts.push(CellPart { label, route, counts });

@@ -67,6 +67,13 @@ impl Recorder {
         }
     }
 
+    /// An attempt ended that another took the place of.
+    pub fn retried(&self, cell: Option<CellId>) {
+        if let (Some(notes), Some(cell)) = (&self.0, cell) {
+            notes.borrow_mut().cells.retried(cell);
+        }
+    }
+
     /// A client's request ended; `path` is the path's hash.
     pub fn client(&self, ip: IpAddr, path: u64, outcome: ClientOutcome) {
         if let Some(notes) = &self.0 {

@@ -29,6 +29,8 @@ pub struct Shard {
     refused: Tally<48>,
     faults: Tally<4>,
     mirrored: Tally<8>,
+    retries: Tally<8>,
+    hedges: Tally<4>,
     handshakes: Tally<2>,
     opened_connections: Count,
     closed_connections: Count,
@@ -69,6 +71,16 @@ impl Shard {
     /// A copy of a request ended so, a word of the program.
     pub fn mirrored(&self, result: &'static str) {
         self.mirrored.add(result);
+    }
+
+    /// A request that failed was, or was not, sent again: why, a word of the program.
+    pub fn retry(&self, decision: &'static str) {
+        self.retries.add(decision);
+    }
+
+    /// A second attempt beside a late one ended so, a word of the program.
+    pub fn hedge(&self, result: &'static str) {
+        self.hedges.add(result);
     }
 
     /// A client connection was accepted.
@@ -144,6 +156,8 @@ impl Shard {
             refused: self.refused.read().collect(),
             faults: self.faults.read().collect(),
             mirrored: self.mirrored.read().collect(),
+            retries: self.retries.read().collect(),
+            hedges: self.hedges.read().collect(),
             handshakes: self.handshakes.read().collect(),
             response_time: self.response_time.snapshot(),
             active_connections: total_connections.saturating_sub(closed),
@@ -173,6 +187,10 @@ pub struct ShardSnapshot {
     pub faults: BTreeMap<&'static str, u64>,
     /// `proxy_mirrored_requests_total`, by result.
     pub mirrored: BTreeMap<&'static str, u64>,
+    /// `proxy_retry_decisions_total`, by decision.
+    pub retries: BTreeMap<&'static str, u64>,
+    /// `proxy_hedges_total`, by result.
+    pub hedges: BTreeMap<&'static str, u64>,
     /// `proxy_tls_handshakes_total`, by result.
     pub handshakes: BTreeMap<&'static str, u64>,
     /// `proxy_active_connections`.
@@ -203,6 +221,8 @@ impl ShardSnapshot {
         other.refused.iter().for_each(|(reason, n)| *self.refused.entry(reason).or_default() += n);
         other.faults.iter().for_each(|(kind, n)| *self.faults.entry(kind).or_default() += n);
         other.mirrored.iter().for_each(|(result, n)| *self.mirrored.entry(result).or_default() += n);
+        other.retries.iter().for_each(|(decision, n)| *self.retries.entry(decision).or_default() += n);
+        other.hedges.iter().for_each(|(result, n)| *self.hedges.entry(result).or_default() += n);
         other.handshakes.iter().for_each(|(result, n)| *self.handshakes.entry(result).or_default() += n);
         for (key, theirs) in &other.backends {
             self.backends.entry(key.clone()).or_default().merge(theirs);

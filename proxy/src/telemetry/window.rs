@@ -92,6 +92,7 @@ fn add_counts(sum: &mut Counts, part: Counts) {
     sum.timeouts += part.timeouts;
     sum.resets += part.resets;
     sum.connect_failures += part.connect_failures;
+    sum.retries += part.retries;
     sum.bytes_in += part.bytes_in;
     sum.bytes_out += part.bytes_out;
     sum.in_flight_max += part.in_flight_max;
@@ -116,8 +117,7 @@ fn cell(key: CellKey, counts: Counts, caller: &str) -> Cell {
         timeouts: counts.timeouts,
         resets: counts.resets,
         connect_failures: counts.connect_failures,
-        // This proxy sends a request again only where nothing of it was sent: no attempt failed.
-        retries: 0,
+        retries: counts.retries,
         latency: Latency {
             buckets: buckets
                 .map(|(index, n)| (i32::try_from(index).unwrap_or(i32::MAX), u64::from(*n)))

@@ -21,6 +21,8 @@ pub struct Terms {
     pub latency: bool,
     /// What outliers are known by; absent: nobody looks.
     pub outliers: Option<Watch>,
+    /// Requests at once; absent: any.
+    pub max_requests: Option<u32>,
 }
 
 /// Held while a request is on its way. Dropping it ends the stay; a breaker's probe that was not
@@ -33,11 +35,23 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// Enters, unless the breaker refuses.
+    /// Enters, unless the breaker refuses or there are too many.
     pub fn enter(state: &Arc<EndpointState>, terms: Terms, now_ms: u64) -> Option<Self> {
-        let ticket = Some(state.breaker.admit(&terms.breaker, now_ms)?);
-        state.in_flight.fetch_add(1, Ordering::Relaxed);
-        Some(Self { state: Arc::clone(state), terms, ticket })
+        let before = state.in_flight.fetch_add(1, Ordering::Relaxed);
+        // Whatever comes of it, dropping this gives the place back.
+        let mut stay = Self { state: Arc::clone(state), terms, ticket: None };
+        if terms.max_requests.is_some_and(|most| before >= most) {
+            return None;
+        }
+        stay.ticket = Some(state.breaker.admit(&terms.breaker, now_ms)?);
+        Some(stay)
+    }
+
+    /// Another attempt was faster: it took at least so long, and proves nothing else.
+    pub fn outrun(&mut self, took: Duration, now_ms: u64) {
+        if self.terms.latency {
+            self.state.latency.observe(true, took, now_ms);
+        }
     }
 
     /// What became of the request, and how long after it was sent: for the breaker, and for whoever
@@ -71,8 +85,12 @@ mod tests {
     use super::*;
     use crate::live_state::HeldBreaker;
 
-    const FREE: Terms =
-        Terms { breaker: Rules { settings: None, held: HeldBreaker::Free }, latency: true, outliers: None };
+    const FREE: Terms = Terms {
+        breaker: Rules { settings: None, held: HeldBreaker::Free },
+        latency: true,
+        outliers: None,
+        max_requests: None,
+    };
 
     #[test]
     fn in_flight_counts_stays_and_forgets_them_when_they_end() {
@@ -85,6 +103,17 @@ mod tests {
         let held = Terms { breaker: Rules { held: HeldBreaker::Open, ..FREE.breaker }, ..FREE };
         assert!(Admission::enter(&state, held, 0).is_none());
         assert_eq!(state.in_flight.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn an_endpoint_that_has_as_many_as_it_may_takes_no_more() {
+        let state = Arc::new(EndpointState::default());
+        let two = Terms { max_requests: Some(2), ..FREE };
+        let stays: Vec<_> = (0..3).map(|_| Admission::enter(&state, two, 0)).collect();
+        assert_eq!(stays.iter().map(Option::is_some).collect::<Vec<_>>(), [true, true, false]);
+        assert_eq!(state.in_flight.load(Ordering::Relaxed), 2);
+        drop(stays);
+        assert!(Admission::enter(&state, two, 0).is_some());
     }
 
     #[test]

@@ -74,6 +74,16 @@ impl Choice {
     }
 }
 
+impl Choice {
+    /// The next for a request that has had its turn and goes elsewhere.
+    pub(super) fn pick_beside(&mut self, from: Candidates<'_>) -> Option<usize> {
+        match self {
+            Self::Rounds(rounds) => rounds.beside(from.weights),
+            _ => self.pick(from),
+        }
+    }
+}
+
 impl Candidates<'_> {
     pub(super) fn weight(&self, at: usize) -> u32 {
         self.weights.get(at).copied().unwrap_or(0)

@@ -11,6 +11,7 @@ use protocol::snapshot::Health;
 use super::balancer::Lookups;
 use super::breaker::Breaker;
 use super::ewma::Ewma;
+use super::gate::Gate;
 use super::outlier::Tally;
 use super::sessions::Secret;
 use super::weather;
@@ -89,6 +90,7 @@ impl EndpointState {
 #[derive(Debug, Clone)]
 pub struct Registry {
     states: Arc<Mutex<States>>,
+    gates: Arc<Mutex<HashMap<ServiceName, Arc<Gate>>>>,
     /// What sessions' cookies are made with.
     pub secret: Secret,
     /// Tables for hashing, shared by whoever wants the same.
@@ -101,7 +103,7 @@ impl Registry {
     /// Empty.
     #[must_use]
     pub fn new(secret: Secret) -> Self {
-        Self { states: Arc::default(), secret, lookups: Lookups::default() }
+        Self { states: Arc::default(), gates: Arc::default(), secret, lookups: Lookups::default() }
     }
 
     /// The state of one endpoint, fresh if it was never seen. One that comes to a service which has
@@ -120,6 +122,13 @@ impl Registry {
         Arc::clone(states.entry(endpoint.clone()).or_insert_with(fresh))
     }
 
+    /// The gate of a service, fresh if it was never wanted.
+    #[must_use]
+    pub fn gate(&self, service: &ServiceName) -> Arc<Gate> {
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(gates.entry(service.clone()).or_default())
+    }
+
     /// Whether any endpoint of the service was seen.
     #[must_use]
     pub fn knows(&self, service: &ServiceName) -> bool {
@@ -133,6 +142,8 @@ impl Registry {
             endpoints.retain(|endpoint, _| keep(service, endpoint));
             !endpoints.is_empty()
         });
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        gates.retain(|service, _| states.contains_key(service));
     }
 }
 

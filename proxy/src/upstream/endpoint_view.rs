@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::admission::Terms;
+use super::gate::Gate;
 use super::pool::EndpointPool;
 use crate::live_state::HeldBreaker;
+use crate::settings::AdaptiveLimit;
 use crate::table::EndpointHandle;
 use crate::telemetry::cells::EndpointLabel;
 use crate::telemetry::shard::BackendCounters;
@@ -18,6 +20,8 @@ pub struct EndpointView {
     pub handle: EndpointHandle,
     /// What a request's stay is judged by.
     pub terms: Terms,
+    /// What is told how long it takes, where a limit goes by it.
+    pub gate: Option<(Arc<Gate>, AdaptiveLimit)>,
     /// Its mark in a session's cookie.
     pub mark: u64,
     /// Its name in telemetry.

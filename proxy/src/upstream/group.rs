@@ -52,7 +52,7 @@ impl Group {
     /// Starts its rounds at `turn`, so that workers do not all begin with the same endpoint.
     #[must_use]
     pub fn new(members: Vec<Rc<EndpointView>>, table: &ServiceTable, turn: usize) -> Self {
-        let (rules, algorithm) = (table.live.settings.balancing.clone(), table.live.algorithm);
+        let (rules, algorithm) = (table.live.settings.balancing.clone(), table.live.tuning.algorithm);
         let weights: Weights = members.iter().map(|member| member.decided_weight()).collect();
         let hash_key = (algorithm == Algorithm::ConsistentHash).then(|| rules.hash_key.clone());
         let by_key = rules.affinity.as_ref().is_some_and(|affinity| affinity.key.is_some());
@@ -142,7 +142,7 @@ impl Group {
         tried.for_each(|(at, _)| strike(&mut fresh, at));
         for mut weights in [fresh, left] {
             for _ in 0..self.members.len() {
-                let Some(at) = self.pick(wanted, &weights, &running(&weights), now_ms) else { break };
+                let Some(at) = self.pick_beside(wanted, &weights, now_ms) else { break };
                 if let Some(chosen) = self.enter(at, now_ms) {
                     return Some(chosen);
                 }
@@ -169,6 +169,15 @@ impl Group {
         match (wanted.key, &self.lookup) {
             (Some(key), Some(lookup)) => from.hashed(lookup, key, self.rules.load_factor),
             _ => self.choice.borrow_mut().pick(from),
+        }
+    }
+
+    fn pick_beside(&self, wanted: &Preference, weights: &Weights, now_ms: u64) -> Option<usize> {
+        let running = &running(weights);
+        let from = Candidates { members: &self.members, weights, running, now_ms };
+        match (wanted.key, &self.lookup) {
+            (Some(key), Some(lookup)) => from.hashed(lookup, key, self.rules.load_factor),
+            _ => self.choice.borrow_mut().pick_beside(from),
         }
     }
 

@@ -8,7 +8,9 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::sync::oneshot;
 
+use super::capture::Capture;
 use super::upload::UploadProgress;
 use crate::connection::ClientConnection;
 use crate::error::Refusal;
@@ -23,6 +25,9 @@ pub enum UploadError {
     /// This proxy did.
     #[error("{0}")]
     Refused(Refusal),
+    /// Another attempt sends it now.
+    #[error("another attempt sends this body")]
+    Superseded,
 }
 
 /// What one upload may be, and whose it is.
@@ -44,8 +49,9 @@ pub struct Intake {
     from: Uploader,
     /// Which of its connection's requests this is, counted from 1.
     request: u64,
-    bytes: u64,
     listed: bool,
+    /// Whoever wants all of it once more.
+    capture: Option<Box<Capture>>,
 }
 
 impl Intake {
@@ -53,11 +59,37 @@ impl Intake {
     #[must_use]
     pub fn new(incoming: Incoming, from: Uploader, progress: Rc<UploadProgress>) -> Self {
         let request = from.connection.requests();
-        Self { incoming, progress, from, request, bytes: 0, listed: false }
+        Self { incoming, progress, from, request, listed: false, capture: None }
+    }
+
+    /// Where the body will come out a second time when all of it has passed, if it is no longer than
+    /// `room`; `None` where it says itself that it is.
+    pub fn capture(&mut self, room: usize) -> Option<oneshot::Receiver<Bytes>> {
+        if self.size_hint().lower() > room as u64 {
+            return None;
+        }
+        let (mut capture, whole) = Capture::new(room);
+        if self.is_end_stream() {
+            capture.end();
+        } else {
+            self.capture = Some(Box::new(capture));
+        }
+        Some(whole)
+    }
+
+    fn passes(&mut self, frame: &Frame<Bytes>) {
+        if let Some(data) = frame.data_ref() {
+            self.progress.bytes.set(self.progress.bytes.get() + data.len() as u64);
+            self.capture.iter_mut().for_each(|capture| capture.push(data));
+        }
+    }
+
+    fn ends(&mut self) {
+        self.capture.take().into_iter().for_each(|mut capture| capture.end());
     }
 
     fn refusal(&self) -> Option<Refusal> {
-        let too_large = self.from.max_bytes.is_some_and(|most| self.bytes > most);
+        let too_large = self.from.max_bytes.is_some_and(|most| self.progress.bytes.get() > most);
         let framing = || self.from.connection.fault_before(self.request).map(Refusal::Framing);
         let refused = self.progress.refused.get().or_else(framing);
         refused.or_else(|| too_large.then_some(Refusal::BodyTooLarge))
@@ -83,14 +115,19 @@ impl Body for Intake {
     ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
         if let Poll::Ready(Some(Ok(frame))) = &polled {
-            self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+            self.passes(frame);
         }
         if let Some(refusal) = self.refusal() {
             self.progress.refused.set(Some(refusal));
+            self.progress.broken.set(true);
             return Poll::Ready(Some(Err(UploadError::Refused(refusal))));
         }
-        if polled.is_pending() {
-            self.wait(cx);
+        match &polled {
+            Poll::Pending => self.wait(cx),
+            Poll::Ready(Some(Err(_))) => self.progress.broken.set(true),
+            Poll::Ready(None) => self.ends(),
+            Poll::Ready(Some(Ok(_))) if self.is_end_stream() => self.ends(),
+            Poll::Ready(Some(Ok(_))) => {}
         }
         polled.map_ok(without_forbidden_trailers).map_err(UploadError::Client)
     }

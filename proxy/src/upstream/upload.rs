@@ -1,5 +1,5 @@
-//! A request's body on its way to an endpoint: handed on frame by frame, counted, never buffered
-//! (but for a bounded [`Capture`] where a copy of it is sent elsewhere).
+//! A request's body on its way to an endpoint: handed on frame by frame, counted, never buffered but for
+//! what another attempt or a copy would need, which is bounded.
 
 use std::cell::Cell;
 use std::pin::Pin;
@@ -14,9 +14,9 @@ use hyper::body::Incoming;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::capture::Capture;
 use super::intake::{Intake, UploadError, Uploader};
 use super::pace::Pace;
+use super::replay::{Replay, Turn};
 use crate::error::Refusal;
 
 /// How far an upload has come, for those who do not hold the body any more.
@@ -55,13 +55,22 @@ impl UploadProgress {
 pub struct Upload {
     source: Source,
     progress: Rc<UploadProgress>,
-    capture: Option<Box<Capture>>,
 }
 
 #[derive(Debug)]
 enum Source {
     Client(Intake),
+    /// The client's, kept for another attempt.
+    Kept(Turn),
     Whole(Full<Bytes>),
+}
+
+/// A body that another attempt may send from its beginning.
+#[derive(Debug)]
+pub struct Resend {
+    /// Absent: there is no body.
+    replay: Option<Rc<Replay>>,
+    progress: Rc<UploadProgress>,
 }
 
 impl Upload {
@@ -71,36 +80,83 @@ impl Upload {
         let ended = Cell::new(incoming.is_end_stream());
         let progress = Rc::new(UploadProgress { ended, ..UploadProgress::default() });
         let source = Source::Client(Intake::new(incoming, from, Rc::clone(&progress)));
-        let upload = Self { source, progress: Rc::clone(&progress), capture: None };
-        (upload, progress)
+        (Self { source, progress: Rc::clone(&progress) }, progress)
     }
 
     /// A body that is there already.
     #[must_use]
     pub fn whole(body: Bytes) -> Self {
-        Self { source: Source::Whole(Full::new(body)), progress: Rc::default(), capture: None }
+        Self { source: Source::Whole(Full::new(body)), progress: Rc::default() }
+    }
+
+    /// The same body, with up to `room` bytes of it kept for [`Resend::again`]; `None` beside it where it
+    /// says itself that it is longer.
+    #[must_use]
+    pub fn kept(self, room: usize) -> (Self, Option<Resend>) {
+        let (Self { source, progress }, none) = (self, None);
+        let resend = |replay| Some(Resend { replay, progress: Rc::clone(&progress) });
+        match source {
+            Source::Client(intake) if intake.is_end_stream() => {
+                let resend = resend(None);
+                (Self { source: Source::Client(intake), progress }, resend)
+            }
+            Source::Client(intake) if intake.size_hint().lower() <= room as u64 => {
+                let replay = Replay::new(intake, room);
+                let resend = resend(Some(Rc::clone(&replay)));
+                match replay.begin() {
+                    Some(turn) => (Self { source: Source::Kept(turn), progress }, resend),
+                    None => (Self { source: Source::Whole(Full::default()), progress }, none),
+                }
+            }
+            source => (Self { source, progress }, none),
+        }
     }
 
     /// Where the body will come out a second time when all of it has passed, if it is no longer than
     /// `room`; `None` where it says itself that it is.
     pub fn capture(&mut self, room: usize) -> Option<oneshot::Receiver<Bytes>> {
-        if self.size_hint().lower() > room as u64 {
-            return None;
+        match &mut self.source {
+            Source::Client(intake) => intake.capture(room),
+            Source::Kept(turn) => turn.replay().with_intake(|intake| intake.capture(room)),
+            Source::Whole(_) => None,
         }
-        let (mut capture, whole) = Capture::new(room);
-        if self.is_end_stream() {
-            capture.end();
-        } else {
-            self.capture = Some(Box::new(capture));
-        }
-        Some(whole)
     }
 
-    fn passes(&mut self, data: &Bytes) {
-        self.progress.bytes.set(self.progress.bytes.get() + data.len() as u64);
-        if let Some(capture) = &mut self.capture {
-            capture.push(data);
+    fn is_superseded(&self) -> bool {
+        matches!(&self.source, Source::Kept(turn) if turn.is_over())
+    }
+}
+
+impl Resend {
+    /// The body from its beginning, for another attempt; nobody else can send it any more. `None` where the
+    /// beginning is gone or its client has broken it off.
+    #[must_use]
+    pub fn again(&self) -> Option<Upload> {
+        if !self.is_possible() {
+            return None;
         }
+        let source = match &self.replay {
+            None => Source::Whole(Full::default()),
+            Some(replay) => Source::Kept(replay.begin()?),
+        };
+        let upload = Upload { source, progress: Rc::clone(&self.progress) };
+        self.progress.ended.set(upload.is_end_stream());
+        self.progress.waiting.set(false);
+        self.progress.answered.set(false);
+        Some(upload)
+    }
+
+    /// Whether [`Self::again`] would have something.
+    #[must_use]
+    pub fn is_possible(&self) -> bool {
+        let broken = self.progress.broken.get() || self.progress.refused.get().is_some();
+        !broken && self.replay.as_ref().is_none_or(|replay| !replay.is_outgrown())
+    }
+
+    /// Whether there is no body: several attempts may send it at once.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.replay.is_none()
     }
 }
 
@@ -112,23 +168,22 @@ impl Body for Upload {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        if self.is_superseded() {
+            return Poll::Ready(Some(Err(UploadError::Superseded)));
+        }
         let polled = match &mut self.source {
             Source::Client(incoming) => Pin::new(incoming).poll_frame(cx),
+            Source::Kept(turn) => turn.poll(cx),
             Source::Whole(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
         };
         self.progress.waiting.set(polled.is_pending());
-        match &polled {
-            Poll::Ready(Some(Err(_))) => self.progress.broken.set(true),
-            Poll::Ready(frame) => {
-                if let Some(data) = frame.as_ref().and_then(|f| f.as_ref().ok()).and_then(Frame::data_ref) {
-                    self.passes(data);
-                }
-                if frame.is_none() || self.is_end_stream() {
-                    self.progress.ended.set(true);
-                    self.capture.iter_mut().for_each(|capture| capture.end());
-                }
-            }
-            Poll::Pending => {}
+        let ended = match &polled {
+            Poll::Ready(None) => true,
+            Poll::Ready(Some(Ok(_))) => self.is_end_stream(),
+            Poll::Ready(Some(Err(_))) | Poll::Pending => false,
+        };
+        if ended {
+            self.progress.ended.set(true);
         }
         polled
     }
@@ -136,6 +191,7 @@ impl Body for Upload {
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Client(incoming) => incoming.is_end_stream(),
+            Source::Kept(turn) => turn.is_end_stream(),
             Source::Whole(body) => body.is_end_stream(),
         }
     }
@@ -143,6 +199,7 @@ impl Body for Upload {
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Client(incoming) => incoming.size_hint(),
+            Source::Kept(turn) => turn.size_hint(),
             Source::Whole(body) => body.size_hint(),
         }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use protocol::id::{EndpointId, ServiceName};
 use proxy::listener;
+use proxy::live_state::tuning::Tuning;
 use proxy::live_state::{HeldBreaker, LiveEndpoint, LiveService, LiveState, Shed};
 use proxy::settings::{
     Admin, Algorithm, Balancing, Breaker, Edge, Endpoint, Floor, HashTable, Http2, KeySource, Route, Server,
@@ -47,6 +48,11 @@ pub fn live(endpoints: &[SocketAddr]) -> LiveState {
         endpoints: endpoints.clone(),
         balancing: balancing(),
         outliers: None,
+        retry: None,
+        limits: None,
+        connect_timeout: None,
+        request_timeout: None,
+        idle_timeout: None,
         breaker: Some(Breaker {
             failure_threshold: 1_000,
             recovery_timeout: Duration::from_millis(200),
@@ -65,7 +71,7 @@ pub fn live(endpoints: &[SocketAddr]) -> LiveState {
     let endpoints = endpoints.into_iter().map(live_endpoint).collect();
     let live = LiveService {
         settings: Arc::clone(&service),
-        algorithm: Algorithm::WeightedRoundRobin,
+        tuning: Tuning::of(&service, &[]),
         endpoints,
         shed: Shed::default(),
     };

@@ -4,6 +4,7 @@
 
 mod control;
 mod family;
+mod places;
 mod process;
 mod sinks;
 mod traffic;
@@ -54,6 +55,7 @@ fn families(admin: &Shared) -> Vec<MetricFamily> {
     let mut families = traffic::in_all(&readings.traffic);
     families.extend(traffic::by_route(&readings.traffic));
     families.extend(traffic::by_endpoint(&readings.traffic, &view.table));
+    families.extend(places::by_service(&view.table));
     families.extend(control::families(&view, &readings, &admin.control.reloads.seen()));
     families.extend(sinks::families(&readings.sinks));
     families.extend(process::families(view.uptime));

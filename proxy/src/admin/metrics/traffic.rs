@@ -38,6 +38,14 @@ pub(super) fn in_all(traffic: &ShardSnapshot) -> Vec<MetricFamily> {
         "Copies of requests, by result; they count as requests nowhere else.",
     );
     t.mirrored.iter().for_each(|(result, n)| mirrored.add(&[("result", result)], *n as f64));
+    let mut retries = Family::counter(
+        "proxy_retry_decisions_total",
+        "Failed attempts that were, or were not, tried again: why.",
+    );
+    t.retries.iter().for_each(|(decision, n)| retries.add(&[("decision", decision)], *n as f64));
+    let mut hedges =
+        Family::counter("proxy_hedges_total", "Second attempts beside a late one, by how the race ended.");
+    t.hedges.iter().for_each(|(result, n)| hedges.add(&[("result", result)], *n as f64));
     let mut handshakes =
         Family::counter("proxy_tls_handshakes_total", "TLS handshakes with clients, by result.");
     t.handshakes.iter().for_each(|(result, n)| handshakes.add(&[("result", result)], *n as f64));
@@ -55,6 +63,8 @@ pub(super) fn in_all(traffic: &ShardSnapshot) -> Vec<MetricFamily> {
         refused.done(),
         faults.done(),
         mirrored.done(),
+        retries.done(),
+        hedges.done(),
         handshakes.done(),
     ]
 }
@@ -112,6 +122,7 @@ pub(super) fn by_endpoint(traffic: &ShardSnapshot, table: &Table) -> Vec<MetricF
         of.opened.add(&labels, backend.opened as f64);
         of.requests.add(&labels, backend.requests as f64);
         of.failures.add(&labels, backend.failures as f64);
+        of.retried.add(&labels, backend.retried as f64);
         of.times.sum(&labels, backend.answers, backend.answers_us);
         for kind in ["connect", "reset", "timeout"] {
             let n = backend.errors.get(kind).copied().unwrap_or(0);
@@ -133,6 +144,7 @@ struct Endpoints {
     opened: Family,
     requests: Family,
     failures: Family,
+    retried: Family,
     times: Family,
     errors: Family,
 }
@@ -162,6 +174,10 @@ impl Default for Endpoints {
             ),
             requests: Family::counter("proxy_backend_requests_total", "Requests sent to an endpoint."),
             failures: Family::counter("proxy_backend_failures_total", "Requests that failed at an endpoint."),
+            retried: Family::counter(
+                "proxy_backend_retried_total",
+                "Attempts at an endpoint that another took the place of.",
+            ),
             times: Family::summary(
                 "proxy_backend_response_time_seconds",
                 "Time to an endpoint's response head, of attempts answered.",
@@ -187,6 +203,7 @@ impl Endpoints {
             self.opened,
             self.requests,
             self.failures,
+            self.retried,
             self.times,
             self.errors,
         ];

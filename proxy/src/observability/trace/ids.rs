@@ -26,6 +26,11 @@ impl Ids {
         u128::from(self.next()) << 64 | u128::from(self.span())
     }
 
+    /// Any number from 0 to below 1.
+    pub fn share(&self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
     /// Any number.
     pub fn next(&self) -> u64 {
         let state = self.0.get().wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -1,5 +1,5 @@
 use super::*;
-use crate::settings::{Algorithm, PathMatch};
+use crate::settings::{Algorithm, PathMatch, Priority, RetryOn};
 use protocol::id::ServiceName;
 
 pub(super) fn given() -> Given {
@@ -219,22 +219,64 @@ routes:
 }
 
 #[test]
+fn retries_and_limits_are_judged_and_filled_in_key_by_key() -> anyhow::Result<()> {
+    let settings = read(
+        "retry: { max_attempts: 2, budget: { ratio: 0.1 }, hedge: {} }
+limits: { max_requests: 100 }
+upstream:
+  services:
+    cart:
+      endpoints: [{ address: h, port: 1 }]
+      retry: { on: [5xx], hedge: { percentile: 99 } }
+      limits: { adaptive: { max: 50 } }
+      request_timeout_ms: 700
+    quiet:
+      endpoints: [{ address: h, port: 2 }]
+      retry: { enabled: false }
+routes: [{ priority: low, retries: false, request_timeout_ms: 90, split: [{ service: cart }] }]
+",
+    )?;
+    let cart = &settings.services[&ServiceName::new("cart")?];
+    let retry = cart.retry.clone().ok_or_else(|| anyhow::anyhow!("no retries"))?;
+    assert_eq!((retry.max_attempts, &retry.on[..]), (2, &[RetryOn::Any5xx][..]));
+    assert_eq!((retry.budget.ratio, retry.budget.min_per_second), (0.1, 10));
+    assert_eq!(retry.hedge.map(|hedge| hedge.quantile), Some(0.99));
+    let limits = cart.limits.clone().ok_or_else(|| anyhow::anyhow!("no limits"))?;
+    assert_eq!((limits.max_requests, limits.adaptive.map(|a| (a.min, a.max))), (Some(100), Some((8, 50))));
+    assert_eq!(settings.services[&ServiceName::new("quiet")?].retry, None);
+    assert_eq!((settings.routes[0].priority, settings.routes[0].retries), (Priority::Low, false));
+    let text = "upstream: { services: { a: { endpoints: [ { address: h, port: 1 } ], idle_timeout_ms: 0 } } }
+retry: { max_attempts: 11, methods: [get], statuses: [200], budget: { ratio: 2 } }
+limits: { max_requests: 0, adaptive: { min: 9, max: 3 }, priority_header: 'a b' }
+";
+    insta::assert_snapshot!(problems(text), @r#"
+    1:70 0 ms is impossible: 1 to 86400000 ms
+    2:10 11 is out of range: 1 to 10
+    2:38 "get" is no method that can be sent again
+    2:55 200 is out of range: 400 to 599
+    2:71 2 is out of range: 0 to 1
+    3:11 0 is out of range: 1 to 1000000
+    3:48 min is above max
+    3:58 "a b" is no header field's name
+    "#);
+    Ok(())
+}
+
+#[test]
 fn what_this_build_does_not_carry_out_is_refused_by_name() {
     let text = "upstream:
   services:
     cart:
       endpoints: [{ address: h, port: 1 }]
-      retry: { attempts: 3 }
 security: {}
 rate_limit: { rps: 1 }
 server:
   tls: { certificate: /nowhere/cert.pem, key: /nowhere/key.pem }
 ";
     insta::assert_snapshot!(problems(text), @r#"
-    5:7 retry is not carried out by this build; remove it
-    6:1 security is not carried out by this build; remove it
-    7:1 rate_limit is not carried out by this build; remove it
-    9:10 /nowhere/cert.pem cannot be read: No such file or directory (os error 2)
+    5:1 security is not carried out by this build; remove it
+    6:1 rate_limit is not carried out by this build; remove it
+    8:10 /nowhere/cert.pem cannot be read: No such file or directory (os error 2)
     "#);
 }
 

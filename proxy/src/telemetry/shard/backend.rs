@@ -16,6 +16,7 @@ pub struct BackendCounters {
     errors: Tally<8>,
     answers: Count,
     answers_us: Count,
+    retried: Count,
 }
 
 /// Counts a connection to an endpoint as open until it is dropped.
@@ -36,10 +37,16 @@ impl BackendCounters {
         OpenConnection(Arc::clone(self))
     }
 
-    /// A request to the endpoint ended.
+    /// An attempt at the endpoint ended.
     pub fn request(&self, failed: bool) {
         self.requests.add(1);
         self.failures.add(u64::from(failed));
+    }
+
+    /// An attempt at the endpoint ended that another took the place of.
+    pub fn retried(&self, failed: bool) {
+        self.request(failed);
+        self.retried.add(1);
     }
 
     /// What became of one attempt at it, and how long that took.
@@ -68,6 +75,7 @@ impl BackendCounters {
             errors: self.errors.read().collect(),
             answers: self.answers.get(),
             answers_us: self.answers_us.get(),
+            retried: self.retried.get(),
         }
     }
 }
@@ -89,6 +97,8 @@ pub struct BackendSnapshot {
     pub answers: u64,
     /// Their times to the response's head, microseconds.
     pub answers_us: u64,
+    /// Attempts that others took the place of.
+    pub retried: u64,
 }
 
 impl BackendSnapshot {
@@ -99,6 +109,7 @@ impl BackendSnapshot {
         self.requests += other.requests;
         self.failures += other.failures;
         self.answers += other.answers;
+        self.retried += other.retried;
         self.answers_us = self.answers_us.wrapping_add(other.answers_us);
         other.errors.iter().for_each(|(kind, n)| *self.errors.entry(kind).or_default() += n);
     }

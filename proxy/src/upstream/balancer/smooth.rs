@@ -44,6 +44,17 @@ impl SmoothRoundRobin {
     }
 }
 
+impl SmoothRoundRobin {
+    /// Whose turn is next among those with a weight, beside the rounds: a request that has had its turn goes
+    /// there instead, and nobody's claims change by it. Else whom it leaves would have the next turn too.
+    #[must_use]
+    pub fn beside(&self, weights: &[u32]) -> Option<usize> {
+        let turns = self.credit.iter().zip(weights).enumerate().filter(|(_, (_, weight))| **weight > 0);
+        let claim = |credit: i64, weight: u32| credit + i64::from(weight);
+        turns.rev().max_by_key(|(_, (credit, weight))| claim(**credit, **weight)).map(|(at, _)| at)
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -73,6 +84,21 @@ mod tests {
                 prop_assert!(*weight > 0 || *count == 0);
             }
         }
+    }
+
+    #[test]
+    fn who_is_asked_beside_the_rounds_changes_nobodys_turn() {
+        let mut balancer = SmoothRoundRobin::new(2);
+        let mut asked = [0, 0];
+        for _ in 0..100 {
+            let first = balancer.pick(&[1, 1]).unwrap();
+            asked[first] += 1;
+            if first == 0 {
+                assert_eq!(balancer.beside(&[0, 1]), Some(1));
+            }
+        }
+        assert_eq!(asked, [50, 50]);
+        assert_eq!(balancer.beside(&[0, 0]), None);
     }
 
     #[test]
