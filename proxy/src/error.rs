@@ -129,6 +129,7 @@ impl Refusal {
             Self::Full(Full::Overload) => "overload",
             Self::Full(Full::Requests) => "limit_requests",
             Self::Full(Full::Pending) => "limit_pending",
+            Self::Full(Full::Connections) => "limit_connections",
             Self::NoEndpoint => "no_endpoint",
             Self::ConnectFailure => "connect_failure",
             Self::Reset => "reset",

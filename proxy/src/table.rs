@@ -59,18 +59,20 @@ impl Table {
         let now_ms = clock::now_ms();
         let join = |(name, service): (&ServiceName, &Arc<LiveService>)| {
             let known = registry.knows(name);
+            let limits = service.settings.limits.as_ref();
+            let connections = limits.and_then(|limits| limits.max_endpoint_connections);
             let handle = |endpoint: &LiveEndpoint| {
                 let state = registry.get(name, &endpoint.settings.id, known, now_ms);
+                state.seats.allow(connections, live.settings.server.workers);
                 state.set_withdrawn(endpoint.is_withdrawn(), now_ms);
                 EndpointHandle { live: endpoint.clone(), state }
             };
             let endpoints = service.endpoints.iter().map(handle).collect();
             let (lookups, secret) = (registry.lookups.clone(), registry.secret.clone());
-            let limits = service.settings.limits.as_ref();
             let gate = limits.map(|_| registry.gate(name));
             gate.iter().for_each(|gate| gate.follow(limits));
-            let live = Arc::clone(service);
-            (name.clone(), Arc::new(ServiceTable { live, endpoints, gate, lookups, secret }))
+            let service = Arc::clone(service);
+            (name.clone(), Arc::new(ServiceTable { live: service, endpoints, gate, lookups, secret }))
         };
         let services = live.services.iter().map(join).collect();
         Self { live, services, generation }

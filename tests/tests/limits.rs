@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use futures_util::future::{join_all, try_join_all};
+use protocol::snapshot::BreakerState;
 use reqwest::{Client, Response};
 use tests::{Proxy, Reply, Scripted, admin_token};
 use tokio::sync::Semaphore;
@@ -67,6 +68,21 @@ async fn an_endpoint_that_has_as_many_as_it_may_is_passed_over() -> Result<()> {
     let responses = many(&proxy.url, 10, "").await?;
     ensure!((count(&responses, 200), count(&responses, 503)) == (6, 4), "{responses:?}");
     ensure!(origins.iter().all(|origin| origin.peak() == 3));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_endpoint_gets_no_more_connections_than_it_may_have() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let origin = Scripted::always(200, Duration::from_millis(500)).await?;
+    let limits = "      limits: { max_endpoint_connections: 4 }";
+    let proxy = Proxy::start(dir.path(), &config(dir.path(), &[origin.address], limits, "")?).await?;
+    for _ in 0..3 {
+        let responses = many(&proxy.url, 9, "").await?;
+        ensure!((count(&responses, 200), count(&responses, 503)) == (4, 5), "{responses:?}");
+    }
+    let endpoint = proxy.status().await?.services.remove(0).endpoints.remove(0);
+    ensure!(endpoint.breaker == BreakerState::Closed, "a full endpoint is no sick one");
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use super::passing::Passing;
 use crate::error::Refusal;
 use crate::middleware::{headers, response_framing};
 use crate::settings::Server;
+use crate::upstream::gate::Full;
 use crate::upstream::pool::{Lent, Stage};
 use crate::upstream::upload::{Upload, UploadProgress};
 
@@ -85,6 +86,7 @@ async fn send(
 ) -> Result<(Response<Incoming>, Lent), (Refusal, bool)> {
     let sent = flight.endpoint.pool.send(request, connect).await;
     let (response, connection) = sent.map_err(|failure| match failure.stage {
+        Stage::Full => (Refusal::Full(Full::Connections), true),
         Stage::Connecting => (Refusal::ConnectFailure, true),
         Stage::Unprocessed => (Refusal::Reset, true),
         Stage::Sent => (Refusal::Reset, false),

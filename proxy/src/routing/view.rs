@@ -215,7 +215,12 @@ impl Builder<'_> {
         let kept = self.before.and_then(|view| view.endpoints.iter().find(known));
         let pool = match kept {
             Some(endpoint) => Rc::clone(&endpoint.pool),
-            None => EndpointPool::new(Arc::clone(settings), Arc::clone(transport), Arc::clone(&counters)),
+            None => EndpointPool::new(
+                Arc::clone(settings),
+                Arc::clone(transport),
+                Arc::clone(&counters),
+                Arc::clone(&handle.state.seats),
+            ),
         };
         Rc::new(EndpointView {
             handle: handle.clone(),

@@ -11,6 +11,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::settings::{Endpoint, Protocol, Transport};
 use crate::telemetry::shard::OpenConnection;
+use crate::upstream::seats::Seat;
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -34,7 +35,7 @@ pub enum Speaks {
 #[derive(Debug)]
 pub struct Stream {
     kind: Kind,
-    _counted: Option<OpenConnection>,
+    _counted: Option<(OpenConnection, Seat)>,
 }
 
 #[derive(Debug)]
@@ -78,8 +79,8 @@ impl Connector {
 impl Stream {
     /// Counted as open from now on.
     #[must_use]
-    pub fn counted(self, open: OpenConnection) -> Self {
-        Self { _counted: Some(open), ..self }
+    pub fn counted(self, open: OpenConnection, seat: Seat) -> Self {
+        Self { _counted: Some((open, seat)), ..self }
     }
 }
 

@@ -13,6 +13,7 @@ use super::breaker::Breaker;
 use super::ewma::Ewma;
 use super::gate::Gate;
 use super::outlier::Tally;
+use super::seats::Seats;
 use super::sessions::Secret;
 use super::weather;
 
@@ -27,6 +28,8 @@ pub struct EndpointState {
     pub breaker: Breaker,
     /// How long it lets one wait; kept where an algorithm asks for it.
     pub latency: Ewma,
+    /// Connections to it, over all workers.
+    pub seats: Arc<Seats>,
     /// What is counted of it as an outlier, and whether it is out as one.
     pub outlier: Tally,
     /// Since when it is (again) there, ms; 0: always.

@@ -27,6 +27,8 @@ pub enum Full {
     Requests,
     /// It waited, and no place came.
     Pending,
+    /// The endpoint has as many connections as it may.
+    Connections,
 }
 
 /// See the module.

@@ -22,6 +22,7 @@ pub mod preference;
 mod probe;
 mod replay;
 pub mod retry_budget;
+pub mod seats;
 pub mod sessions;
 pub mod slow_start;
 pub mod standing;

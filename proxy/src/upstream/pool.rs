@@ -11,7 +11,7 @@ mod send;
 mod streams;
 
 use std::cell::{Cell, RefCell};
-use std::io::Result;
+use std::io::{ErrorKind, Result};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::connector::{Connector, Speaks};
+use super::seats::Seats;
 use super::upload::Upload;
 use crate::settings::{Endpoint, Protocol, Transport};
 use crate::telemetry::shard::BackendCounters;
@@ -39,6 +40,7 @@ const QUIET: Duration = Duration::from_secs(10);
 pub struct EndpointPool {
     connector: Connector,
     counters: Arc<BackendCounters>,
+    seats: Arc<Seats>,
     idle: RefCell<Vec<Idle>>,
     streams: Streams,
     /// What the endpoint chose last, where it may choose.
@@ -61,11 +63,12 @@ impl EndpointPool {
         endpoint: Arc<Endpoint>,
         transport: Arc<Transport>,
         counters: Arc<BackendCounters>,
+        seats: Arc<Seats>,
     ) -> Rc<Self> {
         let streams = Streams::new(transport.http2);
         let (idle, chosen, opening, complained) = Default::default();
         let connector = Connector { endpoint, transport };
-        Rc::new(Self { connector, counters, idle, streams, chosen, opening, complained })
+        Rc::new(Self { connector, counters, seats, idle, streams, chosen, opening, complained })
     }
 
     /// Whether its connections are as `transport` wants them.
@@ -118,8 +121,9 @@ impl EndpointPool {
     }
 
     async fn open(self: &Rc<Self>) -> Result<Lent> {
+        let seat = self.seats.take().ok_or(ErrorKind::QuotaExceeded)?;
         let (stream, speaks) = self.connector.connect().await?;
-        let stream = stream.counted(self.counters.connection());
+        let stream = stream.counted(self.counters.connection(), seat);
         self.chosen.set(Some(speaks));
         let link = match speaks {
             Speaks::Http1 => Link::Http1(http1::handshake(stream).await?),

@@ -39,6 +39,8 @@ pub struct SendFailure {
 /// How far a request came that was not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
+    /// There are as many connections to the endpoint as there may be.
+    Full,
     /// There is no connection to the endpoint.
     Connecting,
     /// The endpoint has surely not begun with it.
@@ -101,7 +103,7 @@ impl Lent {
     pub fn give_back(self, max_idle: usize, now: Instant) {
         let Link::Http1(sender) = self.link else { return };
         let mut idle = self.pool.idle.borrow_mut();
-        if !sender.is_closed() && idle.len() < max_idle {
+        if !sender.is_closed() && idle.len() < max_idle.min(self.pool.seats.idle()) {
             idle.push(Idle { sender, since: now });
         }
     }

@@ -1,5 +1,6 @@
 //! A request sent over whatever connection there is, and sent again where that is no retry.
 
+use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -57,12 +58,14 @@ impl EndpointPool {
         after: u64,
         within: Duration,
     ) -> Result<(Lent, Request<Upload>), SendFailure> {
+        let mut stage = Stage::Connecting;
         match timeout(within, self.connect(after)).await {
             Ok(Ok(connection)) => return Ok((connection, request)),
+            Ok(Err(why)) if why.kind() == ErrorKind::QuotaExceeded => stage = Stage::Full,
             Ok(Err(why)) => self.complain(&why.to_string()),
             Err(_) => self.complain("it took too long"),
         }
-        Err(SendFailure { stage: Stage::Connecting, request: Some(Box::new(request)) })
+        Err(SendFailure { stage, request: Some(Box::new(request)) })
     }
 }
 
@@ -76,7 +79,7 @@ fn repeats(connection: &Lent, stage: Stage, method: &Method) -> bool {
     match stage {
         Stage::Unprocessed => connection.is_shared(),
         Stage::Sent => connection.is_reused() && is_idempotent(method),
-        Stage::Connecting => false,
+        Stage::Full | Stage::Connecting => false,
     }
 }
 
