@@ -13,7 +13,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use parts::{Past, listen, own_token, read_tokens, recall};
+use parts::{Past, keyring, listen, own_token, read_tokens, recall};
 use tasks::{how_it_died, named, panic_words, serve_api, serve_telemetry};
 
 use crate::action::client::ActionClient;
@@ -144,7 +144,7 @@ impl App {
             asks_in,
             shared.events.clone(),
             reader.clone(),
-            api_token,
+            keyring(&settings, api_token)?,
             metrics.clone(),
             stop.clone(),
         );

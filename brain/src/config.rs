@@ -27,8 +27,23 @@ pub struct Config {
     pub proxies: Vec<ProxyEntry>,
     /// The token shown to the action API of every proxy that is not listed.
     pub mesh_token_path: Option<PathBuf>,
+    /// Who may write, each with a token of their own; the API's own token is the person `operator`.
+    pub people: Vec<PersonEntry>,
     /// The language model that may advise.
     pub advisor: Advisor,
+}
+
+/// Somebody, or some program, whose name the audit log writes down.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PersonEntry {
+    /// As the audit log calls them.
+    pub name: String,
+    /// A file with their bare token, which must exist.
+    pub token_path: PathBuf,
+    /// A program that acts for people: it is not one of two who must agree.
+    #[serde(default)]
+    pub pipeline: bool,
 }
 
 /// One listening socket.

@@ -1,5 +1,6 @@
 //! `policies/*.yaml` as types: text in, policies out, every mistake with its place. Absent: files.
 
+mod calendar;
 mod detection;
 mod guard;
 mod rules;
@@ -8,6 +9,7 @@ use protocol::document::{Document, Report};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
+pub use calendar::{During, FreezeWindow};
 pub use detection::{DetectionPolicy, Floor, PeerPolicy, ServicePolicy};
 pub use guard::{BlastRadius, GuardPolicy, KindMode, KindPolicy, LifecyclePolicy, is_kind};
 pub use rules::{Condition, Remedy, Rule, RulesPolicy};

@@ -7,11 +7,15 @@ use std::path::{Path, PathBuf};
 use protocol::document::{Document, Report};
 use reqwest::Url;
 
-use crate::config::{Advisor, Config, Listener, Provider};
-use crate::domain::Mode;
+use crate::config::{Advisor, Config, Listener, PersonEntry, Provider};
+use crate::domain::{Actor, ActorKind, Mode};
 
 /// The most proxies one brain watches.
 pub const MAX_PROXIES: usize = 1_024;
+/// The most people with a token of their own.
+const MAX_PEOPLE: usize = 256;
+/// The name of whoever holds the API's own token.
+pub const OPERATOR: &str = "operator";
 /// The longest admin URL that is taken.
 const MAX_URL_BYTES: usize = 512;
 
@@ -32,6 +36,8 @@ pub struct Settings {
     pub proxies: BTreeMap<String, ProxySettings>,
     /// The token for every other proxy.
     pub mesh_token_path: Option<PathBuf>,
+    /// Who may write beside the holder of the API's own token.
+    pub people: Vec<PersonSettings>,
     /// Nothing is done alone below this probability, whatever the policies say.
     pub least_confidence: f64,
 }
@@ -42,6 +48,15 @@ pub struct ListenerSettings {
     /// Where to listen.
     pub address: SocketAddr,
     /// The token's file, made where absent.
+    pub token_path: PathBuf,
+}
+
+/// Somebody who may write.
+#[derive(Debug, Clone)]
+pub struct PersonSettings {
+    /// As the audit log calls them.
+    pub who: Actor,
+    /// Their token's file.
     pub token_path: PathBuf,
 }
 
@@ -106,6 +121,7 @@ impl Settings {
             policies_dir: config.policies_dir.unwrap_or_else(|| "./policies".into()),
             proxies: overrides(config.proxies, &mut findings),
             mesh_token_path: config.mesh_token_path,
+            people: people(config.people, &mut findings),
             least_confidence: config.advisor.decision_threshold.unwrap_or(0.0),
             data_dir,
         };
@@ -164,6 +180,24 @@ fn overrides(
         }
     }
     proxies
+}
+
+fn people(entries: Vec<PersonEntry>, findings: &mut Findings) -> Vec<PersonSettings> {
+    let mut people: Vec<PersonSettings> = Vec::new();
+    if entries.len() > MAX_PEOPLE {
+        findings.push(("/people".to_owned(), format!("at most {MAX_PEOPLE} people can be listed")));
+    }
+    for (index, entry) in entries.into_iter().enumerate() {
+        if let Err(why) = protocol::id::check_name(&entry.name) {
+            findings.push((format!("/people/{index}/name"), why.to_string()));
+        }
+        if entry.name == OPERATOR || people.iter().any(|p| p.who.id == entry.name) {
+            findings.push((format!("/people/{index}/name"), format!("{:?} is somebody already", entry.name)));
+        }
+        let kind = if entry.pipeline { ActorKind::Pipeline } else { ActorKind::Person };
+        people.push(PersonSettings { who: Actor { kind, id: entry.name }, token_path: entry.token_path });
+    }
+    people
 }
 
 /// A keyed mistake is better than a key that does nothing: what this build does not carry out is refused.

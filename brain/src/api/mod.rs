@@ -19,6 +19,7 @@ mod services;
 mod status;
 
 pub use actions::{ProposeBody, UndoBody};
+pub use auth::Keyring;
 pub use mode::{FreezeBody, ModeBody};
 pub use proposals::{ApproveBody, RejectBody};
 pub use server::{Api, router};

@@ -12,13 +12,13 @@ use axum::response::Response;
 use tokio::sync::{Semaphore, broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use super::auth::Keyring;
 use super::problem::{Refusal, as_problems};
 use super::{actions, audit, events, health, incidents, mode, openapi, proposals, services, status};
 use crate::audit::{AuditReader, Record};
 use crate::console;
 use crate::metrics::Metrics;
 use crate::runtime::{Ask, Live};
-use crate::token::Token;
 
 /// The largest request body.
 const MAX_BODY_BYTES: usize = 64 << 10;
@@ -36,8 +36,8 @@ pub struct Api {
     pub events: broadcast::Sender<Arc<Record>>,
     /// The log.
     pub audit: AuditReader,
-    /// What writes must show.
-    pub token: Token,
+    /// Who may write.
+    pub keyring: Keyring,
     /// For `/metrics`.
     pub metrics: Metrics,
     /// When the brain started.
@@ -58,7 +58,7 @@ impl Api {
         asks: mpsc::Sender<Ask>,
         events: broadcast::Sender<Arc<Record>>,
         audit: AuditReader,
-        token: Token,
+        keyring: Keyring,
         metrics: Metrics,
         stop: CancellationToken,
     ) -> Self {
@@ -67,7 +67,7 @@ impl Api {
             asks,
             events,
             audit,
-            token,
+            keyring,
             metrics,
             started: Instant::now(),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),

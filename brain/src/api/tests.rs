@@ -78,7 +78,10 @@ async fn serve() -> Served {
         asks,
         events.clone(),
         reader,
-        Token::new("right").unwrap(),
+        super::Keyring::new(vec![(
+            Token::new("right").unwrap(),
+            crate::domain::Actor { kind: crate::domain::ActorKind::Person, id: "operator".into() },
+        )]),
         Metrics::new().unwrap(),
         CancellationToken::new(),
     );

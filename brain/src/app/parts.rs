@@ -7,12 +7,13 @@ use std::path::Path;
 use tokio::net::TcpListener;
 
 use super::{AppError, BRAIN_ID, brain};
+use crate::api::Keyring;
 use crate::audit::{AuditReader, AuditStore, StoreError};
 use crate::clock::wall_clock_ms;
 use crate::control_loop::LoopOptions;
-use crate::domain::{Event, Mode};
+use crate::domain::{Actor, ActorKind, Event, Mode};
 use crate::ingest::Target;
-use crate::settings::Settings;
+use crate::settings::{OPERATOR, Settings};
 use crate::state::Memory;
 use crate::token::{Token, TokenError};
 
@@ -87,6 +88,21 @@ pub(super) fn read_tokens(settings: &Settings) -> Result<Tokens, TokenError> {
         targets.insert(id.clone(), target);
     }
     Ok((targets, mesh))
+}
+
+/// The API's own token and those of the people who are listed; two cannot have the same.
+pub(super) fn keyring(settings: &Settings, own: Token) -> Result<Keyring, AppError> {
+    let operator = Actor { kind: ActorKind::Person, id: OPERATOR.to_owned() };
+    let mut keys = vec![(own, operator)];
+    for person in &settings.people {
+        let token = Token::read(&person.token_path)?;
+        if let Some((_, other)) = keys.iter().find(|(known, _)| *known == token) {
+            let why = format!("{} and {} have the same one", other.id, person.who.id);
+            return Err(AppError::Part("tokens", why));
+        }
+        keys.push((token, person.who.clone()));
+    }
+    Ok(Keyring::new(keys))
 }
 
 pub(super) fn own_token(path: &Path, name: &str) -> Result<Token, TokenError> {

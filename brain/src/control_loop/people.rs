@@ -70,6 +70,12 @@ impl ControlLoop {
                 proposal.digest
             ));
         }
+        if proposal.approvals_needed > 1 && proposal.approvals.contains(&by.id) {
+            return PersonAnswer::Conflict(format!("{} has agreed already: another person must", by.id));
+        }
+        if proposal.approvals_needed > 1 && by.kind != ActorKind::Person {
+            return PersonAnswer::Conflict("two people must agree to this; a pipeline is none".to_owned());
+        }
         // A person's yes stands for every check that would ask; what is denied stays denied.
         let cause =
             proposal.incident.as_deref().and_then(|i| self.book.case(i)).map(|c| c.incident.cause.clone());
@@ -78,6 +84,17 @@ impl ControlLoop {
             let why = judgement.why.clone();
             out.events.push((self.me(), Event::Verdict { proposal, judgement }));
             return PersonAnswer::Conflict(format!("the guard does not allow it now: {why}"));
+        }
+        let mut proposal = proposal;
+        if !proposal.approvals.contains(&by.id) {
+            proposal.approvals.push(by.id.clone());
+        }
+        if proposal.approvals.len() < proposal.approvals_needed {
+            let agreed = self.decided(proposal, ProposalState::Pending, Decision::Agreed, by, reason, out);
+            let (have, need) = (agreed.approvals.len(), agreed.approvals_needed);
+            return PersonAnswer::Done(
+                json!({ "proposal": agreed.id, "state": "pending", "approvals": have, "approvals_needed": need }),
+            );
         }
         let proposal = self.decided(proposal, ProposalState::Executed, Decision::Approved, by, reason, out);
         let action = self.carry_out(&proposal, &by.id, out);
@@ -150,6 +167,10 @@ impl ControlLoop {
             abstained: Vec::new(),
         };
         let mut proposal = self.draft(None, advice);
+        if by.kind == ActorKind::Person {
+            proposal.asked_by = Some(by.id.clone());
+            proposal.approvals.push(by.id.clone());
+        }
         let judgement = self.judge(&proposal, None);
         proposal.id = self.desk.next_id();
         let (id, verdict, why) = (proposal.id.clone(), judgement.verdict, judgement.why.clone());

@@ -11,7 +11,7 @@ use crate::domain::{
     Proposal, ProposalState, Signal, TickOutput, Verdict,
 };
 use crate::guard::capacity::places;
-use crate::guard::{Situation, deciding, judge, target};
+use crate::guard::{Situation, approvals_needed, deciding, judge, target};
 
 /// A symptom that was not seen for so long is not acted on, milliseconds.
 const FRESH_MS: i64 = 2_500;
@@ -143,7 +143,9 @@ impl ControlLoop {
     pub(super) fn draft(&self, incident: Option<&Incident>, advice: Advice) -> Proposal {
         let radius = radius(&advice.action, &self.mesh, &self.fleet, self.now_ms);
         let expires_s = self.policies.guard.proposal_expires_s;
-        propose(String::new(), incident, advice, radius, self.now_ms, expires_s)
+        let approvals_needed = approvals_needed(radius.capacity, &self.policies.guard);
+        let proposal = propose(String::new(), incident, advice, radius, self.now_ms, expires_s);
+        Proposal { approvals_needed, ..proposal }
     }
 
     /// Says what is proposed and what the guard thinks, and does what the verdict asks.
@@ -211,6 +213,9 @@ impl ControlLoop {
         operation.id.clone_from(&id);
         operation.current.clone_from(&id);
         self.ledger.begin(&id, proposal.action.clone(), self.now_ms);
+        if let Some(person) = &proposal.asked_by {
+            self.ledger.of_person(&id, person);
+        }
         self.operations.push(operation);
         id
     }

@@ -18,6 +18,8 @@ struct World {
     said: Vec<(i64, Event)>,
     audit_ok: bool,
     requests: Vec<PersonRequest>,
+    /// Who makes them.
+    person: &'static str,
     answers: Vec<PersonAnswer>,
     requests_seen: u64,
     failures_seen: u64,
@@ -45,6 +47,7 @@ impl World {
             said: Vec::new(),
             audit_ok: true,
             requests: Vec::new(),
+            person: "ada",
             answers: Vec::new(),
             requests_seen: 0,
             failures_seen: 0,
@@ -59,7 +62,7 @@ impl World {
             self.failures_seen += cell.failures();
         }
         let now_ms = self.mesh.now_ms();
-        let who = Actor { kind: ActorKind::Person, id: "ada".into() };
+        let who = Actor { kind: ActorKind::Person, id: self.person.into() };
         let requests = std::mem::take(&mut self.requests);
         let requests = requests.into_iter().enumerate().map(|(n, r)| (n as u64, who.clone(), r)).collect();
         let fleet = self.mesh.fleet();

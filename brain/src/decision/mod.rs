@@ -98,6 +98,9 @@ pub fn propose(
         evidence,
         radius,
         speakers,
+        asked_by: None,
+        approvals_needed: 1,
+        approvals: Vec::new(),
     }
 }
 

@@ -32,6 +32,27 @@ pub struct Proposal {
     pub radius: Radius,
     /// Who spoke, in order, with what confidence; the last one's words decided, the others abstained.
     pub speakers: Vec<Speaker>,
+    /// The person who asks for it; absent: the brain does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_by: Option<String>,
+    /// How many people must agree where one is asked.
+    #[serde(default = "one")]
+    pub approvals_needed: usize,
+    /// Who has agreed so far; whoever asks for it agrees to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<String>,
+}
+
+fn one() -> usize {
+    1
+}
+
+impl Proposal {
+    /// Whether a person asks for it, not the brain and not a pipeline.
+    #[must_use]
+    pub fn is_by_person(&self) -> bool {
+        self.asked_by.is_some()
+    }
 }
 
 /// A typed action and the service it is for.
@@ -124,6 +145,8 @@ pub struct Check {
 pub enum Decision {
     /// A person said yes.
     Approved,
+    /// A person said yes; another must too.
+    Agreed,
     /// A person said no.
     Rejected,
     /// Time ran out, or the incident ended.

@@ -1,12 +1,14 @@
 //! The guard's questions, one small pure function each. None knows of another.
 
-use super::Situation;
 use super::capacity::{holdings, proxies_of};
 use super::ledger::target;
+use super::refusals::{below_the_floor, usual_requests_lost};
+use super::{Situation, approvals_needed};
 use crate::domain::{CauseKind, Check, Mode, Proposal, Verdict};
+use crate::policies::During;
 
 /// Every question, in the order in which it is asked.
-pub(super) const ALL: [fn(&Proposal, &Situation<'_>) -> Check; 16] = [
+pub(super) const ALL: [fn(&Proposal, &Situation<'_>) -> Check; 21] = [
     frozen,
     audit,
     epoch,
@@ -14,15 +16,20 @@ pub(super) const ALL: [fn(&Proposal, &Situation<'_>) -> Check; 16] = [
     telemetry_fresh,
     telemetry_consistent,
     person,
+    conflict,
     cooldown,
+    floor,
     blast_radius_service,
     blast_radius_fleet,
+    blast_radius_requests,
     healthy_capacity,
+    freeze_window,
     reversals,
     budget,
     learned,
     mode,
     confidence,
+    four_eyes,
 ];
 
 fn check(name: &str, bad: bool, otherwise: Verdict, why: String) -> Check {
@@ -86,6 +93,21 @@ fn person(proposal: &Proposal, now: &Situation<'_>) -> Check {
     check("person", until.is_some(), Verdict::Deny, why)
 }
 
+fn conflict(proposal: &Proposal, now: &Situation<'_>) -> Check {
+    let person = now.ledger.contradicts(&proposal.action).filter(|_| !proposal.is_by_person());
+    let why = match person {
+        Some(person) => format!("an action that {person} asked for is live on this target"),
+        None => "no action that a person asked for is in the way".to_owned(),
+    };
+    check("conflict", person.is_some(), Verdict::Deny, why)
+}
+
+fn floor(proposal: &Proposal, now: &Situation<'_>) -> Check {
+    let below = below_the_floor(&proposal.action, now.ledger);
+    let why = below.clone().unwrap_or_else(|| "within what every proxy takes".to_owned());
+    check("floor", below.is_some(), Verdict::Deny, why)
+}
+
 fn cooldown(proposal: &Proposal, now: &Situation<'_>) -> Check {
     let rests = now.ledger.rests_until(&target(&proposal.action), now.policy).unwrap_or(i64::MIN);
     let held = now.ledger.holds(&proposal.action);
@@ -121,6 +143,38 @@ fn blast_radius_fleet(proposal: &Proposal, now: &Situation<'_>) -> Check {
         most * 100.0
     );
     check("blast_radius_fleet", touched > 1 && share > most + 1e-9, Verdict::Deny, why)
+}
+
+fn blast_radius_requests(proposal: &Proposal, now: &Situation<'_>) -> Check {
+    let lost = usual_requests_lost(&proposal.action, now);
+    let most = now.policy.blast_radius.requests;
+    let why = match lost {
+        Some(lost) => format!(
+            "{:.0} % of the usual requests would be refused, at most {:.0} % may be",
+            lost * 100.0,
+            most * 100.0
+        ),
+        None => "no request is refused".to_owned(),
+    };
+    check("blast_radius_requests", lost.is_some_and(|lost| lost > most + 1e-9), Verdict::Deny, why)
+}
+
+/// What binds the brain alone at certain times; `deny` binds people too.
+fn freeze_window(proposal: &Proposal, now: &Situation<'_>) -> Check {
+    let kind = proposal.action.kind.name();
+    let mut windows = now.policy.freeze_windows.iter().filter(|w| w.covers(kind, now.now_ms));
+    let strictest = windows.clone().find(|w| w.then == During::Deny).or_else(|| windows.next());
+    let (verdict, why) = match strictest {
+        None => (Verdict::Allow, "no freeze window".to_owned()),
+        Some(window) if window.then == During::Deny => {
+            (Verdict::Deny, format!("freeze window {:?}: nothing is done", window.name))
+        }
+        Some(window) if proposal.is_by_person() => {
+            (Verdict::Allow, format!("freeze window {:?}: a person asks", window.name))
+        }
+        Some(window) => (Verdict::Ask, format!("freeze window {:?}: a person must agree", window.name)),
+    };
+    Check { name: "freeze_window".to_owned(), verdict, why }
 }
 
 fn healthy_capacity(proposal: &Proposal, now: &Situation<'_>) -> Check {
@@ -184,4 +238,19 @@ fn confidence(proposal: &Proposal, now: &Situation<'_>) -> Check {
     let needed = now.policy.kind(proposal.action.kind.name()).threshold;
     let why = format!("confidence {:.2}, {needed:.2} is needed to act alone", proposal.confidence);
     check("confidence", proposal.confidence < needed, Verdict::Ask, why)
+}
+
+/// Who wants much needs somebody else who wants it too.
+fn four_eyes(proposal: &Proposal, now: &Situation<'_>) -> Check {
+    let most = now.policy.four_eyes_above;
+    let share = proposal.radius.capacity;
+    let needed = approvals_needed(share, now.policy);
+    let alone = proposal.is_by_person() && needed > proposal.approvals.len();
+    let why = format!(
+        "{:.0} % of {} is touched; above {:.0} % two people must agree where one is asked",
+        share * 100.0,
+        proposal.action.service,
+        most * 100.0
+    );
+    check("four_eyes", alone && needed > 1, Verdict::Ask, why)
 }

@@ -59,6 +59,8 @@ struct Target {
 #[derive(Debug, Default)]
 pub struct Ledger {
     live: BTreeMap<String, ProposedAction>,
+    /// Of them, those that a person asked for, and who.
+    persons: BTreeMap<String, String>,
     started: VecDeque<i64>,
     targets: BTreeMap<String, Target>,
     demoted: BTreeMap<String, i64>,
@@ -75,8 +77,41 @@ impl Ledger {
         }
     }
 
+    /// It is what a person wants.
+    pub fn of_person(&mut self, id: &str, person: &str) {
+        self.persons.insert(id.to_owned(), person.to_owned());
+    }
+
+    /// Who asked for a live action that says something else about the target of `wanted`.
+    #[must_use]
+    pub fn contradicts(&self, wanted: &ProposedAction) -> Option<&str> {
+        let name = target(wanted);
+        let same = |action: &ProposedAction| {
+            let other = target(action);
+            let within =
+                |part: &str, whole: &str| part.strip_prefix(whole).is_some_and(|rest| rest.starts_with('/'));
+            let weights = |kind: &ActionKind| matches!(kind, ActionKind::SetWeights { .. });
+            other == name
+                || (weights(&action.kind) && within(&name, &other))
+                || (weights(&wanted.kind) && within(&other, &name))
+        };
+        let theirs = self.persons.iter().find(|(id, _)| self.live.get(*id).is_some_and(same));
+        theirs.map(|(_, person)| person.as_str())
+    }
+
+    /// All networks that live actions block.
+    #[must_use]
+    pub fn blocked(&self) -> Vec<ipnet::IpNet> {
+        let nets = self.live.values().filter_map(|action| match &action.kind {
+            ActionKind::BlockIps { cidrs } => Some(cidrs),
+            _ => None,
+        });
+        nets.flatten().copied().collect()
+    }
+
     /// It is over; `failed` when it did not do what it should.
     pub fn end(&mut self, id: &str, failed: bool, now_ms: i64) {
+        self.persons.remove(id);
         let Some(action) = self.live.remove(id) else { return };
         let target = self.target_mut(&target(&action), now_ms);
         target.ended_ms = Some(now_ms);

@@ -3,6 +3,7 @@
 pub mod capacity;
 mod checks;
 mod ledger;
+mod refusals;
 
 use std::collections::BTreeSet;
 
@@ -62,6 +63,12 @@ pub fn judge(proposal: &Proposal, now: &Situation<'_>) -> Judgement {
         _ => (Verdict::Allow, "every check agrees".to_owned()),
     };
     Judgement { verdict, why, checks }
+}
+
+/// How many people must agree to what touches such a share of a service, where one is asked.
+#[must_use]
+pub fn approvals_needed(share: f64, policy: &GuardPolicy) -> usize {
+    if share > policy.four_eyes_above + 1e-9 { 2 } else { 1 }
 }
 
 /// The check that decided: its name.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::calendar::FreezeWindow;
 use super::{Findings, out_of_range};
 use crate::domain::Mode;
 
@@ -36,6 +37,10 @@ pub struct GuardPolicy {
     pub kinds: BTreeMap<String, KindPolicy>,
     /// How much all live actions may take away together.
     pub blast_radius: BlastRadius,
+    /// Where a person is asked, or asks, for more than this share of a service, two must agree.
+    pub four_eyes_above: f64,
+    /// When less is done alone than at other times.
+    pub freeze_windows: Vec<FreezeWindow>,
     /// Share of capacity that must stay, and be well by evidence.
     pub min_healthy_capacity: f64,
     /// Rest of a target after an action on it ended, seconds.
@@ -100,6 +105,19 @@ pub struct BlastRadius {
     pub service: f64,
     /// Of all services together.
     pub fleet: f64,
+    /// Of a service's usual requests, by refusing clients or load.
+    #[serde(default = "requests")]
+    pub requests: f64,
+}
+
+fn requests() -> f64 {
+    BlastRadius::default().requests
+}
+
+impl Default for BlastRadius {
+    fn default() -> Self {
+        Self { service: 0.4, fleet: 0.34, requests: 0.4 }
+    }
 }
 
 /// The life of an action.
@@ -135,7 +153,9 @@ impl Default for GuardPolicy {
         Self {
             version: 1,
             kinds: BTreeMap::new(),
-            blast_radius: BlastRadius { service: 0.4, fleet: 0.34 },
+            blast_radius: BlastRadius::default(),
+            four_eyes_above: 0.3,
+            freeze_windows: Vec::new(),
             min_healthy_capacity: 0.5,
             cooldown_s: 10,
             reversals_per_hour: 2,
@@ -187,6 +207,8 @@ impl GuardPolicy {
             ("/version", f64::from(self.version), 1.0, 1.0),
             ("/blast_radius/service", self.blast_radius.service, 0.0, 0.9),
             ("/blast_radius/fleet", self.blast_radius.fleet, 0.0, 0.9),
+            ("/blast_radius/requests", self.blast_radius.requests, 0.0, 0.9),
+            ("/four_eyes_above", self.four_eyes_above, 0.0, 1.0),
             ("/min_healthy_capacity", self.min_healthy_capacity, 0.0, 1.0),
             ("/max_telemetry_age_ms", self.max_telemetry_age_ms as f64, 1_000.0, 600_000.0),
             ("/lifecycle/settle_ms", life.settle_ms as f64, 0.0, 600_000.0),
@@ -197,6 +219,9 @@ impl GuardPolicy {
             ("/lifecycle/probe_requests", life.probe_requests as f64, 1.0, 1e6),
             ("/lifecycle/max_hold_s", f64::from(life.max_hold_s), 10.0, 86_400.0),
         ]);
+        for (n, window) in self.freeze_windows.iter().enumerate() {
+            found.extend(window.findings(&format!("/freeze_windows/{n}")));
+        }
         for (name, kind) in &self.kinds {
             let path = format!("/kinds{}", protocol::document::pointer_step(name));
             if !KINDS.contains(&name.as_str()) {

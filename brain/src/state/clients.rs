@@ -120,6 +120,13 @@ impl Edge {
         served as f64 / RATE_S as f64
     }
 
+    /// Requests a second that clients make beyond `rps` each, over the last [`RATE_S`] seconds.
+    #[must_use]
+    pub fn rate_above(&self, rps: f64, second: i64) -> f64 {
+        let rate = |seen: &Seen| seen.sum(second - RATE_S + 1, second).0 as f64 / RATE_S as f64;
+        self.seen.values().map(|seen| (rate(seen) - rps).max(0.0)).sum()
+    }
+
     /// The service that outsiders ask most.
     #[must_use]
     pub fn entry(&self) -> Option<&str> {

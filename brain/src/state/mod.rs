@@ -178,6 +178,20 @@ impl MeshState {
         self.edges.values().map(of).fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
     }
 
+    /// Requests a second at the edge in the last seconds, and usually (0 before it is known).
+    #[must_use]
+    pub fn edge_rps(&self) -> (f64, f64) {
+        let second = self.second - 1;
+        self.edges.values().fold((0.0, 0.0), |sum, e| (sum.0 + e.total_rate(second), sum.1 + e.usual_total))
+    }
+
+    /// Requests a second that clients make beyond `rps` each, in the last seconds.
+    #[must_use]
+    pub fn clients_above(&self, rps: f64) -> f64 {
+        let second = self.second - 1;
+        self.edges.values().map(|edge| edge.rate_above(rps, second)).sum()
+    }
+
     /// Learns from what is quiet, resets what counts as slow, and forgets who is gone.
     pub fn settle(&mut self, now_ms: i64, policy: &DetectionPolicy) {
         let second = self.second;

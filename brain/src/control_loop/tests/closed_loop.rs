@@ -189,3 +189,44 @@ fn a_target_that_keeps_relapsing_is_left_to_a_person() {
     assert_eq!(world.count(is_allow), 3, "{story:?}");
     assert!(story.contains(&"verdict ask".to_owned()), "{story:?}");
 }
+
+#[test]
+fn what_touches_much_waits_for_two_different_people() {
+    // One of three: 33 % of the service.
+    let mut world = World::new(vec![Spec::new("web", "internet", 3, 200.0)], 13, Mode::Advisory);
+    world.mesh.faults.push(fault("web", Some(0), 20.0, 0.5));
+    world.run(40);
+    let waiting = world.brain.view().proposals[0].clone();
+    assert_eq!((waiting.state, waiting.approvals_needed), (ProposalState::Pending, 2));
+    let (proposal, digest) = (waiting.id, waiting.digest);
+    let reason = String::new();
+    let yes =
+        PersonRequest::Approve { proposal: proposal.clone(), digest: digest.clone(), reason: reason.clone() };
+    world.requests = vec![yes.clone(), yes.clone()];
+    world.run(2);
+    assert!(matches!(world.answers[0], PersonAnswer::Done(_)), "{:?}", world.answers);
+    assert!(matches!(&world.answers[1], PersonAnswer::Conflict(why) if why.contains("another person")));
+    assert_eq!(world.count(is_intent), 0, "one person is not enough");
+    world.person = "bob";
+    world.requests = vec![yes];
+    world.run(5);
+    assert_eq!(world.count(is_intent), 1);
+    let done = world.brain.view().proposals.iter().find(|p| p.id == proposal).cloned().unwrap();
+    assert_eq!(
+        (done.state, done.approvals),
+        (ProposalState::Executed, vec!["ada".to_owned(), "bob".to_owned()])
+    );
+}
+
+#[test]
+fn a_freeze_window_asks_and_when_it_is_over_the_brain_acts() {
+    let mut world = sick(14, Mode::Autonomous, 0.3, 1e9);
+    // The mesh begins on a Tuesday at 22:13:20 UTC.
+    let window = serde_json::json!({ "name": "late", "days": ["tue"], "from": "22:00", "to": "22:15" });
+    world.brain.policies.guard.freeze_windows = vec![serde_json::from_value(window).unwrap()];
+    world.run(90);
+    assert_eq!(world.count(is_intent), 0, "{:?}", world.story());
+    assert!(world.story().contains(&"verdict ask".to_owned()));
+    world.run(30);
+    assert!(world.count(is_intent) >= 1, "{:?}", world.story());
+}
