@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use crate::middleware::client::Scheme;
 use crate::middleware::framing::{Bounds, Fault, Framing};
-use crate::pipeline;
+use crate::pipeline::{self, Tunnel};
 use crate::signals::Phase;
 use crate::upstream::upload::UploadProgress;
 use crate::wire::Watched;
@@ -50,6 +50,11 @@ pub struct ClientConnection {
     waker: RefCell<Option<Waker>>,
     /// Whether the HTTP library holds bytes that the socket did not take yet.
     pub(crate) unsent: Cell<bool>,
+    /// What it becomes when the response that is under way has been sent.
+    tunnel: RefCell<Option<Tunnel>>,
+    is_tunnel: Cell<bool>,
+    /// Whether one side of the tunnel has said all.
+    half_open: Cell<bool>,
     /// Uploads whose client was waited for.
     uploads: RefCell<Vec<Weak<UploadProgress>>>,
 }
@@ -71,6 +76,13 @@ impl Busy {
     }
 }
 
+impl Busy {
+    /// One side of the tunnel that the connection has become has said all.
+    pub(crate) fn half_open(&self) {
+        self.connection.half_open.set(true);
+    }
+}
+
 impl Drop for Busy {
     fn drop(&mut self) {
         self.offers(false);
@@ -87,6 +99,14 @@ enum Doing {
     },
     /// As before, but some client does not take what it is offered.
     Offering {
+        moved: u64,
+    },
+    /// No HTTP any more.
+    Tunnelling {
+        moved: u64,
+    },
+    /// Of a tunnel whose one side has said all.
+    Lingering {
         moved: u64,
     },
     ReadingHead {
@@ -110,6 +130,9 @@ impl ClientConnection {
             http2: Cell::default(),
             waker: RefCell::default(),
             unsent: Cell::default(),
+            tunnel: RefCell::default(),
+            is_tunnel: Cell::default(),
+            half_open: Cell::default(),
             uploads: RefCell::default(),
         })
     }
@@ -123,6 +146,21 @@ impl ClientConnection {
             self.waker.borrow().iter().for_each(Waker::wake_by_ref);
         }
         Busy { connection: Rc::clone(self), offers: Cell::new(false) }
+    }
+
+    /// After the response that is under way it is `tunnel`, and no HTTP.
+    pub(crate) fn becomes(&self, tunnel: Tunnel) {
+        self.is_tunnel.set(true);
+        *self.tunnel.borrow_mut() = Some(tunnel);
+    }
+
+    /// Whether what it reads is no HTTP any more.
+    pub(crate) fn is_tunnel(&self) -> bool {
+        self.is_tunnel.get()
+    }
+
+    fn take_tunnel(&self) -> Option<Tunnel> {
+        self.tunnel.borrow_mut().take()
     }
 
     /// Requests begun.
@@ -162,6 +200,8 @@ impl ClientConnection {
     fn doing(&self) -> Doing {
         let (in_head, heads) = self.framing.borrow().in_head();
         match (self.under_way.get(), in_head) {
+            _ if self.half_open.get() => Doing::Lingering { moved: self.moved.get() },
+            _ if self.is_tunnel() => Doing::Tunnelling { moved: self.moved.get() },
             (0, true) => Doing::ReadingHead { heads },
             (0, false) => Doing::Idling { requests: self.requests.get() },
             _ if self.offered.get() > 0 => Doing::Offering { moved: self.progress() },

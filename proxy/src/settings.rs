@@ -98,6 +98,8 @@ pub struct Server {
     pub request_timeout: Duration,
     /// A connection without a request.
     pub idle_timeout: Duration,
+    /// A tunnel of which nothing moves.
+    pub tunnel_idle_timeout: Duration,
     /// To read a request's head.
     pub header_timeout: Duration,
     /// The largest request head that is read.

@@ -80,6 +80,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
         }
     }
 
+    /// Whose it is.
+    pub(crate) fn connection(&self) -> &ClientConnection {
+        &self.connection
+    }
+
     /// Whether bytes have come that tell not yet what is spoken.
     pub(crate) fn has_begun(&self) -> bool {
         !self.early.is_empty()
@@ -95,6 +100,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let read = buf.filled().get(before..).unwrap_or_default();
         self.moved(read.len());
+        if self.connection.is_tunnel() {
+            return Poll::Ready(Ok(()));
+        }
         let mut framing = self.connection.framing.borrow_mut();
         framing.read(read);
         let flooded = matches!(framing.fault(), Some((Fault::Flood, _)));

@@ -49,6 +49,9 @@ pub struct Route {
     /// Instead of a split: a response of the proxy's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub respond: Option<Respond>,
+    /// Protocols that a connection may go on in (`Upgrade`), once an endpoint agrees. Others are not asked for.
+    #[serde(default = "websocket")]
+    pub upgrades: Vec<String>,
     /// What the endpoint is asked for instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rewrite: Option<Rewrite>,
@@ -79,6 +82,10 @@ pub struct Route {
     /// Faults for game days. Absent: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
+}
+
+fn websocket() -> Vec<String> {
+    vec!["websocket".to_owned()]
 }
 
 impl Route {

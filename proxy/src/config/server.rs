@@ -25,6 +25,8 @@ pub struct Server {
     pub request_timeout_ms: u64,
     /// A connection without a request, or with responses that its client does not read.
     pub idle_timeout_ms: u64,
+    /// A connection that has become a tunnel (WebSocket) of which nothing moves in either direction.
+    pub tunnel_idle_timeout_ms: u64,
     /// To read a request's head.
     pub header_timeout_ms: u64,
     /// The largest request head that is read, 8192 to 1048576 bytes.
@@ -70,6 +72,7 @@ impl Default for Server {
             connection_timeout_ms: None,
             request_timeout_ms: 30_000,
             idle_timeout_ms: 60_000,
+            tunnel_idle_timeout_ms: 300_000,
             header_timeout_ms: 10_000,
             max_header_bytes: 65_536,
             max_headers: 100,

@@ -43,6 +43,8 @@ enum Speaks<T, S: HttpService<Incoming>> {
     Nothing(Watched<T>),
     Http1(Box<http1::Connection<TokioIo<Watched<T>>, S>>),
     Http2(Box<http2::Connection<TokioIo<Watched<T>>, S, LocalTasks>>),
+    /// No HTTP any more.
+    Tunnel(Pin<Box<dyn Future<Output = ()>>>),
     Ended,
 }
 
@@ -63,7 +65,13 @@ where
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             match &mut self.speaks {
-                Speaks::Http1(connection) => return Pin::new(connection.as_mut()).poll(cx).map(drop),
+                Speaks::Http1(connection) => {
+                    let ended = ready!(Pin::new(connection.as_mut()).poll(cx));
+                    if ended.is_err() || !self.switch() {
+                        return Poll::Ready(());
+                    }
+                }
+                Speaks::Tunnel(tunnel) => return tunnel.as_mut().poll(cx),
                 Speaks::Http2(connection) => return Pin::new(connection.as_mut()).poll(cx).map(drop),
                 Speaks::Ended => return Poll::Ready(()),
                 Speaks::Nothing(io) => {
@@ -103,6 +111,17 @@ where
         true
     }
 
+    /// Goes on as a tunnel if the last response has switched to one.
+    fn switch(&mut self) -> bool {
+        let Speaks::Http1(connection) = mem::replace(&mut self.speaks, Speaks::Ended) else { return false };
+        let parts = connection.into_parts();
+        let mut io = parts.io.into_inner();
+        let Some(tunnel) = io.connection().take_tunnel() else { return false };
+        io.read_again(&parts.read_buf);
+        self.speaks = Speaks::Tunnel(Box::pin(tunnel.carry(io)));
+        true
+    }
+
     fn begin(&mut self, begins: Begins) {
         let Speaks::Nothing(io) = mem::replace(&mut self.speaks, Speaks::Ended) else { return };
         let (io, service) = (TokioIo::new(io), self.service.clone());
@@ -121,7 +140,7 @@ where
         match &mut self.speaks {
             Speaks::Http1(connection) => Pin::new(connection.as_mut()).graceful_shutdown(),
             Speaks::Http2(connection) => Pin::new(connection.as_mut()).graceful_shutdown(),
-            Speaks::Nothing(_) | Speaks::Ended => {}
+            Speaks::Nothing(_) | Speaks::Tunnel(_) | Speaks::Ended => {}
         }
     }
 }

@@ -34,6 +34,7 @@ pub(super) struct Watch {
     head: Duration,
     idle: Duration,
     stalled: Duration,
+    tunnel: Duration,
     body: Duration,
     body_rate: u32,
 }
@@ -41,13 +42,14 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn new(server: &Server, connection: &ClientConnection) -> Self {
         let (head, idle) = (server.header_timeout, server.idle_timeout);
+        let tunnel = server.tunnel_idle_timeout;
         let (body, body_rate) = (server.edge.body_timeout, server.edge.min_body_rate);
-        let every =
-            (head.min(idle).min(body) / 4).clamp(Duration::from_millis(20), Duration::from_millis(2_500));
+        let every = (head.min(idle).min(body).min(tunnel) / 4)
+            .clamp(Duration::from_millis(20), Duration::from_millis(2_500));
         let stalled = STALLED.max(idle).max(server.request_timeout);
         let (doing, since) = (connection.doing(), Instant::now());
         let tick = Box::pin(sleep(every));
-        Self { tick, every, doing, since, resting: false, head, idle, stalled, body, body_rate }
+        Self { tick, every, doing, since, resting: false, head, idle, stalled, tunnel, body, body_rate }
     }
 
     /// To be called at each poll.
@@ -58,7 +60,9 @@ impl Watch {
             connection.check_uploads(now, self.body, self.body_rate);
             let patience = match doing {
                 Doing::Serving { .. } => self.stalled,
+                Doing::Tunnelling { .. } => self.tunnel,
                 Doing::ReadingHead { .. } => self.head,
+                Doing::Lingering { .. } => self.idle.min(self.tunnel),
                 Doing::Idling { .. } | Doing::Offering { .. } => self.idle,
             };
             if doing != self.doing {

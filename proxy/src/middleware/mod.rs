@@ -12,4 +12,5 @@ pub mod path;
 pub mod request_id;
 pub mod response_framing;
 pub mod shed;
+pub mod upgrade;
 pub mod validity;

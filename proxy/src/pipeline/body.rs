@@ -16,7 +16,7 @@ use crate::observability::story::Story;
 #[derive(Debug)]
 pub struct ProxyBody {
     source: Source,
-    busy: Busy,
+    busy: Option<Busy>,
     story: Option<Rc<Story>>,
 }
 
@@ -31,12 +31,17 @@ enum Source {
 impl ProxyBody {
     pub(super) fn own(text: Bytes, busy: Busy, story: Option<Rc<Story>>) -> Self {
         busy.offers(true);
-        Self { source: Source::Own(Full::new(text)), busy, story }
+        Self { source: Source::Own(Full::new(text)), busy: Some(busy), story }
     }
 
     pub(super) fn passing(body: Passing, busy: Busy, story: Option<Rc<Story>>) -> Self {
         busy.offers(true);
-        Self { source: Source::Passing(body), busy, story }
+        Self { source: Source::Passing(body), busy: Some(busy), story }
+    }
+
+    /// Of a response that is a head alone; what comes after it is no message any more.
+    pub(super) fn none() -> Self {
+        Self { source: Source::Own(Full::default()), busy: None, story: None }
     }
 }
 
@@ -69,7 +74,7 @@ impl Body for ProxyBody {
             Source::Own(text) => Pin::new(text).poll_frame(cx).map_err(|never| match never {}),
             Source::Passing(body) => body.poll(cx),
         };
-        self.busy.offers(polled.is_ready());
+        self.busy.iter().for_each(|busy| busy.offers(polled.is_ready()));
         self.story.iter().for_each(|story| tell(story, &polled));
         polled
     }

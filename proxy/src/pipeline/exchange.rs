@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode, Version};
+use http::header::UPGRADE;
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
 use super::flight::Flight;
 use super::passing::Passing;
 use crate::error::Refusal;
-use crate::middleware::{headers, response_framing};
+use crate::middleware::{headers, response_framing, upgrade};
 use crate::settings::Server;
 use crate::upstream::gate::Full;
 use crate::upstream::pool::{Lent, Stage};
@@ -53,9 +54,12 @@ pub(super) async fn forward(
         Ok((response, connection)) => {
             flight.answered(&response);
             let (mut parts, body) = response.into_parts();
+            let switching = parts.status == StatusCode::SWITCHING_PROTOCOLS;
+            let protocol = parts.headers.get(UPGRADE).filter(|_| switching).cloned();
             flight.upload.answered.set(true);
             headers::strip_hop_by_hop(&mut parts.headers);
             headers::strip_internal(&mut parts.headers);
+            protocol.into_iter().for_each(|protocol| upgrade::say(protocol, &mut parts.headers));
             parts.version = Version::HTTP_11;
             Ok(Response::from_parts(parts, Passing::new(body, flight, connection, server, times.idle)))
         }
@@ -84,6 +88,7 @@ async fn send(
     request: Request<Upload>,
     connect: Duration,
 ) -> Result<(Response<Incoming>, Lent), (Refusal, bool)> {
+    let asked = request.headers().get(UPGRADE).cloned();
     let sent = flight.endpoint.pool.send(request, connect).await;
     let (response, connection) = sent.map_err(|failure| match failure.stage {
         Stage::Full => (Refusal::Full(Full::Connections), true),
@@ -91,15 +96,21 @@ async fn send(
         Stage::Unprocessed => (Refusal::Reset, true),
         Stage::Sent => (Refusal::Reset, false),
     })?;
-    accepted(response, connection).map_err(|refusal| (refusal, false))
+    accepted(response, connection, asked.as_ref()).map_err(|refusal| (refusal, false))
 }
 
-/// This proxy never asks to switch protocols: an endpoint that does so has lost its place. So has one whose
+/// An endpoint that switches to a protocol which it was not `asked` for has lost its place. So has one whose
 /// response ends in two ways: its connection is closed with what is left on it.
-fn accepted(response: Response<Incoming>, connection: Lent) -> Result<(Response<Incoming>, Lent), Refusal> {
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS || !response_framing::is_sound(response.headers())
-    {
-        return Err(Refusal::Reset);
-    }
-    Ok((response, connection))
+fn accepted(
+    response: Response<Incoming>,
+    connection: Lent,
+    asked: Option<&HeaderValue>,
+) -> Result<(Response<Incoming>, Lent), Refusal> {
+    let fits = match response.status() {
+        StatusCode::SWITCHING_PROTOCOLS => {
+            asked.is_some_and(|asked| upgrade::is_agreed(asked, response.headers()))
+        }
+        _ => response_framing::is_sound(response.headers()),
+    };
+    if fits { Ok((response, connection)) } else { Err(Refusal::Reset) }
 }

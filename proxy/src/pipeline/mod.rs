@@ -10,6 +10,7 @@ mod mirror;
 mod own;
 mod passing;
 mod seen;
+mod tunnel;
 mod verdict;
 
 use std::net::IpAddr;
@@ -18,7 +19,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use http::header::{CONNECTION, EXPECT, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -26,11 +27,12 @@ use tokio::time::Instant;
 use attempts::Call;
 pub use body::ProxyBody;
 use seen::Seen;
+pub(crate) use tunnel::Tunnel;
 
 use crate::connection::ClientConnection;
 use crate::error::Refusal;
 use crate::middleware::request_id::X_REQUEST_ID;
-use crate::middleware::{client, grpc, headers, path, validity};
+use crate::middleware::{client, grpc, headers, path, upgrade, validity};
 use crate::routing::view::View;
 use crate::settings::{Edge, Server};
 use crate::telemetry::distinct::hash_of;
@@ -74,6 +76,11 @@ pub(crate) async fn handle(
     let seen = Seen::begin(&worker, &view, (&parts, asker.ip, &id), started);
     let answered = answer(&worker, &connection, &view, (parts, body), (&id, asker), started, &seen).await;
     let (mut response, closes) = match answered {
+        Ok(mut response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            seen.answered(response.status().as_u16());
+            response.headers_mut().insert(X_REQUEST_ID, id);
+            return Ok(tunnel::open(&connection, response, busy, seen.story()));
+        }
         Ok(response) => {
             seen.answered(response.status().as_u16());
             (response.map(|body| ProxyBody::passing(body, busy, seen.story())), false)
@@ -146,7 +153,9 @@ async fn answer(
         let own = HeaderValue::from_str(endpoint.handle.live.settings.id.as_str());
         own.into_iter().for_each(|own| drop(parts.headers.insert(HOST, own)));
     }
+    let switch = upgrade::asked(&parts, !body.is_end_stream(), &route.settings.upgrades);
     prepare(&mut parts, &body, connection, id, server);
+    switch.into_iter().for_each(|protocol| upgrade::say(protocol, &mut parts.headers));
     own::rewrite(route, found, &mut parts);
     let (mut upload, progress) = Upload::new(body, uploader(connection, &parts, &server.edge));
     mirror::copy(worker, view, route, &parts, &mut upload);

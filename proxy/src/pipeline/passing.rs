@@ -72,6 +72,23 @@ impl Passing {
         self.place = place;
     }
 
+    /// Its connection is no HTTP any more.
+    pub(super) fn for_good(mut self) -> Self {
+        (self.connection, self.idle) = (None, None);
+        self
+    }
+
+    /// Bytes have come from the endpoint in what its connection has become.
+    pub(super) fn carried(&mut self, bytes: usize) {
+        self.flight.bytes_out += bytes as u64;
+    }
+
+    /// Bytes have gone to it likewise.
+    pub(super) fn took(&self, bytes: usize) {
+        let all = &self.flight.upload.bytes;
+        all.set(all.get() + bytes as u64);
+    }
+
     /// Another attempt is made instead: what little is left of the response is read and forgotten.
     pub(super) fn give_way(mut self) {
         self.flight.give_way();

@@ -29,6 +29,7 @@ pub(super) fn server(config: &config::Server, given: &Given, at: &Place, finding
         tls,
         request_timeout: duration("request_timeout_ms", config.request_timeout_ms),
         idle_timeout: duration("idle_timeout_ms", config.idle_timeout_ms),
+        tunnel_idle_timeout: duration("tunnel_idle_timeout_ms", config.tunnel_idle_timeout_ms),
         header_timeout: duration("header_timeout_ms", config.header_timeout_ms),
         drain_timeout: duration("drain_timeout_ms", config.drain_timeout_ms),
         bind: address(&config.bind_address, config.port, at, findings),

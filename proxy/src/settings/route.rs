@@ -24,6 +24,8 @@ pub struct Route {
     pub split: Vec<SplitTarget>,
     /// It answers itself, instead of leading anywhere.
     pub answer: Option<Answer>,
+    /// Protocols that a connection may go on in.
+    pub upgrades: Vec<String>,
     /// What the endpoint is asked for instead.
     pub rewrite: Option<Rewrite>,
     /// Changes of the request's header.
@@ -109,6 +111,7 @@ impl Default for Route {
             matches: vec![Match::default()],
             split: Vec::new(),
             answer: None,
+            upgrades: vec!["websocket".to_owned()],
             rewrite: None,
             request_headers: None,
             response_headers: None,

@@ -74,12 +74,26 @@ fn one(n: usize, given: &config::Route, services: &Services, at: &Place, finding
             split(&given.split, services, &at.at("split"), findings)
         },
         answer,
+        upgrades: upgrades(&given.upgrades, &at.at("upgrades"), findings),
         matches,
         request_timeout,
         per_try,
         retries: given.retries.unwrap_or(true),
         priority: given.priority.unwrap_or_default(),
     }
+}
+
+/// Tokens, and none whose requests nobody would read.
+fn upgrades(given: &[String], at: &Place, findings: &mut Findings) -> Vec<String> {
+    for (n, protocol) in given.iter().enumerate() {
+        let of_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~/".contains(&byte);
+        if protocol.is_empty() || !protocol.bytes().all(of_token) {
+            findings.add(&at.at(n), format!("{protocol:?} is no protocol: give a name such as websocket"));
+        } else if protocol.to_ascii_lowercase().starts_with("h2c") {
+            findings.add(&at.at(n), "HTTP/2 is begun by prior knowledge here, and never by an upgrade");
+        }
+    }
+    given.to_vec()
 }
 
 /// A name or address, an IPv6 address in its brackets.

@@ -115,6 +115,7 @@ fn settings(name: &ServiceName, service: Arc<Service>) -> Settings {
         Route { name: "all".into(), split: vec![SplitTarget::whole(name.clone())], ..Route::default() };
     Settings {
         server: Server {
+            tunnel_idle_timeout: Duration::from_secs(300),
             watch_files: false,
             tls: None,
             bind: local,

@@ -21,7 +21,7 @@ pub(super) async fn handshake(stream: Stream) -> Result<SendRequest<Upload>> {
         .handshake::<_, Upload>(TokioIo::new(stream));
     let (sender, connection) = handshake.await.map_err(Error::other)?;
     // Its end is seen by whoever sends on it; here it is only driven.
-    tokio::task::spawn_local(connection);
+    tokio::task::spawn_local(connection.with_upgrades());
     Ok(sender)
 }
 
