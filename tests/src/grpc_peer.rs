@@ -27,7 +27,7 @@ const CHAT: &str = "/test.Talk/Chat";
 
 /// See the module. Told `fail N` it ends with the code N, `sleep N` it waits so many milliseconds, and
 /// `deadline` it says the `grpc-timeout` that it was given. Of a call with the metadata `x-fail: N` it says
-/// nothing but that code.
+/// nothing but that code, and of one with `x-wait: N` nothing for so many milliseconds.
 pub struct GrpcPeer {
     /// Where it listens.
     pub address: SocketAddr,
@@ -78,6 +78,9 @@ impl StreamingService<String> for Talk {
             let said = |name: &str| request.metadata().get(name)?.to_str().ok().map(str::to_owned);
             if let Some(code) = said("x-fail").and_then(|code| code.parse().ok()) {
                 return Err(Status::new(Code::from_i32(code), "told to fail"));
+            }
+            if let Some(ms) = said("x-wait").and_then(|ms| ms.parse().ok()) {
+                tokio::time::sleep(Duration::from_millis(ms)).await;
             }
             let deadline = said("grpc-timeout").unwrap_or_default();
             let answers = request.into_inner().then(move |told| answer(told, deadline.clone()));

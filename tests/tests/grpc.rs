@@ -6,10 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use bytes::Bytes;
 use futures_util::stream;
+use http_body_util::Full;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use tests::{GrpcPeer, Proxy, admin_token, chat, eventually};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
@@ -146,5 +150,40 @@ async fn the_endpoint_is_told_what_is_left_of_the_callers_time() -> Result<()> {
     let (digits, unit) = told.split_at(told.len() - 1);
     let left: f64 = digits.parse::<f64>()? / if unit == "u" { 1e6 } else { 1e3 };
     assert!(left < 20.0 && left > 15.0, "{told}");
+    Ok(())
+}
+
+/// A call by hand with so much time, told to last longer: what comes back within it and a little more.
+async fn hurried(proxy: &Proxy, time: &'static str) -> Result<http::Response<hyper::body::Incoming>> {
+    let io = TokioIo::new(TcpStream::connect(proxy.process.address("main")).await?);
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await?;
+    tokio::spawn(connection);
+    let message = "hello";
+    // A message: not compressed, its length, and a string as the only field.
+    let length = u8::try_from(message.len())?;
+    let body = [&[0, 0, 0, 0, length + 2, 0x0a, length], message.as_bytes()].concat();
+    let request = http::Request::post("http://a/test.Talk/Chat")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("x-wait", "30000")
+        .header("grpc-timeout", time)
+        .body(Full::new(Bytes::from(body)))?;
+    Ok(timeout(Duration::from_secs(5), sender.send_request(request)).await??)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callers_deadline_is_kept_and_one_that_nobody_could_keep_is_held_against_nobody() -> Result<()> {
+    let (dir, peer) = (tempfile::tempdir()?, GrpcPeer::start(None).await?);
+    let (proxy, _) = proxy(dir.path(), &peer, "").await?;
+    for (time, state) in [("50m", "closed"), ("1100m", "open")] {
+        for _ in 0..3 {
+            let response = hurried(&proxy, time).await?;
+            assert_eq!(
+                (response.status().as_u16(), &response.headers()["grpc-status"]),
+                (200, &"4".parse()?)
+            );
+        }
+        assert_eq!(breaker(&proxy).await?, state, "{time}");
+    }
     Ok(())
 }

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use http::header::UPGRADE;
-use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
-use super::flight::Flight;
+use super::flight::{CANCELLED, Flight, PATIENCE};
 use super::passing::Passing;
 use crate::error::Refusal;
-use crate::middleware::{headers, response_framing, upgrade};
+use crate::middleware::{grpc, headers, response_framing, upgrade};
 use crate::settings::Server;
 use crate::upstream::gate::Full;
 use crate::upstream::pool::{Lent, Stage};
@@ -49,6 +49,7 @@ pub(super) async fn forward(
     server: &Server,
     times: Times,
 ) -> Result<Response<Passing>, Box<Failed>> {
+    let hurried = request.method() == Method::POST && grpc::timeout(request.headers()).is_some_and(is_short);
     let sent = timeout_at(times.until, send(&flight, request, times.connect)).await;
     match sent.unwrap_or(Err((Refusal::Timeout, false))) {
         Ok((response, connection)) => {
@@ -65,10 +66,19 @@ pub(super) async fn forward(
         }
         Err((refusal, unprocessed)) => {
             let refusal = whose_fault(refusal, &flight.upload);
-            refusal.outcome().into_iter().for_each(|outcome| flight.decide(outcome));
+            let outcome = match refusal {
+                Refusal::Timeout if hurried => Some(CANCELLED),
+                _ => refusal.outcome(),
+            };
+            outcome.into_iter().for_each(|outcome| flight.decide(outcome));
             Err(Box::new(Failed { refusal, unprocessed, flight }))
         }
     }
+}
+
+/// Whether a caller's own time proves nothing about an endpoint that does not make it.
+fn is_short(said: Duration) -> bool {
+    said < PATIENCE
 }
 
 /// What the client did to its own request is no failure of the endpoint, which could otherwise be put

@@ -26,13 +26,13 @@ use crate::worker::Worker;
 /// A client that goes away sooner than this proves nothing about the endpoint; one that waited
 /// longer got no response in time, and counts so, if it had sent all of its request. The breaker is
 /// told neither.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A gRPC call that goes on for longer is a conversation: that it was begun is a success.
 const CONVERSATION: Duration = Duration::from_secs(10);
 
 /// What became of a call that its client has ended: nothing that is held against anybody.
-const CANCELLED: Outcome = Outcome::Status(499);
+pub(super) const CANCELLED: Outcome = Outcome::Status(499);
 
 /// See the module. Dropping it ends the flight.
 #[derive(Debug)]
