@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use nix::sys::signal::Signal;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, version};
-use tests::{Origin, Proxy, admin_token, eventually};
+use tests::{Behaviour, Origin, Proxy, admin_token, eventually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -204,5 +205,57 @@ async fn a_session_is_resumed_by_any_worker_and_over_a_reload() -> Result<()> {
     let (status, said) = proxy.ask("POST", "/reload", None).await?;
     assert_eq!(status, 200, "{said}");
     assert_eq!(kind().await?, Some(rustls::HandshakeKind::Resumed));
+    Ok(())
+}
+
+/// A request on a connection of this protocol, and what becomes of both.
+async fn underway(proxy: &Proxy, root: &CertificateDer<'static>, alpn: &'static [u8]) -> Result<Underway> {
+    let io = TokioIo::new(connect(proxy, root, alpn).await?);
+    let request = http::Request::get("https://localhost/slow").header("host", "localhost");
+    let request = request.body(Empty::<bytes::Bytes>::new())?;
+    Ok(tokio::spawn(async move {
+        let (response, connection) = if alpn == b"h2" {
+            let (mut sender, connection) =
+                hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await?;
+            let connection = tokio::spawn(connection);
+            (sender.send_request(request).await?, connection)
+        } else {
+            let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;
+            let connection = tokio::spawn(connection);
+            (sender.send_request(request).await?, connection)
+        };
+        let (head, body) = response.into_parts();
+        body.collect().await?;
+        // The proxy ends the connection, and in good order.
+        timeout(Duration::from_secs(5), connection).await???;
+        Ok(head)
+    }))
+}
+
+type Underway = tokio::task::JoinHandle<Result<http::response::Parts>>;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_ends_what_is_on_its_way_in_both_protocols_and_closes_the_rest_in_good_order() -> Result<()> {
+    let (dir, origin) = (tempfile::tempdir()?, Origin::start().await?);
+    let root = new_pair(dir.path())?;
+    let mut proxy = proxy(dir.path(), &origin, "").await?;
+    let mut idle = connect(&proxy, &root, b"http/1.1").await?;
+    idle.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await?;
+    let mut head = [0; 12];
+    idle.read_exact(&mut head).await?;
+    let before = origin.requests();
+    origin.behave(Behaviour { delay: Duration::from_millis(1_200), ..Behaviour::default() });
+    let http1 = underway(&proxy, &root, b"http/1.1").await?;
+    let http2 = underway(&proxy, &root, b"h2").await?;
+    let begun = async || Ok(origin.requests() == before + 2);
+    eventually("both requests are on their way", Duration::from_secs(5), begun).await?;
+    proxy.process.signal(Signal::SIGTERM)?;
+    // `close_notify`, not just an end: a client can tell it from a connection that was cut.
+    let mut rest = Vec::new();
+    timeout(Duration::from_secs(5), idle.read_to_end(&mut rest)).await??;
+    let (http1, http2) = (http1.await??, http2.await??);
+    assert_eq!((http1.status.as_u16(), http2.status.as_u16()), (200, 200));
+    assert_eq!(http1.headers["connection"], "close");
+    assert_eq!(proxy.process.ended().await?.code(), Some(0));
     Ok(())
 }
