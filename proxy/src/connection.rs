@@ -209,6 +209,10 @@ impl ClientConnection {
         }
     }
 
+    fn is_idle(&self) -> bool {
+        matches!(self.doing(), Doing::Idling { .. })
+    }
+
     /// HTTP/2 says goodbye at once, without losing a request. HTTP/1.1 answers with
     /// `Connection: close` instead and is only closed, when idle, with the listener.
     fn should_say_goodbye(&self, phase: Phase) -> bool {
@@ -250,7 +254,7 @@ where
         service_fn(move |request| pipeline::handle(Rc::clone(&of_worker), Rc::clone(&of_service), request));
     let watched = Watched::new(stream, Rc::clone(&connection));
     let mut speaker = Speaker::new(Rc::clone(&worker), watched, service);
-    let mut registration = None;
+    let (mut registration, mut round) = (None, worker.signals.round());
     poll_fn(|cx| {
         registration.get_or_insert_with(|| {
             *connection.waker.borrow_mut() = Some(cx.waker().clone());
@@ -265,7 +269,9 @@ where
             Verdict::Quiet if !connection.unsent.get() && speaker.rest() => watch.rest(cx),
             Verdict::Quiet | Verdict::Nothing => {}
         }
-        if connection.should_say_goodbye(phase) {
+        let idled = round != worker.signals.round() && connection.is_idle();
+        round = worker.signals.round();
+        if idled || connection.should_say_goodbye(phase) {
             speaker.say_goodbye();
         }
         let polled = speaker.poll(cx);

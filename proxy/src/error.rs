@@ -55,6 +55,9 @@ pub enum Refusal {
     /// The service has as many requests as it may. Worth trying again.
     #[error("too much load")]
     Full(Full),
+    /// This process's: it runs out of memory or descriptors. Worth trying again, elsewhere.
+    #[error("too much load")]
+    Overload,
     /// The endpoints': none may be asked now. Worth trying again.
     #[error("no endpoint is available")]
     NoEndpoint,
@@ -90,7 +93,7 @@ impl Refusal {
             Self::Method => StatusCode::NOT_IMPLEMENTED,
             Self::Blocked => StatusCode::FORBIDDEN,
             Self::NoRoute => StatusCode::NOT_FOUND,
-            Self::NothingToServe | Self::Shed | Self::Full(_) | Self::NoEndpoint => {
+            Self::NothingToServe | Self::Shed | Self::Full(_) | Self::Overload | Self::NoEndpoint => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::ConnectFailure | Self::Reset => StatusCode::BAD_GATEWAY,
@@ -100,14 +103,15 @@ impl Refusal {
         }
     }
 
-    /// Whether nothing more may be read from this client's connection.
+    /// Whether nothing more may, or should, be read from this client's connection.
     #[must_use]
     pub fn closes_connection(self) -> bool {
         use Refusal::{
-            BadRequest, BodyTooLarge, Framing, Method, TargetTooLong, TooManyFields, UploadBroken, UploadSlow,
+            BadRequest, BodyTooLarge, Framing, Method, Overload, TargetTooLong, TooManyFields, UploadBroken,
+            UploadSlow,
         };
         matches!(self, BadRequest(_) | Framing(_) | UploadBroken | UploadSlow | Method)
-            || matches!(self, BodyTooLarge | TargetTooLong | TooManyFields)
+            || matches!(self, BodyTooLarge | TargetTooLong | TooManyFields | Overload)
     }
 
     /// One word for it: a label of metrics, a field of the access log.
@@ -130,6 +134,7 @@ impl Refusal {
             Self::Full(Full::Requests) => "limit_requests",
             Self::Full(Full::Pending) => "limit_pending",
             Self::Full(Full::Connections) => "limit_connections",
+            Self::Overload => "proxy_overload",
             Self::NoEndpoint => "no_endpoint",
             Self::ConnectFailure => "connect_failure",
             Self::Reset => "reset",
@@ -154,7 +159,7 @@ impl Refusal {
     #[must_use]
     pub fn for_client(self) -> ClientOutcome {
         match self {
-            Self::Blocked | Self::Shed | Self::Full(_) => ClientOutcome::Denied,
+            Self::Blocked | Self::Shed | Self::Full(_) | Self::Overload => ClientOutcome::Denied,
             // What is done on purpose says nothing about the client.
             Self::Injected(_) | Self::InjectedReset => ClientOutcome::Fine,
             _ if self.status().is_client_error() => ClientOutcome::Refused4xx,
@@ -177,7 +182,7 @@ impl Refusal {
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(protocol::action::PROBLEM_JSON));
-        if matches!(self, Self::Shed | Self::Full(_) | Self::NoEndpoint) {
+        if matches!(self, Self::Shed | Self::Full(_) | Self::Overload | Self::NoEndpoint) {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if matches!(self, Self::Injected(_)) {

@@ -19,6 +19,7 @@ pub mod live_state;
 mod local_tasks;
 pub mod middleware;
 pub mod observability;
+pub mod overload;
 pub mod pipeline;
 pub mod routing;
 pub mod service_manager;

@@ -12,6 +12,7 @@ use clap::Parser;
 use proxy::app::{App, Ending, Inherited};
 use proxy::cli::{Cli, Format, GenerateConfig, Start, ValidateConfig, Verb};
 use proxy::hand_over;
+use proxy::overload;
 use proxy::service_manager;
 use proxy::settings::{Given, SAMPLE, Settings, schema};
 use proxy::source::{NoSettings, Source};
@@ -45,6 +46,11 @@ fn serve(start: Start) -> anyhow::Result<ExitCode> {
     let given = Given { ai_enabled: start.ai_enabled, ai_mode: start.ai_mode, ..machine() };
     let source = Source { path: start.config, given };
     let settings = source.settings()?;
+    // Before anything is opened; what cannot be raised is a smaller bound, not a failure.
+    match overload::raise_descriptors() {
+        Ok(most) => tracing::debug!(most, "file descriptors that may be open"),
+        Err(why) => tracing::warn!("the bound of file descriptors cannot be raised: {why}"),
+    }
     let inherited = inherited(start.take_over, &settings)?;
     let ending = App::build(settings, source, inherited)?.run()?;
     Ok(match ending {

@@ -24,6 +24,7 @@ mod limits;
 mod listeners;
 mod observability;
 mod outliers;
+mod overload;
 mod pattern;
 mod retries;
 mod route;
@@ -42,6 +43,7 @@ pub use filters::{Abort, Answer, Cohort, Fault, HeaderEdits, Mirror, PathEdit, R
 pub use limits::{AdaptiveLimit, Limits, Priority};
 pub use observability::{AccessLog, Export, LogTarget, Observability, Tracing};
 pub use outliers::Outliers;
+pub use overload::OverloadBounds;
 pub use retries::{Hedge, MAX_ATTEMPTS, Retry, RetryBudget};
 pub use route::{Match, PathMatch, Pattern, Route, SplitTarget, ValueMatch};
 pub use services::MAX_WEIGHT;
@@ -108,6 +110,8 @@ pub struct Server {
     pub edge: Edge,
     /// What an HTTP/2 connection may ask for.
     pub http2: Http2,
+    /// When load is shed for the process's own sake.
+    pub overload: OverloadBounds,
     /// Listeners stay open so long after a drain began.
     pub drain: Duration,
     /// The process ends so long after a drain began, whatever is still open.

@@ -21,6 +21,8 @@ pub(crate) enum Phase {
 #[derive(Debug, Default)]
 pub(crate) struct Signals {
     phase: Cell<Phase>,
+    /// Counts up whenever connections without a request are to be closed.
+    round: Cell<u32>,
     next: Cell<u64>,
     listening: Rc<RefCell<AHashMap<u64, Waker>>>,
 }
@@ -57,6 +59,16 @@ impl Signals {
         let id = self.next.replace(self.next.get() + 1);
         self.listening.borrow_mut().insert(id, waker);
         Registration(id, Rc::clone(&self.listening))
+    }
+
+    pub(crate) fn round(&self) -> u32 {
+        self.round.get()
+    }
+
+    /// Connections without a request are to be closed.
+    pub(crate) fn close_idle(&self) {
+        self.round.set(self.round.get().wrapping_add(1));
+        self.listening.borrow().values().for_each(Waker::wake_by_ref);
     }
 
     pub(crate) fn advance(&self, phase: Phase) {

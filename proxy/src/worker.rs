@@ -25,6 +25,7 @@ use crate::connection;
 use crate::error::Refusal;
 use crate::middleware::request_id::RequestIds;
 use crate::observability::{Observer, Sinks};
+use crate::overload::{self, Overload, Spare};
 use crate::pipeline::Asker;
 use crate::routing::view::{Target, View};
 use crate::signals::{Phase, Signals};
@@ -35,6 +36,7 @@ use crate::telemetry::clients::ClientOutcome;
 use crate::telemetry::recorder::{Recorder, Tap};
 use crate::telemetry::shard::Shard;
 use crate::telemetry::stream::{wall_clock_ms, window_end};
+use crate::upstream::pool::MAX_IDLE_TIME;
 
 /// Between two rounds of upkeep.
 const UPKEEP: Duration = Duration::from_secs(1);
@@ -73,6 +75,8 @@ pub struct WorkerArgs {
     pub lifecycle: Lifecycle,
     /// Where its windows go; absent: nothing is recorded.
     pub windows: Option<Tap>,
+    /// What the process can bear.
+    pub overload: Arc<Overload>,
     /// Where records of requests are left.
     pub sinks: Sinks,
 }
@@ -144,6 +148,7 @@ fn run_thread(runtime: &LocalRuntime, args: WorkerArgs) {
         signals: Signals::default(),
         rested: Cell::new(0),
         connections: args.connections,
+        overload: args.overload,
         observer: Observer::new(args.sinks),
     });
     runtime.block_on(run(worker, listeners, args.lifecycle, args.windows));
@@ -152,6 +157,7 @@ fn run_thread(runtime: &LocalRuntime, args: WorkerArgs) {
 async fn run(worker: Rc<Worker>, listeners: Vec<TcpListener>, lifecycle: Lifecycle, tap: Option<Tap>) {
     tokio::task::spawn_local(follow(Rc::clone(&worker), lifecycle.clone()));
     tokio::task::spawn_local(keep_up(Rc::clone(&worker)));
+    tokio::task::spawn_local(make_room(Rc::clone(&worker)));
     if let Some(tap) = &tap {
         tokio::task::spawn_local(report(Rc::clone(&worker), tap.clone()));
     }
@@ -181,9 +187,15 @@ async fn accept_from_all(worker: &Rc<Worker>, listeners: &[TcpListener], serving
 }
 
 async fn accept(worker: &Rc<Worker>, listener: &TcpListener, serving: &TaskTracker) {
+    let mut spare = Spare::new();
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => worker.take_in(stream, peer, serving),
+            Err(why) if overload::is_exhausted(&why) => {
+                let turned_away = spare.turn_away(listener);
+                worker.shard.connections_refused("descriptors", turned_away);
+                sleep(ACCEPT_PAUSE / if turned_away > 0 { 10 } else { 1 }).await;
+            }
             Err(why) => {
                 debug!(%why, "a connection could not be accepted");
                 sleep(ACCEPT_PAUSE).await;
@@ -231,6 +243,16 @@ async fn keep_up(worker: Rc<Worker>) {
     }
 }
 
+/// Closes what is not needed when the process runs short: idle connections of clients, and to endpoints.
+async fn make_room(worker: Rc<Worker>) {
+    let mut rounds = worker.overload.rounds();
+    while rounds.changed().await.is_ok() {
+        worker.signals.close_idle();
+        let all_are_old = Instant::now() + MAX_IDLE_TIME;
+        worker.view().endpoints().for_each(|endpoint| endpoint.pool.evict(all_are_old));
+    }
+}
+
 async fn report(worker: Rc<Worker>, tap: Tap) {
     let window_ms = i64::try_from(tap.window.as_millis()).unwrap_or(1_000).max(1);
     loop {
@@ -247,6 +269,7 @@ pub struct Worker {
     table: SharedTable,
     view: RefCell<Rc<View>>,
     connections: Arc<AtomicUsize>,
+    pub(crate) overload: Arc<Overload>,
     pub(crate) shard: Arc<Shard>,
     pub(crate) recorder: Recorder,
     pub(crate) request_ids: RequestIds,
@@ -306,8 +329,15 @@ impl Worker {
 
     fn take_in(self: &Rc<Self>, stream: TcpStream, peer: std::net::SocketAddr, serving: &TaskTracker) {
         let most = self.view().table.live.settings.server.max_connections;
-        if self.connections.fetch_add(1, Ordering::Relaxed) >= most {
+        let open = self.connections.fetch_add(1, Ordering::Relaxed) + 1;
+        let too_many = if open > most {
+            Some("max_connections")
+        } else {
+            self.overload.refuses_connection(open).then_some("overload")
+        };
+        if let Some(reason) = too_many {
             self.connections.fetch_sub(1, Ordering::Relaxed);
+            self.shard.connections_refused(reason, 1);
             return;
         }
         self.shard.connection_opened();

@@ -14,6 +14,7 @@ use super::metrics::Readings;
 use crate::clock;
 use crate::control::View;
 use crate::observability::spans::SpanSender;
+use crate::overload::Pressure;
 use crate::table::{EndpointHandle, ServiceTable};
 use crate::upstream::outlier::Tally;
 
@@ -25,6 +26,7 @@ pub(super) struct Whole {
     build: Build,
     listeners: Listeners,
     connections: Connections,
+    overload: Pressure,
     reloads: ReloadStatus,
     telemetry: Telemetry,
 }
@@ -88,6 +90,7 @@ pub(super) async fn status(State(admin): State<Shared>) -> Json<Whole> {
         },
         listeners: admin.listeners,
         connections: Connections { open: traffic.active_connections, total: traffic.total_connections, max },
+        overload: readings.pressure,
         reloads: reloads(&admin),
         telemetry: telemetry(&readings),
         status: proxy_status(&admin, view),

@@ -14,6 +14,7 @@ use crate::admin::metrics::Readings;
 use crate::clock;
 use crate::control::Control;
 use crate::observability::Sinks;
+use crate::overload::{self, Overload};
 use crate::settings::Ai;
 use crate::supervise::Beside;
 use crate::table::SharedTable;
@@ -32,6 +33,7 @@ pub(super) struct DataPath {
     shards: Vec<Arc<Shard>>,
     connections: Arc<AtomicUsize>,
     windows_dropped: Arc<AtomicU64>,
+    overload: Arc<Overload>,
     pub(super) sinks: Sinks,
     pub(super) lifecycle: Lifecycle,
 }
@@ -43,6 +45,7 @@ impl DataPath {
             listeners,
             connections: Arc::default(),
             windows_dropped: Arc::default(),
+            overload: Arc::default(),
             sinks,
             lifecycle: Lifecycle::default(),
         }
@@ -60,6 +63,7 @@ impl DataPath {
                 connections: Arc::clone(&self.connections),
                 lifecycle: self.lifecycle.clone(),
                 windows: tap.cloned(),
+                overload: Arc::clone(&self.overload),
                 sinks: self.sinks.clone(),
             })?;
             ends.spawn(async move { handle.ended().await });
@@ -93,6 +97,15 @@ impl DataPath {
         (Tap { sender, window: ai.window }, stream::run(args))
     }
 
+    /// What watches over memory and descriptors.
+    pub(super) fn look_out(
+        &self,
+        control: &Control,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + use<> {
+        overload::run(Arc::clone(&self.overload), control.table(), Arc::clone(&self.connections), stop)
+    }
+
     /// Whether each worker has moved within a time, or need not any more.
     pub(super) fn alive(&self) -> impl Fn(Duration) -> bool + Send + use<> {
         let (shards, drain) = (self.shards.clone(), self.lifecycle.drain.clone());
@@ -102,11 +115,16 @@ impl DataPath {
     /// What to ask at each scrape.
     pub(super) fn readings(&self) -> Box<dyn Fn() -> Readings + Send + Sync> {
         let (shards, dropped) = (self.shards.clone(), Arc::clone(&self.windows_dropped));
-        let sinks = self.sinks.clone();
+        let (sinks, overload) = (self.sinks.clone(), Arc::clone(&self.overload));
         Box::new(move || {
             let mut traffic = ShardSnapshot::default();
             shards.iter().for_each(|shard| traffic.merge(&shard.snapshot()));
-            Readings { traffic, windows_dropped: dropped.load(Ordering::Relaxed), sinks: sinks.clone() }
+            Readings {
+                traffic,
+                windows_dropped: dropped.load(Ordering::Relaxed),
+                pressure: overload.pressure(),
+                sinks: sinks.clone(),
+            }
         })
     }
 }

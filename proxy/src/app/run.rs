@@ -109,6 +109,7 @@ impl App {
             }
         });
         tasks.spawn(service_manager::watchdog(self.data_path.alive(), self.stop.clone()));
+        tasks.spawn(self.data_path.look_out(&control, self.stop.clone()));
         tasks.spawn(file_watch::run(Arc::clone(&self.admin), self.stop.clone()));
         tasks.spawn(Arc::clone(&control).run_expiry(self.stop.clone()));
         tasks.spawn(health_check::run(control.table(), self.stop.clone()));

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::edge::{Http2, PathRules};
+use super::overload::Overload;
 
 /// The main listener.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -48,6 +49,8 @@ pub struct Server {
     pub path: PathRules,
     /// What one HTTP/2 connection of a client may ask for.
     pub http2: Http2,
+    /// What is done before memory or file descriptors run out.
+    pub overload: Overload,
     /// Listeners stay open so long after a drain began. Absent: 5000, or the drain timeout if shorter.
     pub drain_ms: Option<u64>,
     /// The process ends so long after a drain began, whatever is still open.
@@ -83,6 +86,7 @@ impl Default for Server {
             allow_underscores: false,
             path: PathRules::default(),
             http2: Http2::default(),
+            overload: Overload::default(),
             drain_ms: None,
             drain_timeout_ms: 30_000,
             trusted_proxies: Vec::new(),

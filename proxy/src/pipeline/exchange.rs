@@ -102,6 +102,7 @@ async fn send(
     let sent = flight.endpoint.pool.send(request, connect).await;
     let (response, connection) = sent.map_err(|failure| match failure.stage {
         Stage::Full => (Refusal::Full(Full::Connections), true),
+        Stage::Exhausted => (Refusal::Overload, true),
         Stage::Connecting => (Refusal::ConnectFailure, true),
         Stage::Unprocessed => (Refusal::Reset, true),
         Stage::Sent => (Refusal::Reset, false),

@@ -119,6 +119,9 @@ async fn answer(
     let server = &view.table.live.settings.server;
     let refuse = |refusal: Refusal| worker.refuse(asker, started, refusal);
 
+    if worker.overload.sheds() {
+        return Err(refuse(Refusal::Overload).into());
+    }
     let fault = connection.fault_before(connection.requests());
     fault.map_or(Ok(()), |fault| Err(refuse(Refusal::Framing(fault))))?;
     validity::check(&parts, &server.edge, body.size_hint().exact()).map_err(refuse)?;

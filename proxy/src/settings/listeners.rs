@@ -45,6 +45,7 @@ pub(super) fn server(config: &config::Server, given: &Given, at: &Place, finding
         max_header_bytes: config.max_header_bytes as usize,
         edge: super::edge::edge(config, at, findings),
         http2: super::edge::http2(&config.http2, &at.at("http2"), findings),
+        overload: super::overload::overload(&config.overload, &at.at("overload"), findings),
         drain: drain_time(config, drain, at, findings),
         trusted_proxies: networks(&config.trusted_proxies, &at.at("trusted_proxies"), findings),
         max_idle_per_endpoint: config.max_idle_per_endpoint as usize,

@@ -32,6 +32,7 @@ pub struct Shard {
     retries: Tally<8>,
     hedges: Tally<4>,
     handshakes: Tally<2>,
+    refused_connections: Tally<4>,
     opened_connections: Count,
     closed_connections: Count,
     bytes_sent: Count,
@@ -86,6 +87,11 @@ impl Shard {
     /// A client connection was accepted.
     pub fn connection_opened(&self) {
         self.opened_connections.add(1);
+    }
+
+    /// Client connections were closed at once for `reason`, a word of the program.
+    pub fn connections_refused(&self, reason: &'static str, count: u64) {
+        (0..count).for_each(|_| self.refused_connections.add(reason));
     }
 
     /// A client connection ended.
@@ -159,6 +165,7 @@ impl Shard {
             retries: self.retries.read().collect(),
             hedges: self.hedges.read().collect(),
             handshakes: self.handshakes.read().collect(),
+            refused_connections: self.refused_connections.read().collect(),
             response_time: self.response_time.snapshot(),
             active_connections: total_connections.saturating_sub(closed),
             total_connections,
@@ -193,6 +200,8 @@ pub struct ShardSnapshot {
     pub hedges: BTreeMap<&'static str, u64>,
     /// `proxy_tls_handshakes_total`, by result.
     pub handshakes: BTreeMap<&'static str, u64>,
+    /// `proxy_connections_refused_total`, by reason.
+    pub refused_connections: BTreeMap<&'static str, u64>,
     /// `proxy_active_connections`.
     pub active_connections: u64,
     /// `proxy_total_connections`.
@@ -223,6 +232,8 @@ impl ShardSnapshot {
         other.mirrored.iter().for_each(|(result, n)| *self.mirrored.entry(result).or_default() += n);
         other.retries.iter().for_each(|(decision, n)| *self.retries.entry(decision).or_default() += n);
         other.hedges.iter().for_each(|(result, n)| *self.hedges.entry(result).or_default() += n);
+        let refused = &mut self.refused_connections;
+        other.refused_connections.iter().for_each(|(reason, n)| *refused.entry(reason).or_default() += n);
         other.handshakes.iter().for_each(|(result, n)| *self.handshakes.entry(result).or_default() += n);
         for (key, theirs) in &other.backends {
             self.backends.entry(key.clone()).or_default().merge(theirs);

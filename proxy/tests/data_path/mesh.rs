@@ -128,6 +128,7 @@ fn settings(name: &ServiceName, service: Arc<Service>) -> Settings {
             max_header_bytes: 16 * 1024,
             edge: Edge::default(),
             http2: Http2::default(),
+            overload: Default::default(),
             drain: Duration::from_millis(100),
             drain_timeout: Duration::from_secs(5),
             trusted_proxies: Vec::new(),
@@ -177,6 +178,7 @@ impl Mesh {
                 connections: Arc::clone(&connections),
                 lifecycle: lifecycle.clone(),
                 windows: Some(Tap { sender: sender.clone(), window: Duration::from_millis(250) }),
+                overload: Default::default(),
                 sinks: Default::default(),
             })
             .unwrap()

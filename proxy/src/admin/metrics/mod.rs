@@ -4,6 +4,7 @@
 
 mod control;
 mod family;
+mod overload;
 mod places;
 mod process;
 mod sinks;
@@ -19,6 +20,7 @@ use prometheus::{Registry, TextEncoder};
 use super::Shared;
 use super::answer::Refused;
 use crate::observability::Sinks;
+use crate::overload::Pressure;
 use crate::telemetry::shard::ShardSnapshot;
 
 /// What has been counted since the start.
@@ -28,6 +30,8 @@ pub struct Readings {
     pub traffic: ShardSnapshot,
     /// Telemetry windows that found no room.
     pub windows_dropped: u64,
+    /// What is in use of memory and descriptors.
+    pub pressure: Pressure,
     /// The access log and the spans' exporter, where there are any.
     pub sinks: Sinks,
 }
@@ -58,6 +62,7 @@ fn families(admin: &Shared) -> Vec<MetricFamily> {
     families.extend(places::by_service(&view.table));
     families.extend(control::families(&view, &readings, &admin.control.reloads.seen()));
     families.extend(sinks::families(&readings.sinks));
+    families.extend(overload::families(&readings, &view));
     families.extend(process::families(view.uptime));
     let help = "Actions and other writes on the admin listener that were refused.";
     families.push(family::counter("proxy_actions_refused_total", help, admin.refusals.count()));

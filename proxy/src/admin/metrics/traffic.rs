@@ -13,7 +13,7 @@ use crate::table::Table;
 use crate::telemetry::shard::{CLASSES, ShardSnapshot};
 
 /// Reasons that are there from the start, so that a rate sees the first refusal.
-const EXPECTED_REASONS: [&str; 4] = ["blocked", "no_endpoint", "no_route", "shed"];
+const EXPECTED_REASONS: [&str; 5] = ["blocked", "no_endpoint", "no_route", "overload", "shed"];
 
 /// The proxy as a whole: the promised names first.
 pub(super) fn in_all(traffic: &ShardSnapshot) -> Vec<MetricFamily> {

@@ -41,6 +41,8 @@ pub struct SendFailure {
 pub enum Stage {
     /// There are as many connections to the endpoint as there may be.
     Full,
+    /// This process has no descriptor left for a connection: no fault of the endpoint's.
+    Exhausted,
     /// There is no connection to the endpoint.
     Connecting,
     /// The endpoint has surely not begun with it.

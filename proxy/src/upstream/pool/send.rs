@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::EndpointPool;
 use super::lent::{Lent, SendFailure, Stage};
+use crate::overload::is_exhausted;
 use crate::upstream::upload::Upload;
 
 /// A response's head, and the connection that its body comes by.
@@ -62,6 +63,7 @@ impl EndpointPool {
         match timeout(within, self.connect(after)).await {
             Ok(Ok(connection)) => return Ok((connection, request)),
             Ok(Err(why)) if why.kind() == ErrorKind::QuotaExceeded => stage = Stage::Full,
+            Ok(Err(why)) if is_exhausted(&why) => stage = Stage::Exhausted,
             Ok(Err(why)) => self.complain(&why.to_string()),
             Err(_) => self.complain("it took too long"),
         }
@@ -79,7 +81,7 @@ fn repeats(connection: &Lent, stage: Stage, method: &Method) -> bool {
     match stage {
         Stage::Unprocessed => connection.is_shared(),
         Stage::Sent => connection.is_reused() && is_idempotent(method),
-        Stage::Full | Stage::Connecting => false,
+        Stage::Full | Stage::Exhausted | Stage::Connecting => false,
     }
 }
 

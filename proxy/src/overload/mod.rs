@@ -1,0 +1,114 @@
+//! Sheds before it dies: what this process may use of memory and descriptors, and what it does when that
+//! runs out.
+//!
+//! Ten times a second is looked how much is in use. From `shed_at` on, new requests are answered 503, and
+//! connections without a request are closed; from `stop_at` on, new connections are closed at once. Like
+//! Envoy's overload manager with its three usual actions. Descriptors can run out between two looks, so they
+//! are also reckoned at each accept; and should the kernel have none left all the same, a spare one is given
+//! up to take connections and close them, because one that nobody accepts hangs.
+//!
+//! Workers read atomics here; nothing is locked for a request.
+
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+mod limits;
+mod look;
+mod pressure;
+mod spare;
+
+pub use limits::raise_descriptors;
+pub(crate) use look::run;
+pub use pressure::{Level, Pressure, Usage};
+pub(crate) use spare::{Spare, is_exhausted};
+
+/// What workers ask, and what they are told.
+#[derive(Debug)]
+pub struct Overload {
+    level: AtomicU8,
+    /// Clients' connections at the last look.
+    looked_at: AtomicUsize,
+    /// So many more of them fit before they are closed at once.
+    room: AtomicUsize,
+    pressure: Mutex<Pressure>,
+    /// Counts up whenever connections without a request are to be closed.
+    rounds: watch::Sender<u32>,
+}
+
+impl Default for Overload {
+    /// Nothing known yet, and nothing refused.
+    fn default() -> Self {
+        Self {
+            level: AtomicU8::new(Level::Calm as u8),
+            looked_at: AtomicUsize::new(0),
+            room: AtomicUsize::new(usize::MAX),
+            pressure: Mutex::default(),
+            rounds: watch::Sender::new(0),
+        }
+    }
+}
+
+impl Overload {
+    /// Whether new requests are refused.
+    #[must_use]
+    pub fn sheds(&self) -> bool {
+        self.level.load(Ordering::Relaxed) >= Level::Sheds as u8
+    }
+
+    /// Whether one more connection is too many, where `open` are open, itself included.
+    #[must_use]
+    pub fn refuses_connection(&self, open: usize) -> bool {
+        let came = open.saturating_sub(self.looked_at.load(Ordering::Relaxed));
+        came > self.room.load(Ordering::Relaxed) || self.level.load(Ordering::Relaxed) >= Level::Stops as u8
+    }
+
+    /// What the last look has shown.
+    #[must_use]
+    pub fn pressure(&self) -> Pressure {
+        *self.last()
+    }
+
+    pub(crate) fn rounds(&self) -> watch::Receiver<u32> {
+        self.rounds.subscribe()
+    }
+
+    fn set(&self, pressure: Pressure, stop_at: f64, connections: usize) {
+        if let Some(Usage { used, most }) = pressure.descriptors {
+            let left = (most as f64 * stop_at - used as f64).max(0.0) as usize;
+            // Each may bring a second one, to an endpoint.
+            self.room.store(left / 2, Ordering::Relaxed);
+            self.looked_at.store(connections, Ordering::Relaxed);
+        }
+        self.level.store(pressure.level as u8, Ordering::Relaxed);
+        *self.last() = pressure;
+    }
+
+    fn close_idle(&self) {
+        self.rounds.send_modify(|round| *round = round.wrapping_add(1));
+    }
+
+    fn last(&self) -> MutexGuard<'_, Pressure> {
+        self.pressure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors_are_reckoned_between_two_looks() {
+        let overload = Overload::default();
+        assert!(!overload.refuses_connection(1_000_000), "nothing is known before the first look");
+        let descriptors = Some(Usage { used: 50, most: 100 });
+        overload.set(Pressure { descriptors, ..Pressure::default() }, 0.9, 20);
+        // 40 more may be opened: 20 connections, each with one to an endpoint.
+        assert!(!overload.refuses_connection(40));
+        assert!(overload.refuses_connection(41));
+        assert!(!overload.sheds());
+        overload.set(Pressure { level: Level::Stops, ..Pressure::default() }, 0.9, 0);
+        assert!(overload.sheds() && overload.refuses_connection(1));
+    }
+}
