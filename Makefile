@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-detection fuzz fmt lint setup
+.PHONY: help demo test bench bench-detection bench-goodput fuzz fmt lint setup
 
 # Options for the demo: make demo ARGS="--fault slow-endpoint --once"
 ARGS ?=
@@ -29,6 +29,10 @@ bench: setup ## side by side with nginx, HAProxy and Envoy: what a request costs
 bench-detection: setup ## how well the brain sees: simulated faults and quiet weeks, judged by replay
 	cargo build --release --workspace --bins
 	./target/release/detection-bench $(ARGS)
+
+bench-goodput: setup ## what is still done well at twice and ten times what a service bears
+	cargo build --release --workspace --bins
+	./target/release/goodput target/release/sidecar-proxy | tee benchmarks/goodput.md
 
 fmt: ## format the code
 	cargo fmt --all

@@ -1,0 +1,4 @@
+//! What several benchmarks are made of.
+
+pub mod open_loop;
+pub mod slow_service;
