@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::{Behaviour, Load, Origin, Proxy, Running, eventually, proxy_config, run};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
@@ -113,7 +113,8 @@ async fn a_new_process_that_fails_leaves_the_old_one_as_it_was() -> Result<()> {
     // One that dies with the sockets in its hands, and one that is not a proxy at all.
     let broken = config.replacen("port: 0,", "port: 0, tls: { certificate: a, key: b },", 1);
     let token = config.replacen("token_path: mesh.token", "token_path: .", 1);
-    for (text, code) in [(broken, 2), (token, 1)] {
+    let elsewhere = config.replacen("port: 0,", "port: 9,", 1);
+    for (text, code) in [(broken, 2), (token, 1), (elsewhere, 1)] {
         std::fs::write(dir.path().join("proxy.yaml"), text)?;
         let ended = run("sidecar-proxy", &ARGUMENTS, dir.path()).await?;
         assert_eq!(ended.status.code(), Some(code), "{}", String::from_utf8_lossy(&ended.stderr));
@@ -135,6 +136,28 @@ async fn a_new_process_that_fails_leaves_the_old_one_as_it_was() -> Result<()> {
     let new = take_over(dir.path(), &proxy).await?;
     load.next(100).await;
     assert_eq!((load.tally().failed, new.status().await?.draining), (0, false));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_brain_beside_goes_on_at_the_same_address() -> Result<()> {
+    let (dir, origins) = (tempfile::tempdir()?, Origin::start_many(1).await?);
+    let config = proxy_config(dir.path(), &origins, "ai: { data_dir: own-brain }\n")?;
+    std::fs::write(dir.path().join("proxy.yaml"), config)?;
+    let arguments = [&ARGUMENTS[..], &["--ai-enabled"]].concat();
+    let mut old = Running::start("sidecar-proxy", &arguments, dir.path()).await?;
+    let brain: Value = {
+        let text = std::fs::read_to_string(dir.path().join("own-brain/brain.yaml"))?;
+        serde_json::from_str(text.split_once('\n').context("no brain")?.1)?
+    };
+    let api = format!("http://127.0.0.1:{}/ready", brain["api"]["port"]);
+    let ready = async || Ok(reqwest::get(&api).await.is_ok_and(|answer| answer.status() == 200));
+    eventually("the first brain is ready", Duration::from_secs(20), ready).await?;
+    let new = Running::start("sidecar-proxy", &arguments, dir.path()).await?;
+    assert_eq!(old.ended().await?.code(), Some(0), "{}", old.log());
+    // With the old process its brain is gone: whoever answers now is the new one's.
+    eventually("the second brain is ready", Duration::from_secs(20), ready).await?;
+    assert_eq!(reqwest::get(format!("http://{}", new.address("main"))).await?.status(), 200);
     Ok(())
 }
 

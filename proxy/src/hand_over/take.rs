@@ -69,6 +69,7 @@ pub fn take(path: &Path, told: [SocketAddr; 2]) -> Result<Option<Taken>, CannotT
         }
         Err(why) => return Err(broken(why)),
     };
+    own(&stream).map_err(broken)?;
     let timed = stream.set_read_timeout(Some(MESSAGE_WITHIN));
     timed.and_then(|()| stream.set_write_timeout(Some(MESSAGE_WITHIN))).map_err(broken)?;
     let offer: Offer = super::receive(&stream).map_err(broken)?;
@@ -76,6 +77,15 @@ pub fn take(path: &Path, told: [SocketAddr; 2]) -> Result<Option<Taken>, CannotT
     let sockets = sockets(&stream, offer.sockets).map_err(broken)?;
     let Offer { pid, leases, brain, .. } = offer;
     Ok(Some(Taken { sockets, predecessor: Predecessor { pid, leases, brain, stream } }))
+}
+
+/// Sockets and leases are taken only from the same user, or from root, whoever made the file.
+fn own(stream: &UnixStream) -> io::Result<()> {
+    let peer = rustix::net::sockopt::socket_peercred(stream)?.uid.as_raw();
+    if peer == nix::unistd::geteuid().as_raw() || peer == 0 {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("user {peer} answers there")))
 }
 
 fn check(offer: &Offer, [main, admin]: [SocketAddr; 2]) -> Result<(), CannotTake> {

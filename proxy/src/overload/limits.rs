@@ -3,11 +3,17 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use tokio::time::Instant;
+
 use super::pressure::Usage;
 
+const DESCRIPTORS: &str = "/proc/self/fd";
+/// Between two counts one by one.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
 /// Where control groups are mounted, everywhere.
 const CONTROL_GROUPS: &str = "/sys/fs/cgroup";
 /// Version 1 says "no bound" with the largest multiple of a page.
@@ -26,15 +32,30 @@ pub fn raise_descriptors() -> io::Result<u64> {
     Ok(hard)
 }
 
-pub(super) fn descriptors() -> Option<Usage> {
-    let (most, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
-    let folder = "/proc/self/fd";
-    // Since Linux 6.2 the size says how many there are; before, they must be counted.
-    let used = match fs::metadata(folder).ok()?.len() {
-        0 => fs::read_dir(folder).ok()?.count() as u64,
-        used => used,
-    };
-    Some(Usage { used, most })
+/// Counts descriptors.
+#[derive(Debug, Default)]
+pub(super) struct Descriptors {
+    counted: Option<(Instant, Usage)>,
+}
+
+impl Descriptors {
+    /// How many are open, and whether that was counted just now. Since Linux 6.2 the size of the folder
+    /// says it; before, they are counted one by one, which is not done at each look.
+    pub(super) fn look(&mut self, now: Instant) -> Option<(Usage, bool)> {
+        let (most, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+        let told = fs::metadata(DESCRIPTORS).ok()?.len();
+        if told > 0 {
+            return Some((Usage { used: told, most }, true));
+        }
+        if let Some((at, usage)) = self.counted
+            && now - at < COUNT_EVERY
+        {
+            return Some((usage, false));
+        }
+        let usage = Usage { used: fs::read_dir(DESCRIPTORS).ok()?.count() as u64, most };
+        self.counted = Some((now, usage));
+        Some((usage, true))
+    }
 }
 
 /// Resident memory of this process, bytes.
@@ -101,8 +122,8 @@ mod tests {
     #[test]
     fn this_process_uses_something_of_each() {
         let one = fs::File::open("/dev/null").unwrap();
-        let descriptors = descriptors().unwrap();
-        assert!(descriptors.used >= 4 && descriptors.used < descriptors.most);
+        let (descriptors, fresh) = Descriptors::default().look(Instant::now()).unwrap();
+        assert!(fresh && descriptors.used >= 4 && descriptors.used < descriptors.most);
         assert!(resident().unwrap() > 1 << 20);
         drop(one);
     }

@@ -33,6 +33,7 @@ pub(crate) async fn run(
     let mut clock = interval(EVERY);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut bound, mut bound_at) = (limits::memory_bound(), Instant::now());
+    let mut descriptors = limits::Descriptors::default();
     let (mut round_at, mut complained) = (None, None);
     loop {
         tokio::select! {
@@ -45,8 +46,12 @@ pub(crate) async fn run(
         }
         let bounds = table.load().live.settings.server.overload;
         let before = overload.pressure().level;
-        let pressure = look(&bounds, bound, before);
-        overload.set(pressure, bounds.stop_at, connections.load(Ordering::Relaxed));
+        let counted = descriptors.look(now);
+        let pressure = look(&bounds, bound, counted.map(|(usage, _)| usage), before);
+        overload.set(pressure);
+        if let Some((usage, true)) = counted {
+            overload.make_room(usage, bounds.stop_at, connections.load(Ordering::Relaxed));
+        }
         if pressure.level != before || (pressure.level > Level::Calm && due(complained, now, COMPLAIN_EVERY))
         {
             complained = Some(now);
@@ -61,10 +66,15 @@ pub(crate) async fn run(
     }
 }
 
-fn look(bounds: &OverloadBounds, control_group: Option<u64>, before: Level) -> Pressure {
+fn look(
+    bounds: &OverloadBounds,
+    control_group: Option<u64>,
+    descriptors: Option<Usage>,
+    before: Level,
+) -> Pressure {
     let most = [bounds.max_memory_bytes, control_group].into_iter().flatten().min();
     let memory = most.and_then(|most| Some(Usage { used: limits::resident()?, most }));
-    Pressure::judge(memory, limits::descriptors(), bounds, before)
+    Pressure::judge(memory, descriptors, bounds, before)
 }
 
 fn due(last: Option<Instant>, now: Instant, every: Duration) -> bool {

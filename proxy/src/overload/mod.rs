@@ -74,15 +74,17 @@ impl Overload {
         self.rounds.subscribe()
     }
 
-    fn set(&self, pressure: Pressure, stop_at: f64, connections: usize) {
-        if let Some(Usage { used, most }) = pressure.descriptors {
-            let left = (most as f64 * stop_at - used as f64).max(0.0) as usize;
-            // Each may bring a second one, to an endpoint.
-            self.room.store(left / 2, Ordering::Relaxed);
-            self.looked_at.store(connections, Ordering::Relaxed);
-        }
+    fn set(&self, pressure: Pressure) {
         self.level.store(pressure.level as u8, Ordering::Relaxed);
         *self.last() = pressure;
+    }
+
+    /// Of so many descriptors so many are in use, `connections` of them by clients.
+    fn make_room(&self, Usage { used, most }: Usage, stop_at: f64, connections: usize) {
+        let left = (most as f64 * stop_at - used as f64).max(0.0) as usize;
+        // Each may bring a second one, to an endpoint.
+        self.room.store(left / 2, Ordering::Relaxed);
+        self.looked_at.store(connections, Ordering::Relaxed);
     }
 
     fn close_idle(&self) {
@@ -102,13 +104,12 @@ mod tests {
     fn descriptors_are_reckoned_between_two_looks() {
         let overload = Overload::default();
         assert!(!overload.refuses_connection(1_000_000), "nothing is known before the first look");
-        let descriptors = Some(Usage { used: 50, most: 100 });
-        overload.set(Pressure { descriptors, ..Pressure::default() }, 0.9, 20);
+        overload.make_room(Usage { used: 50, most: 100 }, 0.9, 20);
         // 40 more may be opened: 20 connections, each with one to an endpoint.
         assert!(!overload.refuses_connection(40));
         assert!(overload.refuses_connection(41));
         assert!(!overload.sheds());
-        overload.set(Pressure { level: Level::Stops, ..Pressure::default() }, 0.9, 0);
+        overload.set(Pressure { level: Level::Stops, ..Pressure::default() });
         assert!(overload.sheds() && overload.refuses_connection(1));
     }
 }
