@@ -102,6 +102,8 @@ pub(crate) struct Mesh {
     pub(crate) surges: Vec<Surge>,
     /// Proxies answer puts with this refusal.
     pub(crate) refuses: Option<Refusal>,
+    /// Only this one does; absent: all.
+    pub(crate) refuses_at: Option<&'static str>,
     /// Health checks, by (service, endpoint) index.
     pub(crate) health: BTreeMap<(String, usize), Health>,
     /// Ejecting makes the rest fail this much: an action that does harm.
@@ -125,6 +127,7 @@ impl Mesh {
             faults: Vec::new(),
             surges: Vec::new(),
             refuses: None,
+            refuses_at: None,
             health: BTreeMap::new(),
             harm: 0.0,
             boot: 1,
@@ -388,6 +391,12 @@ impl Mesh {
         self.boot += 1;
     }
 
+    /// The proxies that hold a live lease.
+    pub(crate) fn holders(&self) -> std::collections::BTreeSet<String> {
+        let live = self.leases.iter().filter(|(_, l)| l.expires_ms > self.now_ms());
+        live.map(|((proxy, _), _)| proxy.clone()).collect()
+    }
+
     /// How many leases are live.
     pub(crate) fn live_leases(&self) -> usize {
         self.leases.values().filter(|l| l.expires_ms > self.now_ms()).count()
@@ -398,8 +407,9 @@ impl Mesh {
         let at_ms = self.now_ms() + 20;
         let key = (command.proxy.clone(), command.action.clone());
         let stamp = |ms: i64| Timestamp::from_millisecond(ms).unwrap();
+        let refuses = self.refuses.is_some() && self.refuses_at.is_none_or(|at| at == command.proxy);
         let outcome = match &command.verb {
-            Verb::Put(_) if self.refuses.is_some() => Outcome::Refused(self.refuses.clone().unwrap()),
+            Verb::Put(_) if refuses => Outcome::Refused(self.refuses.clone().unwrap()),
             Verb::Put(request) => {
                 let expires_ms = at_ms + request.lease_ms as i64;
                 let receipt = Receipt {

@@ -44,6 +44,7 @@ impl Operation {
         if self.is_lost(hands) {
             return;
         }
+        self.include_newcomers(hands);
         let longest_ms = i64::from(hands.policy.lifecycle.max_hold_s) * 1_000;
         if hands.now_ms - self.started_ms >= longest_ms {
             return self.give_back("held as long as may be", hands);

@@ -10,6 +10,8 @@ use crate::domain::{Action, Outcome, Refusal, Reply, Verb};
 const LOST_MS: i64 = 5_000;
 /// Between tries, milliseconds.
 const RETRY_MS: i64 = 1_000;
+/// Before a proxy that could not be reached is asked anew, milliseconds.
+const COME_BACK_MS: i64 = 1_000;
 /// Tries to reach a proxy, or to let go of a lease.
 const MAX_TRIES: u32 = 4;
 /// A proxy whose status does not list a lease so long after it was taken has lost it, milliseconds.
@@ -177,6 +179,18 @@ impl Holder {
             self.waiting_since_ms = None;
             self.boot.clone_from(&status.boot);
         }
+    }
+
+    /// A proxy that was lost and answers again is asked again.
+    pub(super) fn come_back(&mut self, status: Option<&ProxyStatus>, now_ms: i64) {
+        let lost = matches!(self.state, HolderState::Unreachable | HolderState::Gone);
+        let Some(status) = status.filter(|_| lost && now_ms >= self.next_try_ms) else { return };
+        self.state = HolderState::Putting;
+        self.boot.clone_from(&status.boot);
+        self.waiting_since_ms = None;
+        self.next_try_ms = now_ms + COME_BACK_MS;
+        self.tries = 0;
+        self.expires_ms = i64::MAX;
     }
 
     pub(super) fn let_go(&mut self) {

@@ -6,7 +6,7 @@
 //! renewing what is live. Removing is always allowed. Leases of earlier
 //! epochs that a proxy still lists are not adopted; they run out too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::holder::{Holder, HolderState, Sent};
 use crate::domain::{
@@ -86,6 +86,40 @@ impl Leases {
         self.live.insert(lease.action.id.clone(), lease);
     }
 
+    /// Says that more proxies will be asked for a live action, and asks them.
+    pub fn widen(
+        &mut self,
+        id: &str,
+        proxies: &[(String, String)],
+        why: &str,
+        now_ms: i64,
+        out: &mut TickOutput,
+    ) {
+        let me = self.me();
+        let Some(lease) = self.live.get_mut(id).filter(|l| l.removing.is_none()) else { return };
+        let names = proxies.iter().map(|(id, _)| id.clone()).collect();
+        let (action, why) = (lease.action.clone(), why.to_owned());
+        out.events.push((me, Event::Widened { action, proxies: names, why }));
+        for (proxy, boot) in proxies {
+            lease.holders.entry(proxy.clone()).or_insert_with(|| Holder::new(boot));
+        }
+        put_where_due(lease, self.epoch, now_ms, out);
+    }
+
+    /// The proxies that were asked for an action.
+    #[must_use]
+    pub fn holders(&self, id: &str) -> BTreeSet<String> {
+        self.live.get(id).map(|lease| lease.holders.keys().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Those of them that could not be reached.
+    #[must_use]
+    pub fn unreachable(&self, id: &str) -> Vec<String> {
+        let holders = self.live.get(id).into_iter().flat_map(|lease| &lease.holders);
+        let lost = holders.filter(|(_, h)| matches!(h.state, HolderState::Unreachable | HolderState::Gone));
+        lost.map(|(proxy, _)| proxy.clone()).collect()
+    }
+
     /// Keeps an action that is only said, never sent: a recording's.
     pub fn said(&mut self, action: Action) {
         self.ended.push_front(action);
@@ -139,6 +173,13 @@ impl Leases {
         for lease in self.live.values_mut() {
             for (proxy, holder) in &mut lease.holders {
                 holder.notice(fleet.get(proxy), &lease.action.id, now_ms);
+            }
+            let held = lease.holders.values().any(|h| h.state == HolderState::Held);
+            if held && lease.removing.is_none() {
+                // Who is there again gets what the others have.
+                for (proxy, holder) in &mut lease.holders {
+                    holder.come_back(fleet.get(proxy), now_ms);
+                }
             }
             if lease.removing.is_some() {
                 send(lease, Sent::Remove, self.epoch, now_ms, out);

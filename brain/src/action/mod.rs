@@ -7,3 +7,4 @@ pub mod lifecycle;
 pub mod operation;
 pub mod steps;
 pub mod treatment;
+pub mod waves;

@@ -1,6 +1,10 @@
 //! One remedy from the first lease to the last: apply, verify, hold, probe, give back.
 
+use std::collections::BTreeSet;
+
 use protocol::telemetry::Window;
+
+use super::waves::Wave;
 
 use crate::domain::{Cause, CauseKind, ProposedAction};
 use crate::verification::{Meter, Part, Scope, Yardstick};
@@ -74,6 +78,10 @@ pub struct Operation {
     pub yard: Yardstick,
     /// What counts as slow.
     pub slow_index: i32,
+    /// Proxies that are to get it after those that have it, wave by wave.
+    pub waves: Vec<Wave>,
+    /// The proxies that have it, or are asked to.
+    pub treated: BTreeSet<String>,
     /// When it began.
     pub started_ms: i64,
     /// Probes that failed.
@@ -91,14 +99,14 @@ impl Operation {
         }
     }
 
-    /// What a meter of it counts, at all proxies.
+    /// What a meter of it counts: the proxies that have it apart from the others.
     #[must_use]
     pub fn scope(&self) -> Scope {
         Scope {
             service: self.action.service.clone(),
             part: self.part.clone(),
             slow_index: self.slow_index,
-            treated: None,
+            treated: Some(self.treated.clone()),
         }
     }
 

@@ -69,9 +69,9 @@ impl Operation {
     }
 
     fn applying(&mut self, hands: &mut Hands<'_>) {
-        match hands.leases.standing(&self.current) {
+        match self.standing(hands) {
             Standing::Pending => self.stage = Stage::Applying,
-            Standing::Held if self.incident.is_none() => self.hold(hands),
+            Standing::Held if self.incident.is_none() && self.waves.is_empty() => self.hold(hands),
             Standing::Held => {
                 set_phase(hands, &self.current, ActionPhase::Verifying);
                 let from_ms = hands.now_ms + hands.policy.lifecycle.settle_ms;
@@ -89,6 +89,9 @@ impl Operation {
         if self.is_lost(hands) {
             return News::None;
         }
+        if !self.waves.is_empty() {
+            return self.wave(meter, hands);
+        }
         let life = &hands.policy.lifecycle;
         let measured_ms = hands.now_ms - meter.from_ms();
         let effect = effect(&self.yard, &self.part, &meter);
@@ -99,8 +102,14 @@ impl Operation {
             self.stage = Stage::Verifying(meter);
             return News::None;
         }
-        self.tell(effect.clone(), hands);
-        match effect.kind {
+        self.conclude(effect, hands)
+    }
+
+    /// Says what the action did, and does what follows from it.
+    pub(super) fn conclude(&mut self, effect: Effect, hands: &mut Hands<'_>) -> News {
+        let kind = effect.kind;
+        self.tell(effect, hands);
+        match kind {
             EffectKind::Helped | EffectKind::Unknown => {
                 self.hold(hands);
                 News::None
@@ -144,7 +153,7 @@ impl Operation {
     }
 
     pub(super) fn is_lost(&mut self, hands: &mut Hands<'_>) -> bool {
-        let lost = match hands.leases.standing(&self.current) {
+        let lost = match self.standing(hands) {
             Standing::Gone => true,
             Standing::Refused(why) => {
                 hands.remove(&self.current, &format!("refused: {why}"));
@@ -171,7 +180,20 @@ impl Operation {
 
     /// Puts an action of this remedy on every proxy of its service.
     pub fn begin(
-        &self,
+        &mut self,
+        kind: ActionKind,
+        reason: String,
+        phase: ActionPhase,
+        hands: &mut Hands<'_>,
+    ) -> String {
+        let proxies = proxies_of(hands.fleet, &self.action.service);
+        self.begin_at(&proxies, kind, reason, phase, hands)
+    }
+
+    /// Puts an action of this remedy on these proxies.
+    pub fn begin_at(
+        &mut self,
+        proxies: &[(String, String)],
         kind: ActionKind,
         reason: String,
         phase: ActionPhase,
@@ -179,8 +201,8 @@ impl Operation {
     ) -> String {
         let id = hands.leases.next_id();
         let action = self.action_of(id.clone(), kind, reason, phase, hands.now_ms);
-        let proxies = proxies_of(hands.fleet, &self.action.service);
-        hands.leases.begin(action, &proxies, hands.now_ms, hands.out);
+        self.treated.extend(proxies.iter().map(|(id, _)| id.clone()));
+        hands.leases.begin(action, proxies, hands.now_ms, hands.out);
         id
     }
 

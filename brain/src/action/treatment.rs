@@ -1,5 +1,7 @@
 //! From a proposal to an operation: what of the service is treated, and by what it will be judged.
 
+use std::collections::BTreeSet;
+
 use ipnet::IpNet;
 use protocol::action::ActionKind;
 
@@ -40,6 +42,8 @@ pub fn begin(
         part,
         yard,
         slow_index,
+        waves: Vec::new(),
+        treated: BTreeSet::new(),
         started_ms: now_ms,
         failed_probes: 0,
     }

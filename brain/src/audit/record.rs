@@ -121,6 +121,7 @@ fn subjects(event: &Event) -> Subjects {
             (Some(proposal.action.service.clone()), proposal.incident.clone(), None)
         }
         Event::Intent { action, .. }
+        | Event::Widened { action, .. }
         | Event::Renewed { action }
         | Event::Effect { action, .. }
         | Event::Undo { action, .. }

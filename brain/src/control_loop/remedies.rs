@@ -4,13 +4,14 @@ use super::ControlLoop;
 use crate::action::operation::{Operation, Stage};
 use crate::action::steps::{Hands, News};
 use crate::action::treatment::{self, leaves_some_out};
+use crate::action::waves::{requests_by_proxy, waves};
 use crate::decision::{Advice, Circumstances, Load, advise, canary_of, is_same_intent, propose, radius};
 use crate::diagnosis::CallGraph;
 use crate::domain::{
     ActionPhase, Actor, Cause, CauseKind, Decision, Effect, EffectKind, Event, Evidence, Incident, Judgement,
     Proposal, ProposalState, Signal, TickOutput, Verdict,
 };
-use crate::guard::capacity::places;
+use crate::guard::capacity::{places, proxies_of};
 use crate::guard::{Situation, approvals_needed, deciding, judge, target};
 
 /// A symptom that was not seen for so long is not acted on, milliseconds.
@@ -208,8 +209,14 @@ impl ControlLoop {
         }
         let kind = operation.action.kind.clone();
         let reason = operation.reason.clone();
+        let proxies = proxies_of(&self.fleet, &proposal.action.service);
+        let life = &self.policies.guard.lifecycle;
+        let seen = requests_by_proxy(&self.mesh, &proposal.action.service);
+        let mut waves = waves(proxies, &life.waves, &seen, life.verify_requests);
+        let first = if waves.is_empty() { Vec::new() } else { waves.remove(0) };
+        operation.waves = waves;
         let mut hands = hands!(self, out);
-        let id = operation.begin(kind, reason, ActionPhase::Applying, &mut hands);
+        let id = operation.begin_at(&first, kind, reason, ActionPhase::Applying, &mut hands);
         operation.id.clone_from(&id);
         operation.current.clone_from(&id);
         self.ledger.begin(&id, proposal.action.clone(), self.now_ms);

@@ -5,6 +5,7 @@ mod finding;
 mod quiet;
 mod remedies;
 mod restart;
+mod staged;
 
 use super::*;
 use crate::domain::{ActorKind, Command, PersonAnswer, PersonRequest, Verdict};

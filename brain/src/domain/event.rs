@@ -88,6 +88,15 @@ pub enum Event {
         /// To these proxies.
         proxies: Vec<String>,
     },
+    /// The action is about to be sent to more proxies. Durable before it is.
+    Widened {
+        /// The action, whole.
+        action: Action,
+        /// To these proxies too.
+        proxies: Vec<String>,
+        /// What it did at the others.
+        why: String,
+    },
     /// A proxy took it.
     Receipt {
         /// The action's id.

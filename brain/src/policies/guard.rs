@@ -124,6 +124,11 @@ impl Default for BlastRadius {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LifecyclePolicy {
+    /// Which share of a service's proxies gets an action first, second, …, at least one more each time; then
+    /// all. Empty: all at once.
+    pub waves: Vec<f64>,
+    /// The longest that one wave is looked at, seconds.
+    pub wave_max_s: u32,
     /// From the receipts to the measuring.
     pub settle_ms: i64,
     /// The fewest requests an effect is measured on.
@@ -173,6 +178,8 @@ impl Default for GuardPolicy {
 impl Default for LifecyclePolicy {
     fn default() -> Self {
         Self {
+            waves: vec![0.0, 0.1],
+            wave_max_s: 10,
             settle_ms: 2_000,
             verify_requests: 50,
             verify_max_s: 20,
@@ -211,6 +218,8 @@ impl GuardPolicy {
             ("/four_eyes_above", self.four_eyes_above, 0.0, 1.0),
             ("/min_healthy_capacity", self.min_healthy_capacity, 0.0, 1.0),
             ("/max_telemetry_age_ms", self.max_telemetry_age_ms as f64, 1_000.0, 600_000.0),
+            ("/lifecycle/waves", life.waves.len() as f64, 0.0, 8.0),
+            ("/lifecycle/wave_max_s", f64::from(life.wave_max_s), 1.0, 3_600.0),
             ("/lifecycle/settle_ms", life.settle_ms as f64, 0.0, 600_000.0),
             ("/lifecycle/verify_max_s", f64::from(life.verify_max_s), 1.0, 3_600.0),
             ("/lifecycle/probe_after_s", f64::from(life.probe_after_s), 1.0, 3_600.0),
@@ -219,6 +228,9 @@ impl GuardPolicy {
             ("/lifecycle/probe_requests", life.probe_requests as f64, 1.0, 1e6),
             ("/lifecycle/max_hold_s", f64::from(life.max_hold_s), 10.0, 86_400.0),
         ]);
+        for (n, share) in life.waves.iter().enumerate() {
+            found.extend(out_of_range(&[(&format!("/lifecycle/waves/{n}"), *share, 0.0, 1.0)]));
+        }
         for (n, window) in self.freeze_windows.iter().enumerate() {
             found.extend(window.findings(&format!("/freeze_windows/{n}")));
         }

@@ -59,6 +59,11 @@ impl Endpoint {
         }
     }
 
+    /// Requests a window that each proxy sends it, lately.
+    pub fn rps_by_proxy(&self) -> impl Iterator<Item = (&String, f64)> {
+        self.reporters.iter().map(|(proxy, (n, _))| (proxy, n * (1.0 - WITNESS_FADE)))
+    }
+
     /// Forgets all evidence against it, and looks away until `until_ms`.
     pub fn grace(&mut self, until_ms: i64) {
         self.errors = Cusum::default();

@@ -6,6 +6,8 @@ use crate::state::{Tally, share};
 
 /// Of the badness that should go, this share must have gone.
 const ENOUGH_GONE: f64 = 0.5;
+/// Without the action, this part of the badness must be there still, or it was not the action that helped.
+const STILL_THERE: f64 = 0.25;
 /// Worse by at least this share is harm, if chance does not explain it.
 const HARM: f64 = 0.05;
 /// Standard deviations that chance does not explain.
@@ -14,6 +16,8 @@ const SURE_SD: f64 = 4.0;
 const INTERVAL_SD: f64 = 1.96;
 /// From so many requests on the untreated proxies speak for what would have been.
 const CONTROL_REQUESTS: u64 = 30;
+/// … if so many of them were to be bad as before.
+const CONTROL_BAD: f64 = 5.0;
 /// Worse than expected by less than this, nothing is to be mended.
 const WELL: f64 = 0.02;
 /// Refusing requests must leave at least this much of what was served well before.
@@ -43,7 +47,9 @@ pub struct Yardstick {
 #[must_use]
 pub fn effect(yard: &Yardstick, part: &Part, meter: &Meter) -> Effect {
     let control = meter.control();
-    let has_control = control.n >= CONTROL_REQUESTS;
+    // So many that what is bad without the action must show among them.
+    let telling = control.n as f64 * yard.before >= CONTROL_BAD;
+    let has_control = control.n >= CONTROL_REQUESTS && telling;
     let (without, without_n) = match has_control {
         true => (share(bad(control, yard.signal), control.n), control.n),
         false => (yard.before, yard.before_n),
@@ -60,11 +66,15 @@ fn of_shares(yard: &Yardstick, without: f64, without_n: u64, after: Tally, has_c
     let count = bad(after, yard.signal);
     let now = share(count, after.n);
     let chance = deviation(without, after.n);
+    // Well at the others too: it went away by itself.
+    let was_bad = yard.before - yard.expected;
+    let by_itself = has_control && without - yard.expected < STILL_THERE * was_bad;
     let kind = if after.n == 0 {
         EffectKind::Unknown
     } else if now > without + HARM && now - without > SURE_SD * chance {
         EffectKind::Harmed
-    } else if without - now >= ENOUGH_GONE * (without - yard.expected).max(0.0) && now < without {
+    } else if !by_itself && without - now >= ENOUGH_GONE * (without - yard.expected).max(0.0) && now < without
+    {
         EffectKind::Helped
     } else {
         EffectKind::Unchanged
