@@ -51,7 +51,7 @@ pub struct ClientConnection {
     /// Whether the HTTP library holds bytes that the socket did not take yet.
     pub(crate) unsent: Cell<bool>,
     /// What it becomes when the response that is under way has been sent.
-    tunnel: RefCell<Option<Tunnel>>,
+    tunnel: RefCell<Option<Box<Tunnel>>>,
     is_tunnel: Cell<bool>,
     /// Whether one side of the tunnel has said all.
     half_open: Cell<bool>,
@@ -151,7 +151,7 @@ impl ClientConnection {
     /// After the response that is under way it is `tunnel`, and no HTTP.
     pub(crate) fn becomes(&self, tunnel: Tunnel) {
         self.is_tunnel.set(true);
-        *self.tunnel.borrow_mut() = Some(tunnel);
+        *self.tunnel.borrow_mut() = Some(Box::new(tunnel));
     }
 
     /// Whether what it reads is no HTTP any more.
@@ -159,7 +159,7 @@ impl ClientConnection {
         self.is_tunnel.get()
     }
 
-    fn take_tunnel(&self) -> Option<Tunnel> {
+    fn take_tunnel(&self) -> Option<Box<Tunnel>> {
         self.tunnel.borrow_mut().take()
     }
 

@@ -40,6 +40,9 @@ pub enum Refusal {
     /// The client's: a method that is not served here.
     #[error("this method is not served here")]
     Method,
+    /// Policy: the client wants to be connected to where it may not.
+    #[error("this is not to be connected to")]
+    ConnectTarget,
     /// Policy: the client is blocked by a lease.
     #[error("this client is blocked")]
     Blocked,
@@ -91,7 +94,7 @@ impl Refusal {
             Self::BadRequest(_) | Self::Framing(_) | Self::UploadBroken => StatusCode::BAD_REQUEST,
             Self::UploadSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Method => StatusCode::NOT_IMPLEMENTED,
-            Self::Blocked => StatusCode::FORBIDDEN,
+            Self::Blocked | Self::ConnectTarget => StatusCode::FORBIDDEN,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::NothingToServe | Self::Shed | Self::Full(_) | Self::Overload | Self::NoEndpoint => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -127,6 +130,7 @@ impl Refusal {
             Self::TooManyFields => "too_many_fields",
             Self::Method => "method",
             Self::Blocked => "blocked",
+            Self::ConnectTarget => "connect_target",
             Self::NoRoute => "no_route",
             Self::NothingToServe => "nothing_to_serve",
             Self::Shed => "shed",

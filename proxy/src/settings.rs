@@ -100,6 +100,8 @@ pub struct Server {
     pub request_timeout: Duration,
     /// A connection without a request.
     pub idle_timeout: Duration,
+    /// Where clients may be connected to by CONNECT, `HOST:PORT` each.
+    pub connect: Vec<String>,
     /// A tunnel of which nothing moves.
     pub tunnel_idle_timeout: Duration,
     /// To read a request's head.

@@ -247,3 +247,49 @@ async fn tunnels_outlive_a_drains_beginning_and_end_with_it() -> Result<()> {
     assert!(proxy.process.ended().await?.success());
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connect_leads_where_the_list_says_and_nowhere_else() -> Result<()> {
+    let far = Peer::start(|mut stream| async move {
+        let (mut reads, mut writes) = stream.split();
+        tokio::io::copy(&mut reads, &mut writes).await?;
+        writes.write_all(b"bye").await?;
+        Ok(())
+    })
+    .await?;
+    let (dir, target) = (tempfile::tempdir()?, format!("127.0.0.1:{}", far.port));
+    let listed = format!(", connect: {{ allow: ['{target}', '127.0.0.1:1'] }}");
+    let open = proxy(dir.path(), &far, &listed, "").await?;
+    let ask = async |proxy: &Proxy, target: &str, host: &str, more: &str| -> Result<(TcpStream, String)> {
+        let mut stream = connect(proxy).await?;
+        let head = format!("CONNECT {target} HTTP/1.1\r\nhost: {host}\r\n{more}\r\n");
+        // What is said before the answer is for the far end already.
+        stream.write_all(format!("{head}early ").as_bytes()).await?;
+        let answer = read_head(&mut stream).await?;
+        Ok((stream, answer.split(' ').nth(1).unwrap_or_default().to_owned()))
+    };
+    let (mut stream, status) = ask(&open, &target, &target, "").await?;
+    assert_eq!(status, "200");
+    stream.write_all(b"late").await?;
+    stream.shutdown().await?;
+    let mut heard = String::new();
+    timeout(SOON, stream.read_to_string(&mut heard)).await??;
+    assert_eq!(heard, "early latebye");
+    let localhost = format!("localhost:{}", far.port);
+    for (target, host, more, expected) in [
+        (&*localhost, &*localhost, "", "403"),
+        ("127.0.0.1:22", "127.0.0.1:22", "", "403"),
+        (&*target, "elsewhere:1", "", "400"),
+        (&*target, &*target, "content-length: 6\r\n", "400"),
+        ("127.0.0.1:1", "127.0.0.1:1", "", "502"),
+    ] {
+        assert_eq!(ask(&open, target, host, more).await?.1, expected, "{target} {host} {more}");
+    }
+    assert_eq!(far.connections.load(Ordering::SeqCst), 1);
+    let dir = tempfile::tempdir()?;
+    let shut = proxy(dir.path(), &far, "", "").await?;
+    assert_eq!(ask(&shut, &target, &target, "").await?.1, "501");
+    let metrics = reqwest::get(format!("{}/metrics", open.admin)).await?.text().await?;
+    assert!(metrics.contains("proxy_requests_refused_total{reason=\"connect_target\"} 2"), "{metrics}");
+    Ok(())
+}

@@ -35,7 +35,7 @@ pub use route_filters::{
     Cohort, Fault, FaultAbort, FaultDelay, HeaderEdits, Mirror, Redirect, Respond, Rewrite, SchemeName,
 };
 pub use route_match::{GrpcRule, MatchRule, PathRule, ValueRule, ValueTest};
-pub use server::{Admin, Server, Tls, TlsVersion};
+pub use server::{Admin, Connect, Server, Tls, TlsVersion};
 pub use transport::{ProtocolName, UpstreamHttp2, UpstreamTls};
 pub use upstream::{Endpoint, HealthCheck, Service, Upstream};
 

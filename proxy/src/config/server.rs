@@ -28,6 +28,9 @@ pub struct Server {
     pub idle_timeout_ms: u64,
     /// A connection that has become a tunnel (WebSocket) of which nothing moves in either direction.
     pub tunnel_idle_timeout_ms: u64,
+    /// Where clients may be connected to by CONNECT. Absent: nowhere, the method is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connect: Option<Connect>,
     /// To read a request's head.
     pub header_timeout_ms: u64,
     /// The largest request head that is read, 8192 to 1048576 bytes.
@@ -76,6 +79,7 @@ impl Default for Server {
             request_timeout_ms: 30_000,
             idle_timeout_ms: 60_000,
             tunnel_idle_timeout_ms: 300_000,
+            connect: None,
             header_timeout_ms: 10_000,
             max_header_bytes: 65_536,
             max_headers: 100,
@@ -94,6 +98,14 @@ impl Default for Server {
             tls: None,
         }
     }
+}
+
+/// Tunnels by CONNECT, over HTTP/1.1.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Connect {
+    /// `HOST:PORT` each, as the client must say it; nothing else is connected to.
+    pub allow: Vec<String>,
 }
 
 /// The main listener's certificate.

@@ -3,6 +3,7 @@
 mod attempts;
 mod body;
 mod call;
+mod connect;
 mod exchange;
 mod flight;
 mod hedge;
@@ -22,6 +23,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use attempts::Call;
@@ -85,6 +87,12 @@ pub(crate) async fn handle(
             seen.answered(response.status().as_u16());
             (response.map(|body| ProxyBody::passing(body, busy, seen.story())), false)
         }
+        Err(Ending::Connected(to)) => {
+            seen.answered(StatusCode::OK.as_u16());
+            let mut response = tunnel::connect(&connection, &worker, to, busy, seen.story());
+            response.headers_mut().insert(X_REQUEST_ID, id);
+            return Ok(response);
+        }
         Err(Ending::Answered(response)) => {
             seen.answered(response.status().as_u16());
             (response.map(|text| ProxyBody::own(text, busy, seen.story())), false)
@@ -124,6 +132,12 @@ async fn answer(
     }
     let fault = connection.fault_before(connection.requests());
     fault.map_or(Ok(()), |fault| Err(refuse(Refusal::Framing(fault))))?;
+    if connect::is_wanted(&parts, server) {
+        let to = connect::to(&parts, !body.is_end_stream(), asker.ip, &view.blocks, server).await;
+        let to = to.map_err(refuse)?;
+        worker.answered(asker, started, StatusCode::OK);
+        return Err(Ending::Connected(to));
+    }
     validity::check(&parts, &server.edge, body.size_hint().exact()).map_err(refuse)?;
     let spelt = path::normalise(&parts.uri, server.edge.path).map_err(Refusal::BadRequest).map_err(refuse)?;
     spelt.into_iter().for_each(|uri| parts.uri = uri);
@@ -186,6 +200,8 @@ enum Ending {
     Refused(Refusal),
     /// Answered as its route says.
     Answered(Box<Response<Bytes>>),
+    /// The client is connected to where it wanted.
+    Connected(TcpStream),
 }
 
 impl From<Refusal> for Ending {

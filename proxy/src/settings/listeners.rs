@@ -24,11 +24,15 @@ pub(super) fn server(config: &config::Server, given: &Given, at: &Place, finding
     findings.range(&at.at("max_connections"), config.max_connections, 1..=10_000_000);
     findings.range(&at.at("max_header_bytes"), config.max_header_bytes, 8_192..=1_048_576);
     findings.range(&at.at("max_idle_per_endpoint"), config.max_idle_per_endpoint, 0..=65_536);
+    if let Some(connect) = &config.connect {
+        targets(connect, &at.at("connect").at("allow"), findings);
+    }
     let mut duration = |key: &str, ms: u64| findings.duration(&at.at(key), ms, 1);
     Server {
         tls,
         request_timeout: duration("request_timeout_ms", config.request_timeout_ms),
         idle_timeout: duration("idle_timeout_ms", config.idle_timeout_ms),
+        connect: config.connect.as_ref().map_or_else(Vec::new, |given| given.allow.clone()),
         tunnel_idle_timeout: duration("tunnel_idle_timeout_ms", config.tunnel_idle_timeout_ms),
         header_timeout: duration("header_timeout_ms", config.header_timeout_ms),
         drain_timeout: duration("drain_timeout_ms", config.drain_timeout_ms),
@@ -49,6 +53,20 @@ pub(super) fn server(config: &config::Server, given: &Given, at: &Place, finding
         drain: drain_time(config, drain, at, findings),
         trusted_proxies: networks(&config.trusted_proxies, &at.at("trusted_proxies"), findings),
         max_idle_per_endpoint: config.max_idle_per_endpoint as usize,
+    }
+}
+
+/// Each is a host and a port, so that none of them means more than it says.
+fn targets(given: &config::Connect, at: &Place, findings: &mut Findings) {
+    for (n, target) in given.allow.iter().enumerate() {
+        let fits = target.rsplit_once(':').is_some_and(|(host, port)| {
+            let is_port =
+                port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|p| p > 0);
+            is_port && super::routes::is_host(host)
+        });
+        if !fits {
+            findings.add(&at.at(n), format!("{target:?} is no HOST:PORT"));
+        }
     }
 }
 

@@ -97,7 +97,7 @@ fn upgrades(given: &[String], at: &Place, findings: &mut Findings) -> Vec<String
 }
 
 /// A name or address, an IPv6 address in its brackets.
-fn is_host(text: &str) -> bool {
+pub(super) fn is_host(text: &str) -> bool {
     is_host_name(text) || (text.starts_with('[') && text.ends_with(']'))
 }
 

@@ -116,6 +116,7 @@ fn settings(name: &ServiceName, service: Arc<Service>) -> Settings {
     Settings {
         server: Server {
             tunnel_idle_timeout: Duration::from_secs(300),
+            connect: Vec::new(),
             watch_files: false,
             tls: None,
             bind: local,
