@@ -44,6 +44,7 @@ pub struct H2Peer {
 struct Seen {
     connections: AtomicU64,
     streams: AtomicU64,
+    cancelled: AtomicU64,
 }
 
 impl H2Peer {
@@ -70,6 +71,12 @@ impl H2Peer {
         self.seen.connections.load(Ordering::SeqCst)
     }
 
+    /// Streams that were reset before they were answered.
+    #[must_use]
+    pub fn cancelled(&self) -> u64 {
+        self.seen.cancelled.load(Ordering::SeqCst)
+    }
+
     /// Streams that were opened to it.
     #[must_use]
     pub fn streams(&self) -> u64 {
@@ -90,7 +97,7 @@ async fn serve(stream: TcpStream, manners: H2Manners, seen: Arc<Seen>) -> Result
         if served == manners.leaves_after {
             connection.graceful_shutdown();
         }
-        tokio::spawn(answer(request, respond, manners.delay));
+        tokio::spawn(answer(request, respond, manners.delay, Arc::clone(&seen)));
     }
     Ok(())
 }
@@ -99,12 +106,19 @@ async fn answer(
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
     delay: Duration,
+    seen: Arc<Seen>,
 ) -> Result<()> {
     let mut body = request.into_body();
     while let Some(data) = body.data().await {
         let _ = body.flow_control().release_capacity(data?.len());
     }
-    tokio::time::sleep(delay).await;
+    tokio::select! {
+        () = tokio::time::sleep(delay) => {}
+        _reset = std::future::poll_fn(|cx| respond.poll_reset(cx)) => {
+            seen.cancelled.fetch_add(1, Ordering::SeqCst);
+            return Ok(());
+        }
+    }
     let mut stream = respond.send_response(Response::new(()), false)?;
     stream.send_data(Bytes::from_static(b"ok"), false)?;
     stream.send_trailers(HeaderMap::from_iter([(

@@ -159,3 +159,18 @@ async fn health_is_checked_in_the_services_own_protocol() -> Result<()> {
     };
     eventually("the endpoint is healthy", Duration::from_secs(10), healthy).await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_not_waited_for_any_more_is_told_so_and_the_connection_goes_on() -> Result<()> {
+    let manners = H2Manners { delay: Duration::from_secs(60), ..H2Manners::default() };
+    let (dir, peer) = (tempfile::tempdir()?, H2Peer::start(manners).await?);
+    let proxy = proxy(dir.path(), peer.address, "").await?;
+    for n in 1..=3 {
+        let gone = tokio::time::timeout(Duration::from_millis(300), ask(&proxy, get("/")));
+        assert!(gone.await.is_err());
+        let told = async || Ok(peer.cancelled() == n);
+        eventually("the endpoint's stream is reset", Duration::from_secs(10), told).await?;
+    }
+    assert_eq!(peer.connections(), 1);
+    Ok(())
+}

@@ -107,3 +107,56 @@ fn originate(
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::settings::document::Given;
+    use crate::settings::{Protocol, Settings};
+    use protocol::document::{Document, Report};
+
+    fn read(server: &str, service: &str, route: &str) -> Result<Settings, Report> {
+        let text = format!(
+            "server: {{ {server} }}
+upstream: {{ services: {{ a: {{ endpoints: [ {{ address: b, port: 1 }} ], {service} }} }} }}
+routes: [ {{ split: [ {{ service: a }} ], {route} }} ]
+"
+        );
+        let given = Given { ai_enabled: false, ai_mode: None, host_name: "night".to_owned(), cores: 2 };
+        Settings::from_document(&Document::parse("proxy.yaml", &text)?, &given)
+    }
+
+    #[test]
+    fn a_service_is_spoken_to_in_clear_http1_unless_it_says_otherwise() {
+        let transport = |service| {
+            let settings = read("", service, "").unwrap();
+            settings.services.values().next().unwrap().transport.clone()
+        };
+        let plain = transport("");
+        assert_eq!((plain.protocol, plain.tls.is_some()), (Protocol::Http1, false));
+        let other = transport("protocol: http2, http2: { keepalive_interval_ms: 0 }");
+        assert_eq!((other.protocol, other.http2.keepalive_interval), (Protocol::Http2, None));
+        assert!(transport("tls: { verify: false }").tls.is_some());
+        assert_ne!(transport("tls: { verify: false }"), plain);
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        let missing = "tls: { ca_path: /nowhere/ca.pem }";
+        for (server, service, route, expected) in [
+            ("", "http2: { max_concurrent_streams: 5 }", "", "there is no HTTP/2 to bound"),
+            ("", "protocol: http2, http2: { stream_window_bytes: 1 }", "", "out of range"),
+            ("", "tls: { verify: false, ca_path: ca.pem }", "", "nothing would be checked against it"),
+            ("", "tls: { verify: false, server_name: 'a b' }", "", "neither a host name nor an IP address"),
+            ("", missing, "", "/nowhere/ca.pem cannot be read"),
+            ("", "", "upgrades: [h2c]", "never by an upgrade"),
+            ("", "", "upgrades: ['a b']", "is no protocol"),
+            ("connect: { allow: [db.internal] }", "", "", "is no HOST:PORT"),
+            ("connect: { allow: ['*:5432'] }", "", "", "is no HOST:PORT"),
+        ] {
+            let report = read(server, service, route).unwrap_err();
+            let said = report.problems.iter().any(|problem| problem.message.contains(expected));
+            assert!(said, "{expected}: {:?}", report.problems);
+        }
+    }
+}
