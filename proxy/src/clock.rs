@@ -13,6 +13,13 @@ pub fn ms_at(now: Instant) -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
+/// The same in nanoseconds.
+#[must_use]
+pub fn ns_at(now: Instant) -> u64 {
+    let since = now.into_std().saturating_duration_since(*BEGINNING);
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX).max(1)
+}
+
 /// [`ms_at`] this moment.
 #[must_use]
 pub fn now_ms() -> u64 {

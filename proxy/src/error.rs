@@ -55,6 +55,9 @@ pub enum Refusal {
     /// Policy: load is shed by a lease. Worth trying again.
     #[error("too much load")]
     Shed,
+    /// Policy: the client asks too often. When to come back, other fields say.
+    #[error("too many requests")]
+    RateLimited,
     /// The service has as many requests as it may. Worth trying again.
     #[error("too much load")]
     Full(Full),
@@ -96,6 +99,7 @@ impl Refusal {
             Self::Method => StatusCode::NOT_IMPLEMENTED,
             Self::Blocked | Self::ConnectTarget => StatusCode::FORBIDDEN,
             Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::NothingToServe | Self::Shed | Self::Full(_) | Self::Overload | Self::NoEndpoint => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -134,6 +138,7 @@ impl Refusal {
             Self::NoRoute => "no_route",
             Self::NothingToServe => "nothing_to_serve",
             Self::Shed => "shed",
+            Self::RateLimited => "rate_limited",
             Self::Full(Full::Overload) => "overload",
             Self::Full(Full::Requests) => "limit_requests",
             Self::Full(Full::Pending) => "limit_pending",
@@ -163,7 +168,9 @@ impl Refusal {
     #[must_use]
     pub fn for_client(self) -> ClientOutcome {
         match self {
-            Self::Blocked | Self::Shed | Self::Full(_) | Self::Overload => ClientOutcome::Denied,
+            Self::Blocked | Self::RateLimited | Self::Shed | Self::Full(_) | Self::Overload => {
+                ClientOutcome::Denied
+            }
             // What is done on purpose says nothing about the client.
             Self::Injected(_) | Self::InjectedReset => ClientOutcome::Fine,
             _ if self.status().is_client_error() => ClientOutcome::Refused4xx,

@@ -22,6 +22,7 @@ pub mod observability;
 pub mod overload;
 pub mod pipeline;
 pub mod routing;
+pub mod security;
 pub mod service_manager;
 pub mod settings;
 mod signals;

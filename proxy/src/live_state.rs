@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::digest;
 use crate::leases::{Lease, Leases};
-use crate::settings::{Endpoint, Service, Settings};
+use crate::settings::{Endpoint, RateRule, Service, Settings};
 use tuning::Tuning;
 
 pub mod blocks;
@@ -47,6 +47,8 @@ pub struct LiveService {
     pub tuning: Tuning,
     /// What is refused before an endpoint is chosen.
     pub shed: Shed,
+    /// How often leases let clients ask it.
+    pub rates: Vec<RateRule>,
 }
 
 /// One endpoint with its leases applied.
@@ -128,7 +130,22 @@ fn live_service(service: &Arc<Service>, kinds: &[&ActionKind]) -> LiveService {
         tuning: Tuning::of(service, kinds),
         endpoints: service.endpoints.iter().zip(weights).map(live).collect(),
         shed: kinds.iter().fold(Shed::default(), |shed, kind| shed.strictest(kind)),
+        rates: rates(service, kinds),
     }
+}
+
+/// Each limit once: two leases of the same limit are one limit.
+fn rates(service: &Service, kinds: &[&ActionKind]) -> Vec<RateRule> {
+    let leased = kinds.iter().filter_map(|kind| match kind {
+        ActionKind::LimitRate { key, rps, burst } => RateRule::leased(&service.name, key, *rps, *burst),
+        _ => None,
+    });
+    leased.fold(Vec::new(), |mut rates, rate| {
+        if !rates.contains(&rate) {
+            rates.push(rate);
+        }
+        rates
+    })
 }
 
 fn live_endpoint(settings: &Arc<Endpoint>, weight: u32, kinds: &[&ActionKind]) -> LiveEndpoint {
@@ -179,6 +196,12 @@ fn hash(settings: &Settings, services: &BTreeMap<ServiceName, Arc<LiveService>>,
             let retry = s.tuning.retry.as_ref().map(|r| json!([r.budget.ratio, r.max_attempts]));
             let timeout_ms = s.tuning.request_timeout.map(|t| t.as_millis() as u64);
             said["tuning"] = json!([s.tuning.algorithm.name(), timeout_ms, retry]);
+        }
+        if !s.rates.is_empty() {
+            let mut rates: Vec<String> =
+                s.rates.iter().map(|r| format!("{:?} {:?}", r.key, r.gcra)).collect();
+            rates.sort_unstable();
+            said["rates"] = json!(rates);
         }
         said
     };

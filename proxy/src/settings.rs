@@ -26,9 +26,11 @@ mod observability;
 mod outliers;
 mod overload;
 mod pattern;
+mod rates;
 mod retries;
 mod route;
 mod routes;
+mod security;
 mod services;
 mod transport;
 
@@ -44,8 +46,10 @@ pub use limits::{AdaptiveLimit, Limits, Priority};
 pub use observability::{AccessLog, Export, LogTarget, Observability, Tracing};
 pub use outliers::Outliers;
 pub use overload::OverloadBounds;
+pub use rates::{RateHeaders, RateKey, RateLimits, RateRule};
 pub use retries::{Hedge, MAX_ATTEMPTS, Retry, RetryBudget};
 pub use route::{Match, PathMatch, Pattern, Route, SplitTarget, ValueMatch};
+pub use security::{MAX_SECURITY_FILE_BYTES, Security};
 pub use services::MAX_WEIGHT;
 pub use transport::{Protocol, StreamBounds, Transport};
 
@@ -66,6 +70,10 @@ pub struct Settings {
     pub ai: Option<Ai>,
     /// What is told of each request.
     pub observability: Observability,
+    /// How often clients may ask; absent: as often as they like.
+    pub rate_limit: Option<RateLimits>,
+    /// Who may ask.
+    pub security: Security,
     /// SHA-256 over the effective configuration, hex.
     pub hash: String,
 }

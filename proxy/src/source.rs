@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use protocol::document::{Document, MAX_DOCUMENT_BYTES, Report};
 
 use crate::settings::SAMPLE;
-use crate::settings::{Given, Settings};
+use crate::settings::{Given, MAX_SECURITY_FILE_BYTES, Settings};
 use crate::tls::MAX_PEM_BYTES;
 
 /// Asked at the start, and again with every reload.
@@ -60,7 +60,8 @@ impl Source {
         let tls = settings.server.tls.iter().flat_map(|tls| [tls.certificate.clone(), tls.key.clone()]);
         let transports = settings.services.values().filter_map(|service| service.transport.tls.as_ref());
         let trusted = transports.filter_map(|tls| tls.trusted.clone());
-        self.path.iter().cloned().chain(tls).chain(trusted).collect()
+        let security = settings.security.files.iter().cloned();
+        self.path.iter().cloned().chain(tls).chain(trusted).chain(security).collect()
     }
 
     /// What [`Self::files`] hold now.
@@ -78,7 +79,7 @@ impl Source {
 fn hash_of(path: &PathBuf) -> Option<[u8; 32]> {
     use std::io::Read;
     let mut bytes = Vec::new();
-    let most = MAX_DOCUMENT_BYTES.max(MAX_PEM_BYTES) as u64;
+    let most = MAX_DOCUMENT_BYTES.max(MAX_PEM_BYTES).max(MAX_SECURITY_FILE_BYTES) as u64;
     std::fs::File::open(path).ok()?.take(most + 1).read_to_end(&mut bytes).ok()?;
     Some(Sha256::digest(&bytes).into())
 }

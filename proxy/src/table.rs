@@ -9,6 +9,7 @@ use protocol::id::ServiceName;
 
 use crate::clock;
 use crate::live_state::{LiveEndpoint, LiveService, LiveState};
+use crate::security::rate_limit::Rates;
 use crate::upstream::balancer::Lookups;
 use crate::upstream::endpoint_state::{EndpointState, Registry};
 use crate::upstream::gate::Gate;
@@ -21,6 +22,8 @@ pub struct Table {
     pub live: Arc<LiveState>,
     /// Services with their endpoints' weather.
     pub services: BTreeMap<ServiceName, Arc<ServiceTable>>,
+    /// How often clients may ask; absent: as often as they like.
+    pub rates: Option<Arc<Rates>>,
     /// Counts up with every swap, so that a worker knows when its own derived data is stale.
     pub generation: u64,
 }
@@ -75,6 +78,7 @@ impl Table {
             (name.clone(), Arc::new(ServiceTable { live: service, endpoints, gate, lookups, secret }))
         };
         let services = live.services.iter().map(join).collect();
-        Self { live, services, generation }
+        let rates = registry.rates.rates(&live);
+        Self { live, services, rates, generation }
     }
 }

@@ -147,7 +147,7 @@ async fn every_refusal_has_its_status_and_changes_nothing() {
         ("kind", json!({"type": "eject_endpoint", "endpoint": "10.0.0.2:80", "force": true})),
         ("kind", json!({"type": "eject_endpoint", "endpoint": "10.9.9.9:80"})),
         ("kind", json!({"type": "shed_load", "fraction": 0.91})),
-        ("kind", json!({"type": "limit_rate", "key": "ip", "rps": 1.0, "burst": 1})),
+        ("kind", json!({"type": "limit_rate", "key": "cookie", "rps": 1.0, "burst": 1})),
         ("kind", json!({"type": "set_weights", "weights": {"version:v1": 0}})),
     ] {
         assert_eq!(served.put("b", with(key, value.clone())).await, 422, "{key}: {value}");

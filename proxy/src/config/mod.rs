@@ -1,8 +1,7 @@
 //! The shape of `proxy.yaml`: what may be written, before anything is judged.
 //!
 //! Only [`crate::settings`] reads it. Doc comments here become the descriptions of the JSON Schema.
-//! An unknown key is an error everywhere. Parts that other builds know but this one does not carry out
-//! are listed, so that their presence is refused by name instead of being silently ignored.
+//! An unknown key is an error everywhere.
 
 mod edge;
 mod limits;
@@ -11,10 +10,12 @@ mod observability;
 mod outlier;
 mod overload;
 mod policy;
+mod rate_limit;
 mod retry;
 mod route;
 mod route_filters;
 mod route_match;
+mod security;
 mod server;
 mod transport;
 mod upstream;
@@ -29,21 +30,20 @@ pub use observability::{AccessLog, LogFormat, Observability, PropagationFormat, 
 pub use outlier::OutlierDetection;
 pub use overload::Overload;
 pub use policy::{CircuitBreaker, Window, WindowSpans};
+pub use rate_limit::{Period, RateHeaders, RateLimit, RateRule};
 pub use retry::{Hedge, Retry, RetryBudget, RetryOn};
 pub use route::{Route, Split};
 pub use route_filters::{
     Cohort, Fault, FaultAbort, FaultDelay, HeaderEdits, Mirror, Redirect, Respond, Rewrite, SchemeName,
 };
 pub use route_match::{GrpcRule, MatchRule, PathRule, ValueRule, ValueTest};
+pub use security::{IpLists, Security};
 pub use server::{Admin, Connect, Server, Tls, TlsVersion};
 pub use transport::{ProtocolName, UpstreamHttp2, UpstreamTls};
 pub use upstream::{Endpoint, HealthCheck, Service, Upstream};
 
 /// The commented sample that `generate-config` writes, and that holds where no file is given.
 pub const SAMPLE: &str = include_str!("../../../config/proxy.yaml");
-
-/// A part that this build does not carry out; its presence is refused.
-pub type NotCarriedOut = Option<serde_json::Value>;
 
 /// The JSON Schema of `proxy.yaml`.
 #[must_use]
@@ -81,12 +81,12 @@ pub struct Config {
     /// How much a service is asked at once, for services that do not say. Absent: as much as comes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
-    /// Not carried out by this build.
+    /// How often clients may ask. Absent: as often as they like.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rate_limit: NotCarriedOut,
-    /// Not carried out by this build.
+    pub rate_limit: Option<RateLimit>,
+    /// Who may ask. Absent: anyone.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub security: NotCarriedOut,
+    pub security: Option<Security>,
     /// What is told of each request.
     pub observability: Observability,
 }

@@ -7,13 +7,17 @@ use protocol::action::{ActionKind, ActionRequest, MAX_LEASE_MS, MIN_LEASE_MS};
 
 use super::Refusal;
 use crate::live_state::{blocks, weights};
-use crate::settings::{Algorithm, MAX_ATTEMPTS, MAX_WEIGHT, Service, Settings};
+use crate::settings::{Algorithm, MAX_ATTEMPTS, MAX_WEIGHT, RateKey, Service, Settings};
 
 /// The longest `reason` and `issued_by`, bytes.
 const MAX_TEXT_BYTES: usize = 1_024;
 /// The request timeouts that an action may set, milliseconds.
 const MIN_TIMEOUT_MS: u64 = 10;
 const MAX_TIMEOUT_MS: u64 = 86_400_000;
+/// The rates and bursts that an action may set, requests a second and requests.
+const MIN_RATE: f64 = 1.0;
+const MAX_RATE: f64 = 1_000_000.0;
+const MAX_BURST: u32 = 1_000_000;
 /// The largest share that may be shed.
 const MAX_SHED_FRACTION: f64 = 0.9;
 
@@ -33,8 +37,8 @@ pub(super) fn validate(settings: &Settings, request: &ActionRequest) -> Result<(
         ActionKind::SetTimeout { request_timeout_ms } => timeout(*request_timeout_ms),
         ActionKind::SetRetryBudget { ratio, max_attempts } => retry_budget(*ratio, *max_attempts),
         ActionKind::SetAlgorithm { algorithm } => known_algorithm(algorithm),
-        ActionKind::LimitRate { .. }
-        | ActionKind::SetCanaryWeight { .. }
+        ActionKind::LimitRate { key, rps, burst } => rate(key, *rps, *burst),
+        ActionKind::SetCanaryWeight { .. }
         | ActionKind::PromoteCanary { .. }
         | ActionKind::RollbackCanary { .. } => {
             invalid(format!("{} is not carried out by this build", request.kind.name()))
@@ -111,6 +115,20 @@ fn timeout(ms: u64) -> Result<(), Refusal> {
     if !(MIN_TIMEOUT_MS..=MAX_TIMEOUT_MS).contains(&ms) {
         let range = format!("{MIN_TIMEOUT_MS} to {MAX_TIMEOUT_MS}");
         return invalid(format!("request_timeout_ms {ms} is out of range: {range}"));
+    }
+    Ok(())
+}
+
+/// A rate below one a second, over all of a route, would be an outage.
+fn rate(key: &str, rps: f64, burst: u32) -> Result<(), Refusal> {
+    if !matches!(RateKey::named(key), Some(RateKey::Ip | RateKey::Header(_) | RateKey::Route)) {
+        return invalid(format!("{key:?} is no key: give ip, header:NAME or route"));
+    }
+    if !(MIN_RATE..=MAX_RATE).contains(&rps) {
+        return invalid(format!("rps {rps} is out of range: {MIN_RATE} to {MAX_RATE}"));
+    }
+    if !(1..=MAX_BURST).contains(&burst) {
+        return invalid(format!("burst {burst} is out of range: 1 to {MAX_BURST}"));
     }
     Ok(())
 }

@@ -49,7 +49,8 @@ mod tests {
         let endpoints = endpoints.collect();
         let tuning = crate::live_state::tuning::Tuning::of(&settings, &[]);
         let shed = crate::live_state::Shed::default();
-        LiveService { settings: Arc::new(settings), tuning, endpoints, shed }.servable_share()
+        LiveService { settings: Arc::new(settings), tuning, endpoints, shed, rates: Vec::new() }
+            .servable_share()
     }
 
     #[test]

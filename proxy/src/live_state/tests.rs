@@ -64,6 +64,8 @@ fn any_request() -> impl Strategy<Value = ActionRequest> {
         (0.0f64..1.2, 0u32..12)
             .prop_map(|(ratio, n)| json!({"type": "set_retry_budget", "ratio": ratio, "max_attempts": n})),
         Just(json!({"type": "set_algorithm", "algorithm": "random"})),
+        (0.5f64..3.0, 0u32..3)
+            .prop_map(|(rps, n)| json!({"type": "limit_rate", "key": "ip", "rps": rps, "burst": n})),
     ];
     (prop_oneof![Just("cart"), Just("web")], kind).prop_map(|(service, kind)| request(service, kind))
 }
@@ -163,7 +165,9 @@ fn what_may_not_be_asked_is_refused_with_the_reason() {
         ("cart", json!({"type": "shed_load", "fraction": 0.95})),
         ("cart", json!({"type": "shed_load", "fraction": 0.5, "max_in_flight": 3})),
         ("cart", json!({"type": "block_ips", "cidrs": ["0.0.0.0/0"]})),
-        ("cart", json!({"type": "limit_rate", "key": "ip", "rps": 5.0, "burst": 5})),
+        ("cart", json!({"type": "limit_rate", "key": "user", "rps": 5.0, "burst": 5})),
+        ("cart", json!({"type": "limit_rate", "key": "route", "rps": 0.5, "burst": 5})),
+        ("cart", json!({"type": "limit_rate", "key": "header:x-key", "rps": 5.0, "burst": 0})),
         ("cart", json!({"type": "set_timeout", "request_timeout_ms": 9})),
         ("cart", json!({"type": "set_retry_budget", "ratio": 1.5, "max_attempts": 2})),
         ("cart", json!({"type": "set_retry_budget", "ratio": 0.5, "max_attempts": 11})),
@@ -187,7 +191,9 @@ fn what_may_not_be_asked_is_refused_with_the_reason() {
     422 a fraction of 0.95 is above 0.9
     422 shed_load takes exactly one of max_in_flight and fraction
     422 0.0.0.0/0 is wider than /24
-    422 limit_rate is not carried out by this build
+    422 "user" is no key: give ip, header:NAME or route
+    422 rps 0.5 is out of range: 1 to 1000000
+    422 burst 0 is out of range: 1 to 1000000
     422 request_timeout_ms 9 is out of range: 10 to 86400000
     422 ratio 1.5 is out of range: 0 to 1
     422 max_attempts 11 is out of range: 1 to 10

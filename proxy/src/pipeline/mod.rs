@@ -6,6 +6,7 @@ mod call;
 mod connect;
 mod exchange;
 mod flight;
+mod guard;
 mod hedge;
 mod mirror;
 mod own;
@@ -80,6 +81,7 @@ pub(crate) async fn handle(
     let (mut response, closes) = match answered {
         Ok(mut response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             seen.answered(response.status().as_u16());
+            seen.complete(response.headers_mut());
             response.headers_mut().insert(X_REQUEST_ID, id);
             return Ok(tunnel::open(&connection, response, busy, seen.story()));
         }
@@ -107,6 +109,7 @@ pub(crate) async fn handle(
             (response.map(own), refusal.closes_connection())
         }
     };
+    seen.complete(response.headers_mut());
     response.headers_mut().insert(X_REQUEST_ID, id);
     if version < Version::HTTP_2 && (closes || worker.is_draining()) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -142,10 +145,9 @@ async fn answer(
     let spelt = path::normalise(&parts.uri, server.edge.path).map_err(Refusal::BadRequest).map_err(refuse)?;
     spelt.into_iter().for_each(|uri| parts.uri = uri);
     headers::strip_internal(&mut parts.headers);
-    if view.blocks.contains(asker.ip) {
-        return Err(refuse(Refusal::Blocked).into());
-    }
+    guard::network(view, asker).map_err(refuse)?;
     let (route, found) = view.route(&parts).ok_or_else(|| refuse(Refusal::NoRoute))?;
+    guard::rate(view, &route.rates, (&parts, asker), (&route.name, ""), seen).map_err(refuse)?;
     let injected = own::inject(worker, route, &parts.headers).await.map_err(refuse)?;
     let started = if injected { Instant::now() } else { started };
     if let Some(answer) = own::answer(route, found, &parts, connection, server) {
@@ -154,6 +156,8 @@ async fn answer(
     }
     let target = route.target(&parts, asker.ip).ok_or_else(|| refuse(Refusal::NothingToServe))?;
     seen.led_to(&route.name, target);
+    let to = (&*route.name, target.service.nowhere.service.as_str());
+    guard::rate(view, &target.rates, (&parts, asker), to, seen).map_err(refuse)?;
     if target.service.sheds() {
         return Err(refuse(Refusal::Shed).into());
     }

@@ -29,6 +29,8 @@ pub(crate) struct Seen<'a> {
     ended: Cell<bool>,
     passage: Option<Passage>,
     story: Option<Rc<Story>>,
+    /// What the response says beside, whoever makes it.
+    fields: RefCell<Option<Box<HeaderMap>>>,
 }
 
 impl<'a> Seen<'a> {
@@ -41,7 +43,8 @@ impl<'a> Seen<'a> {
         let settings = &view.table.live.settings.observability;
         let (passage, story) = worker.observer.begin(settings, (parts, client, id), started);
         let (counters, ended) = (RefCell::default(), Cell::new(false));
-        Self { worker, started, counters, ended, passage, story }
+        let fields = RefCell::default();
+        Self { worker, started, counters, ended, passage, story, fields }
     }
 
     /// A route and a share of its split were found.
@@ -49,6 +52,21 @@ impl<'a> Seen<'a> {
         *self.counters.borrow_mut() = Some(Arc::clone(&target.counters));
         if let Some(story) = &self.story {
             story.led_to(route, &target.service.nowhere);
+        }
+    }
+
+    /// Adds to what the response says, whoever makes it.
+    pub(super) fn fields(&self, add: impl FnOnce(&mut HeaderMap)) {
+        let mut fields = self.fields.borrow_mut();
+        let mut map = fields.take().unwrap_or_default();
+        add(&mut map);
+        *fields = Some(map).filter(|map| !map.is_empty());
+    }
+
+    /// Has a response say what was added; of a field that it has already, this is what counts.
+    pub(super) fn complete(&self, headers: &mut HeaderMap) {
+        if let Some(fields) = self.fields.take() {
+            headers.extend(*fields);
         }
     }
 

@@ -21,7 +21,8 @@ use super::shares;
 use super::traffic_split::TrafficSplit;
 use crate::middleware::block_list::BlockList;
 use crate::middleware::shed::Shedder;
-use crate::settings::{Algorithm, Mirror, Priority, Route, Settings, SplitTarget};
+use crate::security::rate_limit::{Rates, Rule};
+use crate::settings::{Algorithm, Mirror, Priority, Route, SplitTarget};
 use crate::table::{EndpointHandle, ServiceTable, Table};
 use crate::telemetry::cells::{EndpointLabel, NO_ENDPOINT};
 use crate::telemetry::shard::{RouteCounters, Shard};
@@ -57,6 +58,8 @@ pub struct RouteView {
     pub name: Arc<str>,
     /// What is done to its requests on purpose.
     pub faults: Option<Faults>,
+    /// How often it may be asked, as far as the service does not matter.
+    pub rates: Vec<Arc<Rule>>,
     /// Where its requests are copied to.
     pub shadow: Option<Rc<Shadow>>,
     split: TrafficSplit,
@@ -73,6 +76,8 @@ pub struct Target {
     pub group: Group,
     /// What holds for its requests.
     pub terms: CallTerms,
+    /// How often it may be asked by this route.
+    pub rates: Vec<Arc<Rule>>,
     /// What is counted of requests by this route to this service.
     pub counters: Arc<RouteCounters>,
 }
@@ -106,11 +111,8 @@ impl View {
             Some(view) => Rc::clone(&view.router),
             None => Rc::new(Router::new(settings.routes.iter().map(AsRef::as_ref))),
         };
-        let routes = settings
-            .routes
-            .iter()
-            .map(|route| route_view(route, &services, settings, shard, worker))
-            .collect();
+        let routes =
+            settings.routes.iter().map(|route| route_view(route, &services, &table, shard, worker)).collect();
         let blocks = BlockList::new(&table.live.blocks);
         shard.retain_backends(|service, endpoint| {
             let service = table.services.get(service);
@@ -250,19 +252,21 @@ fn ways(route: &Route) -> impl Iterator<Item = (&ServiceName, &str)> {
 fn route_view(
     route: &Arc<Route>,
     services: &BTreeMap<ServiceName, Rc<ServiceView>>,
-    settings: &Settings,
+    table: &Table,
     shard: &Shard,
     worker: usize,
 ) -> RouteView {
+    let server = &table.live.settings.server;
     let name: Arc<str> = Arc::from(route.name.as_str());
     let shares =
         if route.cohort.is_some() { shares::by_version(route, services) } else { route.split.clone() };
     let known = |share: &SplitTarget| {
         let service = services.get(&share.service)?;
         let counters = shard.route(&share.service, &name);
-        let terms = CallTerms::new(route, &service.table.live, &settings.server);
+        let terms = CallTerms::new(route, &service.table.live, server);
         let (service, group) = (Rc::clone(service), group(share, service, worker));
-        Some((share.weight, Target { service, group, terms, counters }))
+        let rates = rates(table, route, Some(&share.service));
+        Some((share.weight, Target { service, group, terms, rates, counters }))
     };
     let (weights, targets): (_, Vec<_>) = shares.iter().filter_map(known).unzip();
     let weights = without_withdrawn(weights, &targets);
@@ -270,11 +274,24 @@ fn route_view(
         settings: Arc::clone(route),
         name,
         faults: route.fault.clone().map(Faults::new),
+        rates: rates(table, route, None),
         shadow: route.mirror.as_ref().and_then(|mirror| shadow(mirror, services, worker)).map(Rc::new),
         cohorts: route.cohort.as_ref().map(|_| Cohorts::new(shares.iter().zip(weights.iter().copied()))),
         split: TrafficSplit::new(weights),
         targets,
     }
+}
+
+/// The rules for requests by `route`: those that ask for no service, or those that do, for `service`.
+fn rates(table: &Table, route: &Route, service: Option<&ServiceName>) -> Vec<Arc<Rule>> {
+    let of = |rule: &&Arc<Rule>| {
+        let terms = &rule.terms;
+        let named = |service| terms.services.is_empty() || terms.services.contains(service);
+        terms.needs_service() == service.is_some()
+            && service.is_none_or(named)
+            && (terms.routes.is_empty() || terms.routes.contains(&route.name))
+    };
+    table.rates.iter().flat_map(|rates: &Arc<Rates>| &rates.rules).filter(of).cloned().collect()
 }
 
 fn shadow(

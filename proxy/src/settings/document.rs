@@ -6,7 +6,8 @@ use protocol::document::{Document, Report};
 
 use super::findings::{Findings, Place};
 use super::{
-    AiMode, Floor, Settings, ai, limits, listeners, observability, outliers, retries, routes, services,
+    AiMode, Floor, Settings, ai, limits, listeners, observability, outliers, rates, retries, routes,
+    security, services,
 };
 use crate::config::{self, Config};
 use crate::digest;
@@ -36,7 +37,6 @@ impl Settings {
         let config: Config = document.read()?;
         let root = Place::root();
         let mut findings = Findings::default();
-        refuse_absent_parts(&config, &root, &mut findings);
         let data_dir = config.ai.as_ref().map_or(DEFAULT_DATA_DIR, |ai| ai.data_dir.as_str());
         let data_dir = PathBuf::from(data_dir);
         let server = listeners::server(&config.server, given, &root.at("server"), &mut findings);
@@ -50,18 +50,18 @@ impl Settings {
         let ai = ai::ai(config.ai.as_ref(), given, &server, &root.at("ai"), &mut findings);
         let at = root.at("observability");
         let observability = observability::observability(&config.observability, &at, &mut findings);
-        let hash = digest::of(&effective(&config));
+        let (at, given_rates) = (root.at("rate_limit"), config.rate_limit.as_ref());
+        let rate_limit = rates::rates(given_rates, &services, &routes, &at, &mut findings);
+        let (security, read) =
+            security::security(config.security.as_ref(), &root.at("security"), &mut findings);
+        let effective = effective(&config);
+        let hash = if read.is_empty() { digest::of(&effective) } else { digest::of(&(effective, read)) };
         let findings = findings.into_vec();
         if !findings.is_empty() {
             return Err(document.report(findings));
         }
-        Ok(Self { server, admin, services, routes, floor, ai, observability, hash })
+        Ok(Self { server, admin, services, routes, floor, ai, observability, rate_limit, security, hash })
     }
-}
-
-fn refuse_absent_parts(config: &Config, root: &Place, findings: &mut Findings) {
-    findings.not_carried_out(&root.at("rate_limit"), &config.rate_limit);
-    findings.not_carried_out(&root.at("security"), &config.security);
 }
 
 fn floor(config: &config::Floor, at: &Place, findings: &mut Findings) -> Floor {

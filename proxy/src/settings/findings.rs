@@ -60,14 +60,6 @@ impl Findings {
             self.add(at, why.to_string());
         }
     }
-
-    /// Reports a part that this build knows but does not carry out.
-    pub(super) fn not_carried_out(&mut self, at: &Place, part: &crate::config::NotCarriedOut) {
-        if part.is_some() {
-            let key = at.0.rsplit('/').next().unwrap_or_default();
-            self.add(at, format!("{key} is not carried out by this build; remove it"));
-        }
-    }
 }
 
 /// A JSON pointer being built.

@@ -16,6 +16,7 @@ use super::outlier::Tally;
 use super::seats::Seats;
 use super::sessions::Secret;
 use super::weather;
+use crate::security::rate_limit::Memory;
 
 /// What is known of one endpoint right now.
 #[derive(Debug, Default)]
@@ -94,6 +95,8 @@ impl EndpointState {
 pub struct Registry {
     states: Arc<Mutex<States>>,
     gates: Arc<Mutex<HashMap<ServiceName, Arc<Gate>>>>,
+    /// Clients' buckets.
+    pub rates: Memory,
     /// What sessions' cookies are made with.
     pub secret: Secret,
     /// Tables for hashing, shared by whoever wants the same.
@@ -106,7 +109,13 @@ impl Registry {
     /// Empty.
     #[must_use]
     pub fn new(secret: Secret) -> Self {
-        Self { states: Arc::default(), gates: Arc::default(), secret, lookups: Lookups::default() }
+        Self {
+            states: Arc::default(),
+            gates: Arc::default(),
+            rates: Memory::default(),
+            secret,
+            lookups: Lookups::default(),
+        }
     }
 
     /// The state of one endpoint, fresh if it was never seen. One that comes to a service which has

@@ -70,6 +70,7 @@ pub fn live(endpoints: &[SocketAddr]) -> LiveState {
     };
     let endpoints = endpoints.into_iter().map(live_endpoint).collect();
     let live = LiveService {
+        rates: Vec::new(),
         settings: Arc::clone(&service),
         tuning: Tuning::of(&service, &[]),
         endpoints,
@@ -114,6 +115,8 @@ fn settings(name: &ServiceName, service: Arc<Service>) -> Settings {
     let route =
         Route { name: "all".into(), split: vec![SplitTarget::whole(name.clone())], ..Route::default() };
     Settings {
+        rate_limit: None,
+        security: Default::default(),
         server: Server {
             tunnel_idle_timeout: Duration::from_secs(300),
             connect: Vec::new(),

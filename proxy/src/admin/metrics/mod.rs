@@ -7,6 +7,7 @@ mod family;
 mod overload;
 mod places;
 mod process;
+mod rates;
 mod sinks;
 mod traffic;
 
@@ -60,6 +61,7 @@ fn families(admin: &Shared) -> Vec<MetricFamily> {
     families.extend(traffic::by_route(&readings.traffic));
     families.extend(traffic::by_endpoint(&readings.traffic, &view.table));
     families.extend(places::by_service(&view.table));
+    families.extend(rates::by_rule(&view.table));
     families.extend(control::families(&view, &readings, &admin.control.reloads.seen()));
     families.extend(sinks::families(&readings.sinks));
     families.extend(overload::families(&readings, &view));

@@ -263,20 +263,30 @@ limits: { max_requests: 0, adaptive: { min: 9, max: 3 }, priority_header: 'a b' 
 }
 
 #[test]
-fn what_this_build_does_not_carry_out_is_refused_by_name() {
+fn files_and_limits_that_are_impossible_are_refused_by_name() {
     let text = "upstream:
   services:
     cart:
       endpoints: [{ address: h, port: 1 }]
-security: {}
-rate_limit: { rps: 1 }
+security: { ip_lists: { deny: [10.0.0.0/33], allow_file: /nowhere/allowed } }
+rate_limit:
+  rules:
+    - { key: cookie, requests: 0, routes: [other] }
+    - { name: a, key: ip, requests: 1, services: [other] }
+    - { name: a, key: 'header:x y', requests: 1, burst: 0 }
 server:
   tls: { certificate: /nowhere/cert.pem, key: /nowhere/key.pem }
 ";
     insta::assert_snapshot!(problems(text), @r#"
-    5:1 security is not carried out by this build; remove it
-    6:1 rate_limit is not carried out by this build; remove it
-    8:10 /nowhere/cert.pem cannot be read: No such file or directory (os error 2)
+    5:32 "10.0.0.0/33" is no address and no network (10.0.0.0/8)
+    5:46 /nowhere/allowed cannot be read: No such file or directory (os error 2)
+    8:9 "cookie" is no key: give ip, header:NAME, user, route, service or global
+    8:22 0 is out of range: 1 to 10000000
+    8:44 no route is called "other"
+    9:51 no service is called "other"
+    10:18 "header:x y" is no key: give ip, header:NAME, user, route, service or global
+    10:50 0 is out of range: 1 to 10000000
+    12:10 /nowhere/cert.pem cannot be read: No such file or directory (os error 2)
     "#);
 }
 

@@ -1,0 +1,208 @@
+//! Clients that are refused, or the only ones that are let in, by network: up to hundreds of thousands.
+//!
+//! A set is a trie of two levels. The first is a table by an address's first 16 bits (IPv4); below it lie
+//! sorted ranges without overlap, of which only those under the same 16 bits are searched. Of IPv6, whose first
+//! 16 bits are nearly always the same, all ranges are searched.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+
+use crate::live_state::blocks;
+
+/// Networks in one list.
+pub const MAX_NETWORKS: usize = 1_000_000;
+/// The largest file of networks that is read.
+pub const MAX_LIST_BYTES: usize = 32 << 20;
+/// Fewer ranges are searched faster without the first level, and need not its 256 kB.
+const FEW: usize = 64;
+
+/// Who is let in.
+#[derive(Debug, Default)]
+pub struct IpLists {
+    /// Refused.
+    pub deny: IpSet,
+    /// If there is one, all others are refused.
+    pub allow: Option<IpSet>,
+}
+
+impl IpLists {
+    /// Whether `client` is refused; a denial wins.
+    #[must_use]
+    pub fn refuses(&self, client: IpAddr) -> bool {
+        self.deny.contains(client) || self.allow.as_ref().is_some_and(|allow| !allow.contains(client))
+    }
+}
+
+/// A set of addresses, by their networks.
+#[derive(Debug, Default)]
+pub struct IpSet {
+    v4: Vec<(u32, u32)>,
+    /// Where the ranges begin that begin at or after the 16 bits; one more than there are.
+    first: Vec<u32>,
+    v6: Vec<(u128, u128)>,
+}
+
+impl IpSet {
+    /// From networks, in any order, with or without overlap.
+    #[must_use]
+    pub fn new(networks: impl Iterator<Item = IpNet>) -> Self {
+        let mut set = Self::default();
+        for network in blocks::union(networks) {
+            match network {
+                IpNet::V4(net) => set.v4.push((net.network().to_bits(), net.broadcast().to_bits())),
+                IpNet::V6(net) => set.v6.push((net.network().to_bits(), net.broadcast().to_bits())),
+            }
+        }
+        set.v4.sort_unstable();
+        set.v6.sort_unstable();
+        if set.v4.len() > FEW {
+            let begins =
+                |high: u32| set.v4.partition_point(|(from, _)| u64::from(*from) < u64::from(high) << 16);
+            // At most as many as networks, which are far fewer than 2^32.
+            set.first = (0..=1 << 16).map(|high| u32::try_from(begins(high)).unwrap_or(u32::MAX)).collect();
+        }
+        set
+    }
+
+    /// Ranges that it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.v4.len() + self.v6.len()
+    }
+
+    /// Whether it holds none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether `client` is in one of its networks.
+    #[must_use]
+    pub fn contains(&self, client: IpAddr) -> bool {
+        match client {
+            IpAddr::V4(address) => self.contains_v4(address),
+            IpAddr::V6(address) => self.contains_v6(address),
+        }
+    }
+
+    fn contains_v4(&self, address: Ipv4Addr) -> bool {
+        let address = address.to_bits();
+        let high = (address >> 16) as usize;
+        let (from, to) = match (self.first.get(high), self.first.get(high + 1)) {
+            (Some(from), Some(to)) => (*from as usize, *to as usize),
+            _ => (0, self.v4.len()),
+        };
+        let below = self.v4.get(from..to).unwrap_or_default();
+        let after = from + below.partition_point(|(first, _)| *first <= address);
+        // It may be in one that begins before its 16 bits.
+        after.checked_sub(1).and_then(|at| self.v4.get(at)).is_some_and(|(_, last)| address <= *last)
+    }
+
+    fn contains_v6(&self, address: Ipv6Addr) -> bool {
+        let address = address.to_bits();
+        let after = self.v6.partition_point(|(first, _)| *first <= address);
+        after.checked_sub(1).and_then(|at| self.v6.get(at)).is_some_and(|(_, last)| address <= *last)
+    }
+}
+
+/// The networks of a file: one a line, `#` begins a comment.
+///
+/// # Errors
+/// The first line that is none, and which it is.
+pub fn parse(text: &str) -> Result<Vec<IpNet>, String> {
+    let mut networks = Vec::new();
+    for (n, line) in text.lines().enumerate() {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if line.is_empty() {
+            continue;
+        }
+        let wrong = || format!("line {}: {line:?} is no address and no network (10.0.0.0/8)", n + 1);
+        networks.push(network(line).ok_or_else(wrong)?);
+    }
+    if networks.len() > MAX_NETWORKS {
+        return Err(format!("{} networks; {MAX_NETWORKS} are the most", networks.len()));
+    }
+    Ok(networks)
+}
+
+/// A network, or an address as one.
+#[must_use]
+pub fn network(text: &str) -> Option<IpNet> {
+    text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_denial_wins_and_an_allow_list_refuses_all_others() {
+        let set = |text: &str| IpSet::new(parse(text).unwrap().into_iter());
+        let lists = IpLists {
+            deny: set("10.0.0.7\n2001:db8:1::/48"),
+            allow: Some(set("# inside\n10.0.0.0/24 # ours\n\n2001:db8::/32")),
+        };
+        for refused in ["10.0.0.7", "10.0.1.0", "2001:db8:1::9", "::1"] {
+            assert!(lists.refuses(ip(refused)), "{refused}");
+        }
+        for let_in in ["10.0.0.0", "10.0.0.255", "2001:db8:2::9"] {
+            assert!(!lists.refuses(ip(let_in)), "{let_in}");
+        }
+        assert!(!IpLists::default().refuses(ip("10.0.0.7")));
+        assert_eq!(
+            parse("10.0.0.0/8\n10.0.0.0/33"),
+            Err("line 2: \"10.0.0.0/33\" is no address and no network (10.0.0.0/8)".to_owned())
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn the_set_answers_as_a_walk_over_all_networks(
+            nets in proptest::collection::vec((any::<u32>(), 4u8..=32), 0..200),
+            asked in proptest::collection::vec(any::<u32>(), 50),
+        ) {
+            let net = |(bits, len): &(u32, u8)| ipnet::Ipv4Net::new(Ipv4Addr::from_bits(*bits), *len).unwrap();
+            let nets: Vec<_> = nets.iter().map(net).collect();
+            let set = IpSet::new(nets.iter().copied().map(IpNet::V4));
+            let edges = nets.iter().flat_map(|net| [net.network().to_bits(), net.broadcast().to_bits()]);
+            let beside = edges.flat_map(|edge| [edge.wrapping_sub(1), edge, edge.wrapping_add(1)]);
+            for bits in beside.chain(asked) {
+                let address = Ipv4Addr::from_bits(bits);
+                prop_assert_eq!(set.contains(address.into()), nets.iter().any(|net| net.contains(&address)));
+            }
+        }
+    }
+
+    /// `cargo test --release -p proxy --lib hundred_thousand -- --ignored --nocapture`
+    #[test]
+    #[ignore = "a measurement"]
+    fn a_look_up_among_a_hundred_thousand_networks_takes() {
+        let mut state = 7u64;
+        let mut random = move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            u128::from(state >> 16) << 64 | u128::from(state.rotate_left(31))
+        };
+        let v4 = IpSet::new(
+            (0..100_000)
+                .map(|_| ipnet::Ipv4Net::new(Ipv4Addr::from_bits(random() as u32), 28).unwrap().into()),
+        );
+        let six = |bits: u128| Ipv6Addr::from_bits(bits & ((1 << 125) - 1) | 1 << 125);
+        let v6 =
+            IpSet::new((0..100_000).map(|_| ipnet::Ipv6Net::new(six(random() << 40), 48).unwrap().into()));
+        let asked4: Vec<IpAddr> = (0..1 << 16).map(|_| Ipv4Addr::from_bits(random() as u32).into()).collect();
+        let asked6: Vec<IpAddr> = (0..1 << 16).map(|_| six(random() << 40).into()).collect();
+        for (name, set, asked) in [("IPv4", &v4, &asked4), ("IPv6", &v6, &asked6)] {
+            let began = std::time::Instant::now();
+            let found = (0..16).flat_map(|_| asked).filter(|ip| set.contains(**ip)).count();
+            let each = began.elapsed().as_nanos() / (16 * asked.len() as u128);
+            println!("{name}: {} ranges, {each} ns a look-up, {found} found", set.len());
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! `security`, judged: files are read here, so that a bad one changes nothing.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use sha2::{Digest, Sha256};
+
+use super::findings::{Findings, Place};
+use crate::config;
+use crate::security::ip_lists::{self, IpLists, IpSet, MAX_LIST_BYTES};
+
+/// The largest file that any part of `security` reads.
+pub const MAX_SECURITY_FILE_BYTES: usize = MAX_LIST_BYTES;
+
+/// Who may ask.
+#[derive(Debug, Clone, Default)]
+pub struct Security {
+    /// By network; absent: anyone.
+    pub ip_lists: Option<Arc<IpLists>>,
+    /// What was read, to be watched.
+    pub files: Vec<PathBuf>,
+}
+
+/// Files that are read, and what they hold.
+#[derive(Default)]
+pub(super) struct Reader {
+    files: Vec<PathBuf>,
+    digest: Sha256,
+}
+
+impl Reader {
+    /// The file's text, or a finding.
+    pub(super) fn text(
+        &mut self,
+        path: &str,
+        most: usize,
+        at: &Place,
+        findings: &mut Findings,
+    ) -> Option<String> {
+        let found = read(Path::new(path), most);
+        self.files.push(PathBuf::from(path));
+        match found {
+            Ok(text) => {
+                self.digest.update(path.as_bytes());
+                self.digest.update((text.len() as u64).to_be_bytes());
+                self.digest.update(text.as_bytes());
+                Some(text)
+            }
+            Err(why) => {
+                findings.add(at, why);
+                None
+            }
+        }
+    }
+}
+
+fn read(path: &Path, most: usize) -> Result<String, String> {
+    use std::io::Read;
+    let unreadable = |why| format!("{} cannot be read: {why}", path.display());
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(most as u64 + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() > most {
+        return Err(format!("{} is larger than {most} bytes", path.display()));
+    }
+    Ok(text)
+}
+
+/// What is asked for, and a digest over the files that it was read from; empty where there are none.
+pub(super) fn security(
+    given: Option<&config::Security>,
+    at: &Place,
+    findings: &mut Findings,
+) -> (Security, String) {
+    let Some(given) = given else { return (Security::default(), String::new()) };
+    let mut reader = Reader::default();
+    let lists = given.ip_lists.as_ref();
+    let ip_lists = lists.map(|lists| Arc::new(ip_lists_of(lists, &at.at("ip_lists"), &mut reader, findings)));
+    let digest = if reader.files.is_empty() { String::new() } else { hex::encode(reader.digest.finalize()) };
+    (Security { ip_lists, files: reader.files }, digest)
+}
+
+fn ip_lists_of(given: &config::IpLists, at: &Place, reader: &mut Reader, findings: &mut Findings) -> IpLists {
+    let mut list = |key: &str, written: &[String], file: Option<&String>| {
+        let mut all = networks(written, &at.at(key), findings);
+        if let Some(path) = file {
+            let at = at.at(format!("{key}_file"));
+            let text = reader.text(path, MAX_LIST_BYTES, &at, findings).unwrap_or_default();
+            match ip_lists::parse(&text) {
+                Ok(networks) => all.extend(networks),
+                Err(why) => findings.add(&at, format!("{path}: {why}")),
+            }
+        }
+        IpSet::new(all.into_iter())
+    };
+    let deny = list("deny", &given.deny, given.deny_file.as_ref());
+    // An empty file that is to let some in lets nobody in.
+    let allows = !given.allow.is_empty() || given.allow_file.is_some();
+    let allow = allows.then(|| list("allow", &given.allow, given.allow_file.as_ref()));
+    IpLists { deny, allow }
+}
+
+fn networks(written: &[String], at: &Place, findings: &mut Findings) -> Vec<IpNet> {
+    let mut networks = Vec::with_capacity(written.len());
+    for (n, text) in written.iter().enumerate() {
+        match ip_lists::network(text) {
+            Some(network) => networks.push(network),
+            None => findings.add(&at.at(n), format!("{text:?} is no address and no network (10.0.0.0/8)")),
+        }
+    }
+    networks
+}
