@@ -264,6 +264,7 @@ fn turns(
     memories: mpsc::Sender<Memory>,
 ) -> impl FnMut(Turn) -> (TickOutput, View) + Send {
     let mut remembered_ms = i64::MIN;
+    let mut kept_lessons = control.lessons();
     move |turn| {
         if let Some(policies) = turn.policies {
             control.set_policies(policies.with_least_confidence(least_confidence));
@@ -272,10 +273,14 @@ fn turns(
             control.set_epoch(epoch);
         }
         let output = control.tick(turn.input);
-        if control.now_ms() >= remembered_ms.saturating_add(REMEMBER_MS) {
+        // What an action taught is kept at once, what is normal now and then.
+        let due = control.now_ms() >= remembered_ms.saturating_add(REMEMBER_MS);
+        if due || control.lessons() != kept_lessons {
             remembered_ms = control.now_ms();
             // One that is still being written makes this one wait for its next turn.
-            let _full = memories.try_send(control.memory());
+            if memories.try_send(control.memory()).is_ok() {
+                kept_lessons = control.lessons();
+            }
         }
         (output, control.view())
     }

@@ -1,6 +1,7 @@
 //! One tick, all stages, one screen. Pure: no clock, no I/O, no randomness, the same input gives the
 //! same output, byte for byte.
 
+mod lessons;
 mod people;
 mod picture;
 mod remedies;
@@ -14,6 +15,7 @@ use crate::detection::{Findings, detect};
 use crate::diagnosis::{Book, Waiting, diagnose, lingers};
 use crate::domain::{Actor, CauseKind, Decision, Event, Incident, Mode, TickInput, TickOutput, View};
 use crate::guard::{Fleet, Ledger};
+use crate::learning::Learned;
 use crate::policies::Policies;
 use crate::state::{Memory, MeshState};
 
@@ -61,6 +63,7 @@ pub struct ControlLoop {
     book: Book,
     desk: Desk,
     ledger: Ledger,
+    learned: Learned,
     leases: Leases,
     operations: Vec<Operation>,
     /// In an open loop: by incident, the ledger entries that stand for what would be live.
@@ -87,6 +90,7 @@ impl ControlLoop {
             mesh: MeshState::default(),
             waiting: Waiting::new(),
             ledger: Ledger::default(),
+            learned: Learned::default(),
             operations: Vec::new(),
             said: BTreeMap::new(),
             sick: BTreeSet::new(),
@@ -124,6 +128,7 @@ impl ControlLoop {
             out.answers.push((id, answer));
         }
         self.advance(&mut out);
+        self.learn(&mut out);
         self.decide(&mut out);
         self.leases.step(self.now_ms, &self.fleet, self.audit_ok, &mut out);
         self.close(&mut out);
@@ -222,11 +227,15 @@ impl ControlLoop {
     /// What a later life of this brain should know.
     #[must_use]
     pub fn memory(&self) -> Memory {
-        self.mesh.memory(self.now_ms)
+        let mut memory = self.mesh.memory(self.now_ms);
+        memory.learned = self.learned.clone();
+        memory
     }
 
     /// What an earlier life of this brain knew.
-    pub fn recall(&mut self, memory: Memory, now_ms: i64) {
+    pub fn recall(&mut self, mut memory: Memory, now_ms: i64) {
+        self.learned = std::mem::take(&mut memory.learned);
+        self.still_demoted(now_ms);
         self.mesh.recall(memory, now_ms);
     }
 

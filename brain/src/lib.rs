@@ -17,6 +17,7 @@ pub mod domain;
 pub mod fleet;
 pub mod guard;
 pub mod ingest;
+pub mod learning;
 pub mod metrics;
 pub mod policies;
 pub mod policy_files;

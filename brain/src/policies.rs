@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 pub use calendar::{During, FreezeWindow};
 pub use detection::{DetectionPolicy, Floor, PeerPolicy, ServicePolicy};
-pub use guard::{BlastRadius, GuardPolicy, KindMode, KindPolicy, LifecyclePolicy, is_kind};
+pub use guard::{AutonomyPolicy, BlastRadius, GuardPolicy, KindMode, KindPolicy, LifecyclePolicy, is_kind};
 pub use rules::{Condition, Remedy, Rule, RulesPolicy};
 
 const RULES: &str = include_str!("../../policies/rules.yaml");

@@ -115,6 +115,7 @@ fn the_stages_of_the_brain_do_no_io_and_read_no_clock() {
         "decision",
         "guard",
         "verification",
+        "learning",
         "domain",
     ] {
         let found = offenders(&format!("brain/src/{stage}"), &forbidden, |path| path.contains("/tests/"));

@@ -129,7 +129,7 @@ async fn a_person_can_undo_freeze_and_reject() -> Result<()> {
     mesh.brain.operator(&["freeze", "--revert-all"]).await?;
     assert!(mesh.brain.operator(&["status"]).await?.to_lowercase().contains("frozen"));
     mesh.brain.operator(&["unfreeze"]).await?;
-    for verb in [&["incidents"][..], &["actions"], &["proposals"], &["services"], &["audit"]] {
+    for verb in [&["incidents"][..], &["actions"], &["proposals"], &["services"], &["audit"], &["autonomy"]] {
         let table = mesh.brain.operator(verb).await?;
         assert!(!table.trim().is_empty(), "{verb:?} printed nothing");
         let json = mesh.brain.operator(&[verb, &["--format", "json"]].concat()).await?;

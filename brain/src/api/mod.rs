@@ -6,6 +6,7 @@
 mod actions;
 mod audit;
 mod auth;
+mod autonomy;
 mod events;
 mod health;
 mod incidents;

@@ -15,7 +15,7 @@ use super::server::Api;
 use super::services::Topology;
 use super::status::Status;
 use crate::audit::{Proof, Record};
-use crate::domain::{Action, Incident, Proposal, ProxyView, ServiceView};
+use crate::domain::{Action, AutonomyRow, Incident, Proposal, ProxyView, ServiceView};
 
 /// How a type describes itself.
 type Describe = fn(&mut SchemaGenerator) -> Schema;
@@ -70,6 +70,7 @@ fn operations() -> Vec<Operation> {
         read("/v1/status", "The brain", json(of::<Status>)),
         read("/v1/proxies", "Who reports", json(of::<Items<ProxyView>>)),
         read("/v1/services", "What the mesh does", json(of::<Items<ServiceView>>)),
+        read("/v1/autonomy", "What each kind of action has shown", json(of::<Items<AutonomyRow>>)),
         read("/v1/topology", "Who calls whom", json(of::<Topology>)),
         read("/v1/incidents", "Incidents, newest first", json(of::<Items<Incident>>)),
         read("/v1/incidents/{id}", "One incident", json(of::<Incident>)),
@@ -164,6 +165,7 @@ mod tests {
         let sources = [
             include_str!("actions.rs"),
             include_str!("audit.rs"),
+            include_str!("autonomy.rs"),
             include_str!("events.rs"),
             include_str!("health.rs"),
             include_str!("incidents.rs"),

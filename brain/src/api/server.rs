@@ -14,7 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::auth::Keyring;
 use super::problem::{Refusal, as_problems};
-use super::{actions, audit, events, health, incidents, mode, openapi, proposals, services, status};
+use super::{
+    actions, audit, autonomy, events, health, incidents, mode, openapi, proposals, services, status,
+};
 use crate::audit::{AuditReader, Record};
 use crate::console;
 use crate::metrics::Metrics;
@@ -89,6 +91,7 @@ pub fn router(api: Api) -> Router {
         .merge(actions::routes())
         .merge(mode::routes())
         .merge(audit::routes())
+        .merge(autonomy::routes())
         .merge(events::routes())
         .merge(openapi::routes())
         .fallback(unknown)

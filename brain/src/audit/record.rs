@@ -132,9 +132,11 @@ fn subjects(event: &Event) -> Subjects {
         | Event::Refusal { action, service, incident, .. } => {
             (Some(service.clone()), incident.clone(), Some(action.clone()))
         }
-        Event::BrainStarted { .. } | Event::Mode { .. } | Event::Frozen { .. } | Event::Unfrozen { .. } => {
-            (None, None, None)
-        }
+        Event::BrainStarted { .. }
+        | Event::Autonomy { .. }
+        | Event::Mode { .. }
+        | Event::Frozen { .. }
+        | Event::Unfrozen { .. } => (None, None, None),
     }
 }
 

@@ -5,6 +5,7 @@
 mod actions;
 mod approve;
 mod audit;
+mod autonomy;
 mod brain;
 mod client;
 mod freeze;
@@ -63,6 +64,8 @@ pub enum Verb {
     Reject(reject::RejectArgs),
     /// Remove a live action
     Undo(undo::UndoArgs),
+    /// What each kind of action has shown, and what that lets it do
+    Autonomy(Formatted),
     /// Stop acting, at once
     Freeze(freeze::FreezeArgs),
     /// Go on acting
@@ -114,6 +117,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Freeze(args) => freeze::freeze(&connection, args).await,
         Verb::Unfreeze => freeze::unfreeze(&connection).await,
         Verb::Mode(args) => mode::run(&connection, args).await,
+        Verb::Autonomy(args) => autonomy::run(&connection, args.format).await,
         Verb::Audit(args) => audit::run(&connection, args).await,
         Verb::Replay(args) => replay(&args),
         Verb::Policy(args) => policy::run(&args),

@@ -96,6 +96,7 @@ impl ControlLoop {
                 json!({ "proposal": agreed.id, "state": "pending", "approvals": have, "approvals_needed": need }),
             );
         }
+        self.heard(&proposal.action, proposal.incident.as_deref(), true);
         let proposal = self.decided(proposal, ProposalState::Executed, Decision::Approved, by, reason, out);
         let action = self.carry_out(&proposal, &by.id, out);
         PersonAnswer::Done(json!({ "proposal": proposal.id, "state": "executed", "action": action }))
@@ -107,6 +108,7 @@ impl ControlLoop {
             Err(answer) => return answer,
         };
         let proposal = self.decided(proposal, ProposalState::Rejected, Decision::Rejected, by, reason, out);
+        self.heard(&proposal.action, proposal.incident.as_deref(), false);
         self.not_again(&proposal.action, proposal.incident.as_deref());
         PersonAnswer::Done(json!({ "proposal": proposal.id, "state": "rejected" }))
     }
@@ -162,6 +164,7 @@ impl ControlLoop {
         let advice = Advice {
             action,
             confidence: 1.0,
+            said: 1.0,
             speaker: format!("{kind}:{}", by.id),
             says: reason,
             abstained: Vec::new(),
@@ -188,6 +191,7 @@ impl ControlLoop {
             return PersonAnswer::NotFound(format!("there is no live action {id}"));
         }
         for operation in &taken {
+            self.heard(&operation.action, operation.incident.as_deref(), false);
             self.not_again(&operation.action, operation.incident.as_deref());
         }
         PersonAnswer::Done(json!({ "action": id, "state": "removing" }))
@@ -204,7 +208,10 @@ impl ControlLoop {
             Some(kind) if !is_kind(kind) => {
                 return PersonAnswer::Invalid(format!("there is no action kind {kind:?}"));
             }
-            Some(kind) => self.ledger.bound(kind, mode),
+            Some(kind) => {
+                self.ledger.bound(kind, mode);
+                self.learned.forgive(kind);
+            }
             None => self.mode = mode,
         }
         out.events.push((by.clone(), Event::Mode { mode, kind: kind.clone(), by: by.clone() }));

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::ControlLoop;
-use crate::domain::{EndpointView, ProxyView, ServiceView, View};
+use crate::domain::{AutonomyRow, EndpointView, ProxyView, ServiceView, View};
+use crate::learning::rows;
 use crate::state::{Endpoint, Service, Sketch, share};
 
 /// Seconds that count as now.
@@ -26,7 +27,14 @@ pub(super) fn view(of: &ControlLoop) -> View {
         proposals,
         actions,
         proxies: proxies(of),
+        autonomy: autonomy(of),
     }
+}
+
+fn autonomy(of: &ControlLoop) -> Vec<AutonomyRow> {
+    let guard = &of.policies.guard;
+    let mode = |kind: &str| of.ledger.effective_mode(kind, of.mode, guard, of.now_ms);
+    rows(&of.learned, guard, of.now_ms, mode)
 }
 
 fn service_view(of: &ControlLoop, name: &str, service: &Service) -> ServiceView {

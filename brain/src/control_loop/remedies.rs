@@ -50,6 +50,7 @@ impl ControlLoop {
         Situation {
             policy: &self.policies.guard,
             ledger: &self.ledger,
+            learned: &self.learned,
             mesh: &self.mesh,
             fleet: &self.fleet,
             mode: self.mode,
@@ -116,7 +117,9 @@ impl ControlLoop {
     fn decide_about(&mut self, incident: &Incident, out: &mut TickOutput) {
         let tried = self.book.case(&incident.id).map(|case| case.tried.clone()).unwrap_or_default();
         let now = self.circumstances(&incident.cause.service);
-        let Some(advice) = advise(incident, &self.policies.rules, &now, &tried) else { return };
+        let Some(advice) = advise(incident, &self.policies.rules, &now, &tried, &self.learned) else {
+            return;
+        };
         let same = |pending: &mut Proposal| is_same_intent(&pending.action, &advice.action);
         match self.desk.pending_for(&incident.id).map(same) {
             Some(true) => return self.judge_again(incident, advice.confidence, out),

@@ -1,6 +1,7 @@
 //! The whole loop against a mesh on paper.
 
 mod closed_loop;
+mod earning;
 mod finding;
 mod quiet;
 mod remedies;

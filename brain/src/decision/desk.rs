@@ -39,6 +39,13 @@ impl Desk {
         self.proposals.iter_mut().find(|p| p.id == id)
     }
 
+    /// What was said of the probability that a proposal helps, before it was corrected; 1 where it is not known.
+    #[must_use]
+    pub fn said(&self, id: &str) -> f64 {
+        let proposal = self.proposals.iter().find(|p| p.id == id);
+        proposal.and_then(|p| p.speakers.last()).map_or(1.0, |speaker| speaker.confidence)
+    }
+
     /// The one that waits for an answer about an incident.
     pub fn pending_for(&mut self, incident: &str) -> Option<&mut Proposal> {
         let waits =

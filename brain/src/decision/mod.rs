@@ -83,7 +83,7 @@ pub fn propose(
     let evidence = incident.map(|i| i.evidence.clone()).unwrap_or_default();
     let incident = incident.map(|i| i.id.clone());
     let mut speakers = advice.abstained;
-    speakers.push(Speaker { name: advice.speaker, confidence: advice.confidence, says: advice.says });
+    speakers.push(Speaker { name: advice.speaker, confidence: advice.said, says: advice.says });
     Proposal {
         digest: digest(&advice.action, &evidence, incident.as_deref()),
         id,

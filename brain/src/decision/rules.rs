@@ -3,7 +3,8 @@
 use protocol::action::ActionKind;
 
 use super::remedy::{Circumstances, kind_of};
-use crate::domain::{Incident, ProposedAction, Speaker};
+use crate::domain::{CauseKind, Incident, ProposedAction, Speaker};
+use crate::learning::Learned;
 use crate::policies::{Condition, RulesPolicy};
 
 /// What a voice advises.
@@ -13,11 +14,13 @@ pub struct Advice {
     pub action: ProposedAction,
     /// Probability that it helps.
     pub confidence: f64,
+    /// The same as its own speaker says, before it is corrected by how often the like came true.
+    pub said: f64,
     /// Who speaks: `rule:NAME`.
     pub speaker: String,
     /// In one sentence.
     pub says: String,
-    /// Who was asked before, and had nothing to advise.
+    /// Who else spoke: rules that had nothing to advise, and the record.
     pub abstained: Vec<Speaker>,
 }
 
@@ -28,16 +31,22 @@ pub fn advise(
     rules: &RulesPolicy,
     now: &Circumstances,
     tried: &[&'static str],
+    learned: &Learned,
 ) -> Option<Advice> {
     let mut abstained = Vec::new();
     for rule in rules.rules.iter().filter(|rule| matches(&rule.when, incident, now)) {
         let speaker = format!("rule:{}", rule.name);
         match kind_of(&rule.propose, incident, now)? {
             Ok((kind, lease_ms)) if !tried.contains(&kind.name()) => {
+                let cause = incident.cause.kind;
+                let said = incident.confidence * learned.helps(kind.name(), cause, rule.helps);
+                let confidence = learned.calibrated(kind.name(), said);
+                abstained.extend(record(learned, kind.name(), cause, confidence));
                 return Some(Advice {
-                    says: format!("{}: {}", said(&kind), incident.summary),
+                    says: format!("{}: {}", named(&kind), incident.summary),
                     action: ProposedAction { service: incident.cause.service.clone(), kind, lease_ms },
-                    confidence: incident.confidence * rule.helps,
+                    confidence,
+                    said,
                     speaker,
                     abstained,
                 });
@@ -52,7 +61,21 @@ pub fn advise(
     None
 }
 
-fn said(kind: &ActionKind) -> String {
+/// What became of the like before, where there was any.
+fn record(learned: &Learned, kind: &str, cause: CauseKind, confidence: f64) -> Option<Speaker> {
+    let seen = learned.outcomes(kind, cause);
+    let says = format!(
+        "{kind} has helped {} of {} times; people agreed {} times and refused {}",
+        seen.helped,
+        seen.trials(),
+        seen.approved,
+        seen.rejected
+    );
+    let any = seen.trials() + seen.approved + seen.rejected > 0;
+    any.then(|| Speaker { name: "record".to_owned(), confidence, says })
+}
+
+fn named(kind: &ActionKind) -> String {
     match kind {
         ActionKind::ShedLoad { fraction: Some(fraction), .. } => {
             format!("shed_load of {:.0} %", fraction * 100.0)

@@ -152,6 +152,15 @@ pub enum Event {
         /// How it ended.
         why: String,
     },
+    /// A kind of action has earned to act alone, or lost it.
+    Autonomy {
+        /// Which.
+        kind: String,
+        /// What it may do from now on, where mode and policy allow.
+        mode: Mode,
+        /// Why.
+        why: String,
+    },
     /// The upper bound of autonomy changed.
     Mode {
         /// To this.

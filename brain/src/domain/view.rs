@@ -24,6 +24,49 @@ pub struct View {
     pub actions: Vec<Action>,
     /// Proxies seen.
     pub proxies: Vec<ProxyView>,
+    /// What each kind of action has shown, by name.
+    #[serde(default)]
+    pub autonomy: Vec<AutonomyRow>,
+}
+
+/// One kind as people see it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AutonomyRow {
+    /// Which.
+    pub kind: String,
+    /// What it may do now.
+    pub mode: Mode,
+    /// Why it may, or may not.
+    pub why: String,
+    /// Effects measured: all of them, whatever the cause.
+    pub trials: u32,
+    /// Of them it helped.
+    pub helped: u32,
+    /// Changed nothing.
+    pub unchanged: u32,
+    /// Did harm.
+    pub harmed: u32,
+    /// People agreed.
+    pub approved: u32,
+    /// People refused.
+    pub rejected: u32,
+    /// How often it helps at least, by what it has shown since it last did harm.
+    pub lower_bound: f64,
+    /// How far what was said lies from what came true, on average.
+    pub calibration_error: f64,
+    /// What was said against what came true, where there were trials.
+    pub curve: Vec<Bin>,
+}
+
+/// One point of a reliability curve.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Bin {
+    /// Confidence, on average.
+    pub said: f64,
+    /// Share that came true.
+    pub came_true: f64,
+    /// Trials.
+    pub trials: u32,
 }
 
 /// One service over the last ten seconds.

@@ -5,10 +5,10 @@ use super::ledger::target;
 use super::refusals::{below_the_floor, usual_requests_lost};
 use super::{Situation, approvals_needed};
 use crate::domain::{CauseKind, Check, Mode, Proposal, Verdict};
-use crate::policies::During;
+use crate::policies::{During, KindMode};
 
 /// Every question, in the order in which it is asked.
-pub(super) const ALL: [fn(&Proposal, &Situation<'_>) -> Check; 21] = [
+pub(super) const ALL: [fn(&Proposal, &Situation<'_>) -> Check; 22] = [
     frozen,
     audit,
     epoch,
@@ -28,6 +28,7 @@ pub(super) const ALL: [fn(&Proposal, &Situation<'_>) -> Check; 21] = [
     budget,
     learned,
     mode,
+    earned,
     confidence,
     four_eyes,
 ];
@@ -232,6 +233,21 @@ fn mode(proposal: &Proposal, now: &Situation<'_>) -> Check {
         Mode::Autonomous => (Verdict::Allow, format!("{kind} may be done without asking")),
     };
     Check { name: "mode".to_owned(), verdict, why }
+}
+
+fn earned(proposal: &Proposal, now: &Situation<'_>) -> Check {
+    let kind = proposal.action.kind.name();
+    let earns = now.policy.kind(kind).mode == KindMode::Earn && !proposal.is_by_person();
+    let (record, needed) = (now.learned.earned(kind, &now.policy.autonomy), &now.policy.autonomy);
+    let why = if earns {
+        format!(
+            "{} effects since harm, {} are needed; it helps at least {:.2}, {:.2} is needed",
+            record.trials, needed.min_trials, record.lower_bound, needed.promote_at
+        )
+    } else {
+        format!("{kind} need not earn it")
+    };
+    check("earned", earns && !record.enough, Verdict::Ask, why)
 }
 
 fn confidence(proposal: &Proposal, now: &Situation<'_>) -> Check {

@@ -11,6 +11,7 @@ pub use capacity::Fleet;
 pub use ledger::{Ledger, target};
 
 use crate::domain::{Cause, Judgement, Mode, Proposal, Verdict};
+use crate::learning::Learned;
 use crate::policies::GuardPolicy;
 use crate::state::MeshState;
 
@@ -21,6 +22,8 @@ pub struct Situation<'a> {
     pub policy: &'a GuardPolicy,
     /// What is live, what was done.
     pub ledger: &'a Ledger,
+    /// What became of earlier actions.
+    pub learned: &'a Learned,
     /// The mesh as seen.
     pub mesh: &'a MeshState,
     /// The proxies as they told.

@@ -91,9 +91,11 @@ fn situation<'a>(
     fleet: &'a Fleet,
     sick: &'a BTreeSet<(String, String)>,
 ) -> Situation<'a> {
+    static NOTHING: std::sync::LazyLock<Learned> = std::sync::LazyLock::new(Learned::default);
     Situation {
         policy,
         ledger,
+        learned: &NOTHING,
         mesh,
         fleet,
         mode: Mode::Autonomous,
@@ -147,7 +149,7 @@ fn the_strictest_check_decides_and_says_why() {
     now.frozen = true;
     let denied = judge(&wish, &now);
     assert_eq!((denied.verdict, deciding(&denied)), (Verdict::Deny, "frozen"));
-    assert_eq!(denied.checks.len(), 21);
+    assert_eq!(denied.checks.len(), 22);
 }
 
 #[test]
@@ -180,11 +182,14 @@ fn each_kind_has_its_mode_and_its_threshold() {
     for (mode, expected) in [
         (crate::policies::KindMode::Auto, Verdict::Allow),
         (crate::policies::KindMode::Advise, Verdict::Ask),
+        (crate::policies::KindMode::Earn, Verdict::Allow),
         (crate::policies::KindMode::Observe, Verdict::Deny),
     ] {
         policy.kinds.get_mut("eject_endpoint").unwrap().mode = mode;
         let now = situation(&policy, &ledger, &mesh, &fleet, &sick);
         assert_eq!(answer(&wish, &now, "mode").0, expected);
+        let earns = mode == crate::policies::KindMode::Earn;
+        assert_eq!(answer(&wish, &now, "earned").0 == Verdict::Ask, earns, "nothing is earned yet");
     }
     wish.confidence = 0.74;
     let now = situation(&policy, &ledger, &mesh, &fleet, &sick);

@@ -59,8 +59,28 @@ pub struct GuardPolicy {
     pub max_telemetry_age_ms: i64,
     /// Seconds of quiet traffic before what needs a baseline may act alone.
     pub learning_s: u64,
+    /// What earns a kind of mode `earn` that it acts alone.
+    pub autonomy: AutonomyPolicy,
     /// The life of an action.
     pub lifecycle: LifecyclePolicy,
+}
+
+/// What earns a kind that it acts alone.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AutonomyPolicy {
+    /// It helps at least so often …
+    pub promote_at: f64,
+    /// … with this probability (the posterior's lower bound) …
+    pub sure: f64,
+    /// … shown by so many measured effects since it last did harm.
+    pub min_trials: u32,
+}
+
+impl Default for AutonomyPolicy {
+    fn default() -> Self {
+        Self { promote_at: 0.85, sure: 0.95, min_trials: 10 }
+    }
 }
 
 /// How far one kind of action may go.
@@ -81,6 +101,8 @@ pub enum KindMode {
     Observe,
     /// Ask.
     Advise,
+    /// Ask until its record is good enough (`autonomy`), and again after harm.
+    Earn,
     /// Act within the guard.
     Auto,
 }
@@ -92,7 +114,7 @@ impl KindMode {
         match self {
             Self::Observe => Mode::Observe,
             Self::Advise => Mode::Advisory,
-            Self::Auto => Mode::Autonomous,
+            Self::Earn | Self::Auto => Mode::Autonomous,
         }
     }
 }
@@ -170,6 +192,7 @@ impl Default for GuardPolicy {
             proposal_expires_s: 600,
             max_telemetry_age_ms: 5_000,
             learning_s: 3_600,
+            autonomy: AutonomyPolicy::default(),
             lifecycle: LifecyclePolicy::default(),
         }
     }
@@ -215,6 +238,8 @@ impl GuardPolicy {
             ("/blast_radius/service", self.blast_radius.service, 0.0, 0.9),
             ("/blast_radius/fleet", self.blast_radius.fleet, 0.0, 0.9),
             ("/blast_radius/requests", self.blast_radius.requests, 0.0, 0.9),
+            ("/autonomy/promote_at", self.autonomy.promote_at, 0.5, 1.0),
+            ("/autonomy/sure", self.autonomy.sure, 0.5, 0.999),
             ("/four_eyes_above", self.four_eyes_above, 0.0, 1.0),
             ("/min_healthy_capacity", self.min_healthy_capacity, 0.0, 1.0),
             ("/max_telemetry_age_ms", self.max_telemetry_age_ms as f64, 1_000.0, 600_000.0),

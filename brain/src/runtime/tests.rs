@@ -58,6 +58,7 @@ fn view(now_ms: i64) -> View {
         proposals: Vec::new(),
         actions: Vec::new(),
         proxies: Vec::new(),
+        autonomy: Vec::new(),
     }
 }
 

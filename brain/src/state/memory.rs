@@ -13,6 +13,7 @@ use super::baseline::Baseline;
 use super::clients::Edge;
 use super::evidence::Dispersion;
 use super::service::{Service, Version};
+use crate::learning::Learned;
 use crate::policies::DetectionPolicy;
 
 /// The format; another one is not read.
@@ -28,6 +29,9 @@ pub struct Memory {
     format: u32,
     /// When it was taken.
     pub at_ms: i64,
+    /// What became of actions; does not grow old.
+    #[serde(default)]
+    pub learned: Learned,
     services: BTreeMap<String, ServiceMemory>,
     edges: BTreeMap<String, EdgeMemory>,
 }
