@@ -44,17 +44,14 @@ pub fn timeout(headers: &HeaderMap) -> Option<Duration> {
 
 /// Says again what the caller said of its time, without what was `spent` of it here.
 pub fn spend(headers: &mut HeaderMap, spent: Duration) {
-    if let Some(said) = timeout(headers).filter(|_| is_grpc(headers)) {
+    if let Some(said) = timeout(headers) {
         set_timeout(headers, said.saturating_sub(spent));
     }
 }
 
-/// When a request must be answered: after `most`, or sooner where it is a call whose caller says so.
+/// When a call must be answered: after `most`, or sooner where its caller says so.
 #[must_use]
 pub fn deadline(headers: &HeaderMap, most: Duration) -> Duration {
-    if !is_grpc(headers) {
-        return most;
-    }
     timeout(headers).map_or(most, |said| said.min(most))
 }
 

@@ -35,6 +35,8 @@ pub(super) struct Call<'a> {
     pub(super) seen: &'a Seen<'a>,
     pub(super) asker: Asker,
     pub(super) upload: Rc<UploadProgress>,
+    /// Whether it is a gRPC call.
+    pub(super) is_call: bool,
     /// When its head was there.
     pub(super) started: Instant,
     /// When its response's head must be there.
@@ -44,7 +46,7 @@ pub(super) struct Call<'a> {
 /// Whom an attempt goes to, and the right to ask.
 pub(super) type Chosen = (Rc<EndpointView>, Admission);
 /// What came of an attempt.
-pub(super) type Tried = Result<Response<Passing>, Box<Failed>>;
+pub(super) type Tried = Result<Response<Box<Passing>>, Box<Failed>>;
 
 impl Call<'_> {
     /// Sends to `first`, and elsewhere if that is what it takes.
@@ -53,27 +55,27 @@ impl Call<'_> {
     /// No attempt got a response; the last one's reason.
     pub(super) async fn answer(
         &self,
-        request: Request<Upload>,
+        request: Box<Request<Upload>>,
         preference: &mut Preference,
         first: Chosen,
-    ) -> Result<Response<Passing>, Refusal> {
+    ) -> Result<Response<Box<Passing>>, Refusal> {
         let Some(retry) = &self.target.terms.retry else {
             return self.attempt(first, request, self.started).await.map_err(|failed| failed.refusal);
         };
         let now_ms = self.worker.now_ms(self.started);
         self.target.service.retries.request(now_ms);
-        let (head, upload) = request.into_parts();
+        let (head, upload) = (*request).into_parts();
         let (upload, resend) = upload.kept(retry.max_body_bytes);
         let mut again = Attempts { call: self, retry, resend, made: 1 };
         preference.not_again(&first.0);
-        let request = Request::from_parts(head.clone(), upload);
+        let request = Box::new(Request::from_parts(head.clone(), upload));
         let (mut tried, hedged) = hedge::attempt(&again, first, request, preference).await;
         again.made += u32::from(hedged);
         while let Some((chosen, upload)) = again.next(&tried, &head.method, preference).await {
             give_way(tried);
             again.made += 1;
             preference.not_again(&chosen.0);
-            let request = Request::from_parts(head.clone(), upload);
+            let request = Box::new(Request::from_parts(head.clone(), upload));
             tried = self.attempt(chosen, request, Instant::now()).await;
         }
         tried.map_err(|failed| failed.refusal)
@@ -83,11 +85,13 @@ impl Call<'_> {
     pub(super) async fn attempt(
         &self,
         (endpoint, admission): Chosen,
-        mut request: Request<Upload>,
+        mut request: Box<Request<Upload>>,
         began: Instant,
     ) -> Tried {
         let (terms, upload) = (&self.target.terms, Rc::clone(&self.upload));
-        grpc::spend(request.headers_mut(), self.started.elapsed());
+        if self.is_call {
+            grpc::spend(request.headers_mut(), self.started.elapsed());
+        }
         let note = self.seen.attempt(&endpoint.label, request.headers_mut());
         let way = (&self.route.name, &self.target.counters);
         let flight = Flight::begin(self.worker, &endpoint, admission, way, self.asker, upload, note, began);

@@ -25,7 +25,7 @@ pub struct ProxyBody {
 #[allow(clippy::large_enum_variant)]
 enum Source {
     Own(Full<Bytes>),
-    Passing(Passing),
+    Passing(Box<Passing>),
 }
 
 impl ProxyBody {
@@ -34,7 +34,7 @@ impl ProxyBody {
         Self { source: Source::Own(Full::new(text)), busy: Some(busy), story }
     }
 
-    pub(super) fn passing(body: Passing, busy: Busy, story: Option<Rc<Story>>) -> Self {
+    pub(super) fn passing(body: Box<Passing>, busy: Busy, story: Option<Rc<Story>>) -> Self {
         busy.offers(true);
         Self { source: Source::Passing(body), busy: Some(busy), story }
     }

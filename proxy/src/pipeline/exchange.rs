@@ -45,10 +45,10 @@ pub(super) struct Failed {
 /// There is none.
 pub(super) async fn forward(
     mut flight: Flight,
-    request: Request<Upload>,
+    request: Box<Request<Upload>>,
     server: &Server,
     times: Times,
-) -> Result<Response<Passing>, Box<Failed>> {
+) -> Result<Response<Box<Passing>>, Box<Failed>> {
     let hurried = request.method() == Method::POST && grpc::timeout(request.headers()).is_some_and(is_short);
     let sent = timeout_at(times.until, send(&flight, request, times.connect)).await;
     match sent.unwrap_or(Err((Refusal::Timeout, false))) {
@@ -62,7 +62,8 @@ pub(super) async fn forward(
             headers::strip_internal(&mut parts.headers);
             protocol.into_iter().for_each(|protocol| upgrade::say(protocol, &mut parts.headers));
             parts.version = Version::HTTP_11;
-            Ok(Response::from_parts(parts, Passing::new(body, flight, connection, server, times.idle)))
+            let body = Box::new(Passing::new(body, flight, connection, server, times.idle));
+            Ok(Response::from_parts(parts, body))
         }
         Err((refusal, unprocessed)) => {
             let refusal = whose_fault(refusal, &flight.upload);
@@ -95,7 +96,7 @@ fn whose_fault(refusal: Refusal, upload: &UploadProgress) -> Refusal {
 /// Sends, and looks at what came.
 async fn send(
     flight: &Flight,
-    request: Request<Upload>,
+    request: Box<Request<Upload>>,
     connect: Duration,
 ) -> Result<(Response<Incoming>, Lent), (Refusal, bool)> {
     let asked = request.headers().get(UPGRADE).cloned();

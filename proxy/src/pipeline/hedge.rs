@@ -17,7 +17,7 @@ use crate::upstream::upload::Upload;
 pub(super) async fn attempt(
     again: &Attempts<'_>,
     first: Chosen,
-    request: Request<Upload>,
+    request: Box<Request<Upload>>,
     preference: &mut Preference,
 ) -> (Tried, bool) {
     let call = again.call;
@@ -37,7 +37,7 @@ pub(super) async fn attempt(
             None => (primary.await, false),
             Some((second, upload)) => {
                 preference.not_again(&second.0);
-                let beside = call.attempt(second, head.map(|()| upload), Instant::now());
+                let beside = call.attempt(second, Box::new(head.map(|()| upload)), Instant::now());
                 (race(again, primary, beside).await, true)
             }
         },

@@ -69,7 +69,8 @@ async fn send(worker: &Worker, view: &View, shadow: &Shadow, request: Request<Up
         return "no_endpoint";
     };
     let answered = async {
-        let (response, connection) = endpoint.pool.send(request, server.connect_timeout).await.ok()?;
+        let (response, connection) =
+            endpoint.pool.send(Box::new(request), server.connect_timeout).await.ok()?;
         if discard(response.into_body()).await {
             connection.give_back(server.max_idle_per_endpoint, Instant::now());
         }

@@ -126,7 +126,7 @@ async fn answer(
     (id, asker): (&HeaderValue, Asker),
     started: Instant,
     seen: &Seen<'_>,
-) -> Result<Response<passing::Passing>, Ending> {
+) -> Result<Response<Box<passing::Passing>>, Ending> {
     let server = &view.table.live.settings.server;
     let refuse = |refusal: Refusal| worker.refuse(asker, started, refusal);
 
@@ -181,9 +181,12 @@ async fn answer(
     let (mut upload, progress) = Upload::new(body, uploader(connection, &parts, &server.edge));
     mirror::copy(worker, view, route, &parts, &mut upload);
     seen.uploads(&progress);
-    let until = started + grpc::deadline(&parts.headers, target.terms.request_timeout);
-    let request = Request::from_parts(parts, upload);
-    let call = Call { worker, route, target, server, seen, asker, upload: progress, started, until };
+    let most = target.terms.request_timeout;
+    let is_call = parts.method == Method::POST && grpc::is_grpc(&parts.headers);
+    let until = started + if is_call { grpc::deadline(&parts.headers, most) } else { most };
+    // On the heap: it goes through many hands, and they are not to move all of it.
+    let request = Box::new(Request::from_parts(parts, upload));
+    let call = Call { worker, route, target, server, seen, asker, upload: progress, is_call, started, until };
     let mut answered = call.answer(request, &mut preference, (endpoint, admission)).await;
     if let Ok(response) = &mut answered {
         if target.service.gives_cookies() {
@@ -224,7 +227,7 @@ fn uploader(connection: &Rc<ClientConnection>, parts: &Parts, edge: &Edge) -> Up
     Uploader {
         connection: Rc::clone(connection),
         max_bytes: edge.max_body_bytes,
-        paced: edge.min_body_rate > 0 && !grpc::is_grpc(&parts.headers),
+        paced: edge.min_body_rate > 0 && (parts.method != Method::POST || !grpc::is_grpc(&parts.headers)),
     }
 }
 

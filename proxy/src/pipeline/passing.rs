@@ -73,7 +73,7 @@ impl Passing {
     }
 
     /// Its connection is no HTTP any more.
-    pub(super) fn for_good(mut self) -> Self {
+    pub(super) fn for_good(mut self: Box<Self>) -> Box<Self> {
         (self.connection, self.idle) = (None, None);
         self
     }

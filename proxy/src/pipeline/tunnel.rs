@@ -41,13 +41,13 @@ enum Far {
 /// Makes of an endpoint's agreement to switch the client's: `connection` goes on as a tunnel.
 pub(super) fn open(
     connection: &ClientConnection,
-    mut response: Response<Passing>,
+    mut response: Response<Box<Passing>>,
     busy: Busy,
     story: Option<Rc<Story>>,
 ) -> Response<ProxyBody> {
     let switched = hyper::upgrade::on(&mut response);
     let (parts, passing) = response.into_parts();
-    let far = Far::Endpoint(switched, Box::new(passing.for_good()));
+    let far = Far::Endpoint(switched, passing.for_good());
     connection.becomes(Tunnel { far, story, busy });
     Response::from_parts(parts, ProxyBody::none())
 }

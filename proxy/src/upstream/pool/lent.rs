@@ -56,16 +56,19 @@ impl Lent {
     ///
     /// # Errors
     /// [`SendFailure`], with the request where nothing of it was sent.
-    pub async fn send(&mut self, mut request: Request<Upload>) -> Result<Response<Incoming>, SendFailure> {
+    pub async fn send(
+        &mut self,
+        mut request: Box<Request<Upload>>,
+    ) -> Result<Response<Incoming>, SendFailure> {
         let connector = &self.pool.connector;
         let sent = match &mut self.link {
             Link::Http1(sender) => {
                 http1::speak(&mut request);
-                sender.try_send_request(request).await
+                sender.try_send_request(*request).await
             }
             Link::Http2(place) => {
                 http2::speak(&mut request, connector.scheme(), connector.endpoint.id.as_str());
-                place.sender().try_send_request(request).await
+                place.sender().try_send_request(*request).await
             }
         };
         sent.map_err(|mut failed| {

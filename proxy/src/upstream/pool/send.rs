@@ -30,20 +30,20 @@ impl EndpointPool {
     /// [`SendFailure`]: no response came.
     pub async fn send(
         self: &Rc<Self>,
-        request: Request<Upload>,
+        request: Box<Request<Upload>>,
         connect: Duration,
     ) -> Result<Answered, SendFailure> {
         let (mut first, request) = match self.take() {
             Some(there_is) => (there_is, request),
             None => self.reach(request, 0, connect).await?,
         };
-        let copy = may_be_sent_again(&first, &request).then(|| copy(&request));
+        let copy = may_be_sent_again(&first, &request).then(|| Box::new(copy(&request)));
         let failure = match first.send(request).await {
             Ok(response) => return Ok((response, first)),
             Err(failure) => failure,
         };
         let unsent = failure.request.is_some() && (first.is_reused() || first.is_shared());
-        let again = failure.request.filter(|_| unsent).map(|request| *request);
+        let again = failure.request.filter(|_| unsent);
         let again = again.or_else(|| copy.filter(|copy| repeats(&first, failure.stage, copy.method())));
         let Some(again) = again else { return Err(SendFailure { request: None, ..failure }) };
         let after = first.failed();
@@ -55,10 +55,10 @@ impl EndpointPool {
 
     async fn reach(
         self: &Rc<Self>,
-        request: Request<Upload>,
+        request: Box<Request<Upload>>,
         after: u64,
         within: Duration,
-    ) -> Result<(Lent, Request<Upload>), SendFailure> {
+    ) -> Result<(Lent, Box<Request<Upload>>), SendFailure> {
         let mut stage = Stage::Connecting;
         match timeout(within, self.connect(after)).await {
             Ok(Ok(connection)) => return Ok((connection, request)),
@@ -67,7 +67,7 @@ impl EndpointPool {
             Ok(Err(why)) => self.complain(&why.to_string()),
             Err(_) => self.complain("it took too long"),
         }
-        Err(SendFailure { stage, request: Some(Box::new(request)) })
+        Err(SendFailure { stage, request: Some(request) })
     }
 }
 
