@@ -139,7 +139,7 @@ impl Refusal {
             Self::NothingToServe => "nothing_to_serve",
             Self::Shed => "shed",
             Self::RateLimited => "rate_limited",
-            Self::Full(Full::Overload) => "overload",
+            Self::Full(Full::Overload) => "limit_adaptive",
             Self::Full(Full::Requests) => "limit_requests",
             Self::Full(Full::Pending) => "limit_pending",
             Self::Full(Full::Connections) => "limit_connections",

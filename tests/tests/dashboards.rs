@@ -28,7 +28,7 @@ async fn every_metric_on_the_dashboard_and_in_the_rules_is_exported_by_a_live_pr
     let dir = tempfile::tempdir()?;
     let origins = Origin::start_many(1).await?;
     // What is exported only where it is configured is configured.
-    let more = "observability:\n  access_log: { enabled: true, path: access.log }\n  \
+    let more = "limits: { max_requests: 1000 }\nobservability:\n  access_log: { enabled: true, path: access.log }\n  \
                 tracing: { endpoint: \"http://127.0.0.1:9\" }\n";
     let proxy = Proxy::start(dir.path(), &proxy_config(dir.path(), &origins, more)?).await?;
     reqwest::get(&proxy.url).await?;

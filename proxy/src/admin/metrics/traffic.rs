@@ -12,8 +12,13 @@ use crate::middleware::grpc_status::CODES;
 use crate::table::Table;
 use crate::telemetry::shard::{CLASSES, ShardSnapshot};
 
-/// Reasons that are there from the start, so that a rate sees the first refusal.
-const EXPECTED_REASONS: [&str; 5] = ["blocked", "no_endpoint", "no_route", "overload", "shed"];
+/// Words that are there from the start, so that a rate sees the first of each.
+const REASONS: &[&str] = &["blocked", "no_endpoint", "no_route", "overload", "shed"];
+const FAULTS: &[&str] = &["abort", "delay", "reset"];
+const MIRRORED: &[&str] = &["answered", "failed"];
+const RETRIES: &[&str] = &["retried", "no_budget"];
+const HEDGES: &[&str] = &["won", "lost"];
+const HANDSHAKES: &[&str] = &["done", "failed"];
 
 /// The proxy as a whole: the promised names first.
 pub(super) fn in_all(traffic: &ShardSnapshot) -> Vec<MetricFamily> {
@@ -26,29 +31,22 @@ pub(super) fn in_all(traffic: &ShardSnapshot) -> Vec<MetricFamily> {
     let mut conventional =
         Family::histogram("proxy_response_time_seconds", "The same as proxy_response_time_histogram.");
     conventional.times(&[], &t.response_time);
-    let mut refused =
-        Family::counter("proxy_requests_refused_total", "Client requests that the proxy answered itself.");
-    let mut reasons: BTreeMap<&str, u64> = EXPECTED_REASONS.into_iter().map(|reason| (reason, 0)).collect();
-    t.refused.iter().for_each(|(reason, n)| *reasons.entry(reason).or_default() += n);
-    reasons.iter().for_each(|(reason, n)| refused.add(&[("reason", reason)], *n as f64));
-    let mut faults = Family::counter("proxy_faults_injected_total", "Faults injected on purpose, by kind.");
-    t.faults.iter().for_each(|(kind, n)| faults.add(&[("kind", kind)], *n as f64));
-    let mut mirrored = Family::counter(
+    let refused =
+        ("proxy_requests_refused_total", "Client requests that the proxy answered itself.", "reason");
+    let faults = ("proxy_faults_injected_total", "Faults injected on purpose, by kind.", "kind");
+    let mirrored = (
         "proxy_mirrored_requests_total",
         "Copies of requests, by result; they count as requests nowhere else.",
+        "result",
     );
-    t.mirrored.iter().for_each(|(result, n)| mirrored.add(&[("result", result)], *n as f64));
-    let mut retries = Family::counter(
+    let retries = (
         "proxy_retry_decisions_total",
         "Failed attempts that were, or were not, tried again: why.",
+        "decision",
     );
-    t.retries.iter().for_each(|(decision, n)| retries.add(&[("decision", decision)], *n as f64));
-    let mut hedges =
-        Family::counter("proxy_hedges_total", "Second attempts beside a late one, by how the race ended.");
-    t.hedges.iter().for_each(|(result, n)| hedges.add(&[("result", result)], *n as f64));
-    let mut handshakes =
-        Family::counter("proxy_tls_handshakes_total", "TLS handshakes with clients, by result.");
-    t.handshakes.iter().for_each(|(result, n)| handshakes.add(&[("result", result)], *n as f64));
+    let hedges =
+        ("proxy_hedges_total", "Second attempts beside a late one, by how the race ended.", "result");
+    let handshakes = ("proxy_tls_handshakes_total", "TLS handshakes with clients, by result.", "result");
     vec![
         counter("proxy_requests_total", "Client requests that ended.", t.requests),
         counter("proxy_requests_successful_total", "Client requests that did not fail.", t.successful),
@@ -60,13 +58,26 @@ pub(super) fn in_all(traffic: &ShardSnapshot) -> Vec<MetricFamily> {
         counter("proxy_connections_total", "The same as proxy_total_connections.", t.total_connections),
         times.done(),
         conventional.done(),
-        refused.done(),
-        faults.done(),
-        mirrored.done(),
-        retries.done(),
-        hedges.done(),
-        handshakes.done(),
+        by_word(refused, REASONS, &t.refused),
+        by_word(faults, FAULTS, &t.faults),
+        by_word(mirrored, MIRRORED, &t.mirrored),
+        by_word(retries, RETRIES, &t.retries),
+        by_word(hedges, HEDGES, &t.hedges),
+        by_word(handshakes, HANDSHAKES, &t.handshakes),
     ]
+}
+
+/// A counter by one label: its name, its help, its label's name.
+fn by_word(
+    (name, help, label): (&str, &str, &str),
+    expected: &[&'static str],
+    counts: &BTreeMap<&'static str, u64>,
+) -> MetricFamily {
+    let mut family = Family::counter(name, help);
+    let mut all: BTreeMap<&str, u64> = expected.iter().map(|word| (*word, 0)).collect();
+    counts.iter().for_each(|(word, n)| *all.entry(word).or_default() += n);
+    all.iter().for_each(|(word, n)| family.add(&[(label, word)], *n as f64));
+    family.done()
 }
 
 /// By service and route; every class is there from the start, so that a rate sees the first failure.
