@@ -22,8 +22,8 @@ impl EndpointPool {
     ///
     /// A request is sent once more over a new connection, which is no failure of the endpoint and no retry,
     /// where the first turns out to be closed or closing: if nothing was sent; if the endpoint says that it
-    /// has not begun with it (HTTP/2) and there is no body; or if it broke a connection that had served
-    /// before, and the request may be repeated (RFC 9110 section 9.2.2) and has no body. nginx and Envoy do
+    /// has not begun with it (HTTP/2) and there is no body; or if it broke a connection that had
+    /// served before and rested since, and the request may be repeated (RFC 9110 section 9.2.2) and has no body. nginx and Envoy do
     /// so too.
     ///
     /// # Errors
@@ -73,14 +73,14 @@ impl EndpointPool {
 
 /// Whether there can be a reason, so that the head is to be kept.
 fn may_be_sent_again(connection: &Lent, request: &Request<Upload>) -> bool {
-    let reason = connection.is_shared() || connection.is_reused() && is_idempotent(request.method());
+    let reason = connection.is_shared() || connection.has_rested() && is_idempotent(request.method());
     reason && request.body().is_end_stream()
 }
 
 fn repeats(connection: &Lent, stage: Stage, method: &Method) -> bool {
     match stage {
         Stage::Unprocessed => connection.is_shared(),
-        Stage::Sent => connection.is_reused() && is_idempotent(method),
+        Stage::Sent => connection.has_rested() && is_idempotent(method),
         Stage::Full | Stage::Exhausted | Stage::Connecting => false,
     }
 }
