@@ -87,14 +87,14 @@ impl EndpointPool {
         let mut idle = self.idle.borrow_mut();
         // One that was given back a moment ago may not have settled yet: it is left for later.
         let at = idle.iter().rposition(|idle| idle.sender.is_ready())?;
-        let Idle { sender, since } = idle.remove(at);
-        Some(Lent { link: Link::Http1(sender), pool: Rc::clone(self), idle_since: Some(since) })
+        let sender = idle.remove(at).sender;
+        Some(Lent { link: Link::Http1(sender), pool: Rc::clone(self), reused: true })
     }
 
     /// On a connection opened after the one with this number.
     fn take_stream(self: &Rc<Self>, after: u64) -> Option<Lent> {
         let place = self.streams.take(after)?;
-        Some(Lent { link: Link::Http2(place), pool: Rc::clone(self), idle_since: Some(Instant::now()) })
+        Some(Lent { link: Link::Http2(place), pool: Rc::clone(self), reused: true })
     }
 
     /// A place on a connection opened after the one with the number `after`; usually opens it. Must run on a
@@ -129,7 +129,7 @@ impl EndpointPool {
             Speaks::Http1 => Link::Http1(http1::handshake(stream).await?),
             Speaks::Http2 => Link::Http2(self.streams.add(stream, self.connector.transport.http2).await?),
         };
-        Ok(Lent { link, pool: Rc::clone(self), idle_since: None })
+        Ok(Lent { link, pool: Rc::clone(self), reused: false })
     }
 
     /// Says, now and then, why there is no connection.

@@ -1,7 +1,6 @@
 //! One connection, or a part of one, for one request: what it speaks is nobody's affair but its own.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -12,18 +11,14 @@ use super::streams::Place;
 use super::{EndpointPool, Idle, http1, http2};
 use crate::upstream::upload::Upload;
 
-/// Endpoints close connections that nothing was on for a while. One that was in use a moment ago is not taken for
-/// one of those, so that busy traffic does not keep a copy of each head for what cannot be told from a crash.
-const RESTED: Duration = Duration::from_millis(10);
-
 /// A connection taken out of the pool, or opened, or a place on one that is shared. Dropped before it is given
 /// back, what is under way on it ends: an HTTP/1.1 connection is closed, an HTTP/2 stream is reset.
 #[derive(Debug)]
 pub struct Lent {
     pub(super) link: Link,
     pub(super) pool: Rc<EndpointPool>,
-    /// Since when nothing was on it, if it has served before.
-    pub(super) idle_since: Option<Instant>,
+    /// Whether it has served before.
+    pub(super) reused: bool,
 }
 
 #[derive(Debug)]
@@ -92,12 +87,7 @@ impl Lent {
     /// Whether it has served before, so that it may have been closed by the endpoint meanwhile.
     #[must_use]
     pub fn is_reused(&self) -> bool {
-        self.idle_since.is_some()
-    }
-
-    /// Whether it has waited long enough that its endpoint may be about to close it.
-    pub(super) fn has_rested(&self) -> bool {
-        self.idle_since.is_some_and(|since| since.elapsed() >= RESTED)
+        self.reused
     }
 
     /// Whether one such connection carries many requests.

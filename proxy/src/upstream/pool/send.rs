@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::{Method, Request, Response};
+use http::{HeaderName, HeaderValue, Method, Request, Response, Uri, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::timeout;
@@ -22,8 +22,8 @@ impl EndpointPool {
     ///
     /// A request is sent once more over a new connection, which is no failure of the endpoint and no retry,
     /// where the first turns out to be closed or closing: if nothing was sent; if the endpoint says that it
-    /// has not begun with it (HTTP/2) and there is no body; or if it broke a connection that had
-    /// served before and rested since, and the request may be repeated (RFC 9110 section 9.2.2) and has no body. nginx and Envoy do
+    /// has not begun with it (HTTP/2) and there is no body; or if it broke a connection that
+    /// had served before, and the request may be repeated (RFC 9110 section 9.2.2) and has no body. nginx and Envoy do
     /// so too.
     ///
     /// # Errors
@@ -37,14 +37,17 @@ impl EndpointPool {
             Some(there_is) => (there_is, request),
             None => self.reach(request, 0, connect).await?,
         };
-        let copy = may_be_sent_again(&first, &request).then(|| Box::new(copy(&request)));
+        let copy = may_be_sent_again(&first, &request).then(|| Again::of(&request));
         let failure = match first.send(request).await {
             Ok(response) => return Ok((response, first)),
             Err(failure) => failure,
         };
         let unsent = failure.request.is_some() && (first.is_reused() || first.is_shared());
         let again = failure.request.filter(|_| unsent);
-        let again = again.or_else(|| copy.filter(|copy| repeats(&first, failure.stage, copy.method())));
+        let again = again.or_else(|| {
+            copy.filter(|copy| repeats(&first, failure.stage, &copy.method))
+                .map(|copy| Box::new(copy.request()))
+        });
         let Some(again) = again else { return Err(SendFailure { request: None, ..failure }) };
         let after = first.failed();
         drop(first);
@@ -73,14 +76,14 @@ impl EndpointPool {
 
 /// Whether there can be a reason, so that the head is to be kept.
 fn may_be_sent_again(connection: &Lent, request: &Request<Upload>) -> bool {
-    let reason = connection.is_shared() || connection.has_rested() && is_idempotent(request.method());
+    let reason = connection.is_shared() || connection.is_reused() && is_idempotent(request.method());
     reason && request.body().is_end_stream()
 }
 
 fn repeats(connection: &Lent, stage: Stage, method: &Method) -> bool {
     match stage {
         Stage::Unprocessed => connection.is_shared(),
-        Stage::Sent => connection.has_rested() && is_idempotent(method),
+        Stage::Sent => connection.is_reused() && is_idempotent(method),
         Stage::Full | Stage::Exhausted | Stage::Connecting => false,
     }
 }
@@ -89,12 +92,28 @@ fn is_idempotent(method: &Method) -> bool {
     [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE, Method::TRACE].contains(method)
 }
 
-/// The same request without a body.
-fn copy(request: &Request<Upload>) -> Request<Upload> {
-    let mut copy = Request::new(Upload::whole(bytes::Bytes::new()));
-    copy.method_mut().clone_from(request.method());
-    copy.uri_mut().clone_from(request.uri());
-    *copy.version_mut() = request.version();
-    copy.headers_mut().clone_from(request.headers());
-    copy
+/// What a request without a body is made of again. Kept for every request that may meet a closing connection and
+/// needed for hardly any, so its fields are a list, which costs less than the map they come from.
+struct Again {
+    method: Method,
+    uri: Uri,
+    version: Version,
+    fields: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Again {
+    fn of(request: &Request<Upload>) -> Self {
+        let mut fields = Vec::with_capacity(request.headers().len());
+        fields.extend(request.headers().iter().map(|(name, value)| (name.clone(), value.clone())));
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        Self { method, uri, version: request.version(), fields }
+    }
+
+    fn request(self) -> Request<Upload> {
+        let mut request = Request::new(Upload::whole(bytes::Bytes::new()));
+        (*request.method_mut(), *request.uri_mut()) = (self.method, self.uri);
+        *request.version_mut() = self.version;
+        self.fields.into_iter().for_each(|(name, value)| _ = request.headers_mut().append(name, value));
+        request
+    }
 }
