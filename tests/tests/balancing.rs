@@ -253,6 +253,51 @@ async fn an_outlier_is_left_out_for_a_while_and_comes_back() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn who_succeeds_far_less_than_its_siblings_is_left_out_though_it_never_fails_in_a_row() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let origins = Origin::start_many(6).await?;
+    let policy = "circuit_breaker: { enabled: false }\n\
+                  outlier_detection: { consecutive_5xx: 0, interval_ms: 500, base_ejection_ms: 60000, \
+                  success_rate_min_requests: 20, success_rate_min_endpoints: 5, max_ejection_percent: 20 }";
+    let proxy = Proxy::start(dir.path(), &config(dir.path(), &even(&origins), policy)?).await?;
+    origins[4].behave(Behaviour { failing_percent: 50, ..Behaviour::default() });
+    eventually("the outlier is out", WITHIN, async || {
+        failures(&proxy.url, 240).await?;
+        Ok(proxy.endpoint(&origins[4]).await?.outlier.is_some_and(|o| o.cause == "success_rate"))
+    })
+    .await?;
+    for origin in origins.iter().enumerate().filter(|(n, _)| *n != 4).map(|(_, origin)| origin) {
+        ensure!(proxy.endpoint(origin).await?.outlier.is_none(), "one that is fine is out");
+    }
+    ensure!(failures(&proxy.url, 60).await? == 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_key_that_everyone_asks_for_goes_on_to_the_next_when_its_endpoint_has_more_than_its_share()
+-> Result<()> {
+    for (factor, most) in [("", 24), (", hash_load_factor: 1.25", 13)] {
+        let dir = tempfile::tempdir()?;
+        let origins = Origin::start_many(3).await?;
+        let slow = Behaviour { delay: Duration::from_millis(600), ..Behaviour::default() };
+        origins.iter().for_each(|origin| origin.behave(slow));
+        let policy =
+            format!("load_balancing: {{ algorithm: consistent_hash, hash_key: 'header:x-user'{factor} }}");
+        let proxy = Proxy::start(dir.path(), &config(dir.path(), &even(&origins), &policy)?).await?;
+        let client = Client::new();
+        let ask = || client.get(&proxy.url).header("x-user", "celebrity").send();
+        try_join_all((0..24).map(|_| ask())).await?;
+        let busiest = counts(&origins).into_iter().max().unwrap_or(0);
+        ensure!(
+            busiest <= most && (factor.is_empty() == (busiest == 24)),
+            "{factor}: {:?}",
+            counts(&origins)
+        );
+    }
+    Ok(())
+}
+
 /// An endpoint that refuses everyone at once, and counts them.
 async fn refusing() -> Result<(u16, Arc<AtomicU64>)> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
