@@ -209,14 +209,34 @@ impl ClientConnection {
         }
     }
 
-    fn is_idle(&self) -> bool {
-        matches!(self.doing(), Doing::Idling { .. })
-    }
-
     /// HTTP/2 says goodbye at once, without losing a request. HTTP/1.1 answers with
     /// `Connection: close` instead and is only closed, when idle, with the listener.
     fn should_say_goodbye(&self, phase: Phase) -> bool {
         phase >= Phase::Stopping || (phase == Phase::Draining && self.http2.get())
+    }
+}
+
+/// The rounds in which idle connections are closed to make room.
+struct Rounds {
+    last: u32,
+    /// What it was doing in that round.
+    doing: Option<Doing>,
+}
+
+impl Rounds {
+    fn new(last: u32) -> Self {
+        Self { last, doing: None }
+    }
+
+    /// Whether it idles, and has done so since the round before: who has just come may yet ask.
+    fn idles_on(&mut self, round: u32, connection: &ClientConnection) -> bool {
+        if round == self.last {
+            return false;
+        }
+        self.last = round;
+        let doing = Some(connection.doing());
+        let before = std::mem::replace(&mut self.doing, doing);
+        doing == before && matches!(doing, Some(Doing::Idling { .. }))
     }
 }
 
@@ -254,7 +274,7 @@ where
         service_fn(move |request| pipeline::handle(Rc::clone(&of_worker), Rc::clone(&of_service), request));
     let watched = Watched::new(stream, Rc::clone(&connection));
     let mut speaker = Speaker::new(Rc::clone(&worker), watched, service);
-    let (mut registration, mut round) = (None, worker.signals.round());
+    let (mut registration, mut rounds) = (None, Rounds::new(worker.signals.round()));
     poll_fn(|cx| {
         registration.get_or_insert_with(|| {
             *connection.waker.borrow_mut() = Some(cx.waker().clone());
@@ -269,9 +289,8 @@ where
             Verdict::Quiet if !connection.unsent.get() && speaker.rest() => watch.rest(cx),
             Verdict::Quiet | Verdict::Nothing => {}
         }
-        let idled = round != worker.signals.round() && connection.is_idle();
-        round = worker.signals.round();
-        if idled || connection.should_say_goodbye(phase) {
+        let idles = rounds.idles_on(worker.signals.round(), &connection);
+        if idles || connection.should_say_goodbye(phase) {
             speaker.say_goodbye();
         }
         let polled = speaker.poll(cx);

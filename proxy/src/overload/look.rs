@@ -34,7 +34,7 @@ pub(crate) async fn run(
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut bound, mut bound_at) = (limits::memory_bound(), Instant::now());
     let mut descriptors = limits::Descriptors::default();
-    let (mut round_at, mut complained) = (None, None);
+    let (mut own, mut round_at, mut complained) = (None, None, None);
     loop {
         tokio::select! {
             _ = clock.tick() => {}
@@ -49,15 +49,21 @@ pub(crate) async fn run(
         let counted = descriptors.look(now);
         let pressure = look(&bounds, bound, counted.map(|(usage, _)| usage), before);
         overload.set(pressure);
+        let mut crowded = pressure.level > Level::Calm;
         if let Some((usage, true)) = counted {
-            overload.make_room(usage, bounds.stop_at, connections.load(Ordering::Relaxed));
+            let open = connections.load(Ordering::Relaxed);
+            // What was open before the first client came.
+            let own = *own.get_or_insert(usage.used.saturating_sub(open as u64));
+            overload.reckon(usage, own, bounds.stop_at, open);
+            let reserved = Usage { used: own + 2 * open as u64, ..usage };
+            crowded |= reserved.share() >= bounds.shed_at;
         }
         if pressure.level != before || (pressure.level > Level::Calm && due(complained, now, COMPLAIN_EVERY))
         {
             complained = Some(now);
             say(&pressure);
         }
-        if pressure.level > Level::Calm && due(round_at, now, ROUND) {
+        if crowded && due(round_at, now, ROUND) {
             round_at = Some(now);
             overload.close_idle();
             // What is free counts as used until the allocator returns it.

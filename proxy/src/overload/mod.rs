@@ -4,7 +4,8 @@
 //! Ten times a second is looked how much is in use. From `shed_at` on, new requests are answered 503, and
 //! connections without a request are closed; from `stop_at` on, new connections are closed at once. Like
 //! Envoy's overload manager with its three usual actions. Descriptors can run out between two looks, so they
-//! are also reckoned at each accept; and should the kernel have none left all the same, a spare one is given
+//! are also reckoned at each accept, two for each connection, as HAProxy does: else clients that come in a
+//! crowd would take what their own requests need to reach an endpoint. And should the kernel have none left all the same, a spare one is given
 //! up to take connections and close them, because one that nobody accepts hangs.
 //!
 //! Workers read atomics here; nothing is locked for a request.
@@ -32,6 +33,8 @@ pub struct Overload {
     looked_at: AtomicUsize,
     /// So many more of them fit before they are closed at once.
     room: AtomicUsize,
+    /// So many may be open at all, if each is to have one to an endpoint.
+    most: AtomicUsize,
     pressure: Mutex<Pressure>,
     /// Counts up whenever connections without a request are to be closed.
     rounds: watch::Sender<u32>,
@@ -44,6 +47,7 @@ impl Default for Overload {
             level: AtomicU8::new(Level::Calm as u8),
             looked_at: AtomicUsize::new(0),
             room: AtomicUsize::new(usize::MAX),
+            most: AtomicUsize::new(usize::MAX),
             pressure: Mutex::default(),
             rounds: watch::Sender::new(0),
         }
@@ -61,7 +65,9 @@ impl Overload {
     #[must_use]
     pub fn refuses_connection(&self, open: usize) -> bool {
         let came = open.saturating_sub(self.looked_at.load(Ordering::Relaxed));
-        came > self.room.load(Ordering::Relaxed) || self.level.load(Ordering::Relaxed) >= Level::Stops as u8
+        came > self.room.load(Ordering::Relaxed)
+            || open > self.most.load(Ordering::Relaxed)
+            || self.level.load(Ordering::Relaxed) >= Level::Stops as u8
     }
 
     /// What the last look has shown.
@@ -79,11 +85,12 @@ impl Overload {
         *self.last() = pressure;
     }
 
-    /// Of so many descriptors so many are in use, `connections` of them by clients.
-    fn make_room(&self, Usage { used, most }: Usage, stop_at: f64, connections: usize) {
-        let left = (most as f64 * stop_at - used as f64).max(0.0) as usize;
-        // Each may bring a second one, to an endpoint.
-        self.room.store(left / 2, Ordering::Relaxed);
+    /// Of so many descriptors so many are in use, `connections` of them by clients, and `own` by what is
+    /// always open.
+    fn reckon(&self, Usage { used, most }: Usage, own: u64, stop_at: f64, connections: usize) {
+        let pairs = |used: u64| ((most as f64 * stop_at - used as f64).max(0.0) / 2.0) as usize;
+        self.room.store(pairs(used), Ordering::Relaxed);
+        self.most.store(pairs(own), Ordering::Relaxed);
         self.looked_at.store(connections, Ordering::Relaxed);
     }
 
@@ -104,10 +111,14 @@ mod tests {
     fn descriptors_are_reckoned_between_two_looks() {
         let overload = Overload::default();
         assert!(!overload.refuses_connection(1_000_000), "nothing is known before the first look");
-        overload.make_room(Usage { used: 50, most: 100 }, 0.9, 20);
+        overload.reckon(Usage { used: 50, most: 100 }, 10, 0.9, 20);
         // 40 more may be opened: 20 connections, each with one to an endpoint.
         assert!(!overload.refuses_connection(40));
         assert!(overload.refuses_connection(41));
+        // Where endpoints have not been asked yet, their part is kept for them all the same.
+        overload.reckon(Usage { used: 45, most: 100 }, 10, 0.9, 35);
+        assert!(!overload.refuses_connection(40));
+        assert!(overload.refuses_connection(41), "though 10 more would fit just now");
         assert!(!overload.sheds());
         overload.set(Pressure { level: Level::Stops, ..Pressure::default() });
         assert!(overload.sheds() && overload.refuses_connection(1));
