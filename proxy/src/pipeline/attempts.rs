@@ -62,6 +62,18 @@ impl Call<'_> {
         let Some(retry) = &self.target.terms.retry else {
             return self.attempt(first, request, self.started).await.map_err(|failed| failed.refusal);
         };
+        // On the heap: what most requests do not need is not to make all of them larger.
+        Box::pin(self.answer_within(retry, request, preference, first)).await
+    }
+
+    /// As [`Self::answer`], with as many attempts as `retry` grants.
+    async fn answer_within(
+        &self,
+        retry: &Retry,
+        request: Box<Request<Upload>>,
+        preference: &mut Preference,
+        first: Chosen,
+    ) -> Result<Response<Box<Passing>>, Refusal> {
         let now_ms = self.worker.now_ms(self.started);
         self.target.service.retries.request(now_ms);
         let (head, upload) = (*request).into_parts();
