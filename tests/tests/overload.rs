@@ -223,7 +223,10 @@ async fn with_no_descriptor_left_at_all_connections_are_closed_and_do_not_hang()
     limit(&proxy, "1024").await?;
     let served = async || Ok(ask(&main).await? == Met::Served);
     eventually("it serves again", Duration::from_secs(5), served).await?;
-    assert!(value(&metrics(&admin).await?, "proxy_connections_refused_total{reason=\"descriptors\"}") >= 1.0);
+    let seen = metrics(&admin).await?;
+    let refused = |reason| value(&seen, &format!("proxy_connections_refused_total{{reason=\"{reason}\"}}"));
+    // Some number below the bound may have been free: then it was the overload manager that closed.
+    ensure!(refused("descriptors") + refused("overload") >= 15.0, "{seen}");
     Ok(())
 }
 

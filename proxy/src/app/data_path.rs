@@ -33,7 +33,7 @@ pub(super) struct DataPath {
     shards: Vec<Arc<Shard>>,
     connections: Arc<AtomicUsize>,
     windows_dropped: Arc<AtomicU64>,
-    overload: Arc<Overload>,
+    pub(super) overload: Arc<Overload>,
     pub(super) sinks: Sinks,
     pub(super) lifecycle: Lifecycle,
 }

@@ -129,7 +129,9 @@ impl App {
             say(&format!("brain beside: api={} telemetry={}", beside.api, beside.telemetry));
             tasks.spawn(supervise::run(beside, alone));
         }
+        let overload = Arc::clone(&self.data_path.overload);
         let workers = self.data_path.start_workers(&control.table(), tap.as_ref())?;
+        overload.begin(&self.settings.server.overload);
         Ok(Started { workers, giver: self.giver, predecessor: self.predecessor })
     }
 }

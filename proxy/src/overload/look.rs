@@ -34,7 +34,7 @@ pub(crate) async fn run(
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut bound, mut bound_at) = (limits::memory_bound(), Instant::now());
     let mut descriptors = limits::Descriptors::default();
-    let (mut own, mut round_at, mut complained) = (None, None, None);
+    let (mut round_at, mut complained) = (None, None);
     loop {
         tokio::select! {
             _ = clock.tick() => {}
@@ -52,9 +52,8 @@ pub(crate) async fn run(
         let mut crowded = pressure.level > Level::Calm;
         if let Some((usage, true)) = counted {
             let open = connections.load(Ordering::Relaxed);
-            // What was open before the first client came.
-            let own = *own.get_or_insert(usage.used.saturating_sub(open as u64));
-            overload.reckon(usage, own, bounds.stop_at, open);
+            overload.reckon(usage, bounds.stop_at, open);
+            let own = overload.own.load(Ordering::Relaxed);
             let reserved = Usage { used: own + 2 * open as u64, ..usage };
             crowded |= reserved.share() >= bounds.shed_at;
         }

@@ -10,10 +10,13 @@
 //!
 //! Workers read atomics here; nothing is locked for a request.
 
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::settings::OverloadBounds;
 
 mod limits;
 mod look;
@@ -35,6 +38,8 @@ pub struct Overload {
     room: AtomicUsize,
     /// So many may be open at all, if each is to have one to an endpoint.
     most: AtomicUsize,
+    /// Descriptors that were open before the first client came.
+    own: AtomicU64,
     pressure: Mutex<Pressure>,
     /// Counts up whenever connections without a request are to be closed.
     rounds: watch::Sender<u32>,
@@ -48,6 +53,7 @@ impl Default for Overload {
             looked_at: AtomicUsize::new(0),
             room: AtomicUsize::new(usize::MAX),
             most: AtomicUsize::new(usize::MAX),
+            own: AtomicU64::new(0),
             pressure: Mutex::default(),
             rounds: watch::Sender::new(0),
         }
@@ -55,6 +61,14 @@ impl Default for Overload {
 }
 
 impl Overload {
+    /// A first look, before anyone is told that this process serves: the first clients may be a crowd.
+    pub(crate) fn begin(&self, bounds: &OverloadBounds) {
+        if let Some((usage, _)) = limits::Descriptors::default().look(Instant::now()) {
+            self.own.store(usage.used, Ordering::Relaxed);
+            self.reckon(usage, bounds.stop_at, 0);
+        }
+    }
+
     /// Whether new requests are refused.
     #[must_use]
     pub fn sheds(&self) -> bool {
@@ -85,9 +99,9 @@ impl Overload {
         *self.last() = pressure;
     }
 
-    /// Of so many descriptors so many are in use, `connections` of them by clients, and `own` by what is
-    /// always open.
-    fn reckon(&self, Usage { used, most }: Usage, own: u64, stop_at: f64, connections: usize) {
+    /// Of so many descriptors so many are in use, `connections` of them by clients.
+    fn reckon(&self, Usage { used, most }: Usage, stop_at: f64, connections: usize) {
+        let own = self.own.load(Ordering::Relaxed);
         let pairs = |used: u64| ((most as f64 * stop_at - used as f64).max(0.0) / 2.0) as usize;
         self.room.store(pairs(used), Ordering::Relaxed);
         self.most.store(pairs(own), Ordering::Relaxed);
@@ -111,12 +125,13 @@ mod tests {
     fn descriptors_are_reckoned_between_two_looks() {
         let overload = Overload::default();
         assert!(!overload.refuses_connection(1_000_000), "nothing is known before the first look");
-        overload.reckon(Usage { used: 50, most: 100 }, 10, 0.9, 20);
+        overload.own.store(10, Ordering::Relaxed);
+        overload.reckon(Usage { used: 50, most: 100 }, 0.9, 20);
         // 40 more may be opened: 20 connections, each with one to an endpoint.
         assert!(!overload.refuses_connection(40));
         assert!(overload.refuses_connection(41));
         // Where endpoints have not been asked yet, their part is kept for them all the same.
-        overload.reckon(Usage { used: 45, most: 100 }, 10, 0.9, 35);
+        overload.reckon(Usage { used: 45, most: 100 }, 0.9, 35);
         assert!(!overload.refuses_connection(40));
         assert!(overload.refuses_connection(41), "though 10 more would fit just now");
         assert!(!overload.sheds());
