@@ -6,6 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::settings::AiMode;
 
+mod keygen;
+
+pub use keygen::{Keygen, KeygenCa, KeygenSvid};
+
 /// A lean forwarding proxy that takes leased actions and reports what it sees.
 #[derive(Debug, Parser)]
 #[command(name = "sidecar-proxy", version, about, arg_required_else_help = true)]
@@ -24,6 +28,9 @@ pub enum Verb {
     GenerateConfig(GenerateConfig),
     /// Say everything that is wrong with a configuration file.
     ValidateConfig(ValidateConfig),
+    /// Make an authority, or an identity of a workload.
+    #[command(subcommand)]
+    Keygen(Keygen),
 }
 
 /// `start`.
@@ -90,6 +97,8 @@ mod tests {
             "sidecar-proxy start --config proxy.yaml --ai-enabled --ai-mode autonomous",
             "sidecar-proxy generate-config --output proxy.yaml",
             "sidecar-proxy validate-config --config proxy.yaml --format json",
+            "sidecar-proxy keygen ca --trust-domain mesh.local --out ca",
+            "sidecar-proxy keygen svid --spiffe-id spiffe://mesh.local/payments --ca ca --out svid --ttl 1h",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap();
         }
@@ -97,9 +106,12 @@ mod tests {
 
     #[test]
     fn a_wrong_command_line_ends_with_2() {
-        for line in
-            ["sidecar-proxy start --ai-mode bold", "sidecar-proxy validate-config", "sidecar-proxy stop"]
-        {
+        for line in [
+            "sidecar-proxy start --ai-mode bold",
+            "sidecar-proxy validate-config",
+            "sidecar-proxy stop",
+            "sidecar-proxy keygen svid --spiffe-id https://mesh.local/payments --ca ca --out svid",
+        ] {
             assert_eq!(Cli::try_parse_from(line.split(' ')).unwrap_err().exit_code(), 2);
         }
     }

@@ -10,19 +10,23 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use http::Version;
+use http::{Extensions, Version};
 use hyper::service::service_fn;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tracing::debug;
 
+use crate::identity::{PeerIdentity, refusal};
 use crate::middleware::client::Scheme;
 use crate::middleware::framing::{Bounds, Fault, Framing};
 use crate::pipeline::{self, Tunnel};
 use crate::signals::Phase;
+use crate::telemetry::callers::CallerId;
 use crate::upstream::upload::UploadProgress;
 use crate::wire::Watched;
 use crate::worker::Worker;
@@ -39,6 +43,10 @@ pub struct ClientConnection {
     pub peer: IpAddr,
     /// What it came over.
     pub scheme: Scheme,
+    /// The workload at the other end, by its certificate.
+    pub peer_identity: Option<Arc<PeerIdentity>>,
+    /// The same, as telemetry counts it.
+    pub(crate) caller: CallerId,
     pub(crate) framing: RefCell<Framing>,
     /// Bytes read and written.
     pub(crate) moved: Cell<u64>,
@@ -57,6 +65,13 @@ pub struct ClientConnection {
     half_open: Cell<bool>,
     /// Uploads whose client was waited for.
     uploads: RefCell<Vec<Weak<UploadProgress>>>,
+}
+
+/// Who is at the other end of a connection.
+struct Client {
+    peer: IpAddr,
+    scheme: Scheme,
+    identity: Option<Arc<PeerIdentity>>,
 }
 
 /// A request under way, from its head to the end of its response; see [`ClientConnection::begin`].
@@ -118,10 +133,13 @@ enum Doing {
 }
 
 impl ClientConnection {
-    fn new(peer: IpAddr, scheme: Scheme, bounds: Bounds) -> Rc<Self> {
+    fn new(client: Client, caller: CallerId, bounds: Bounds) -> Rc<Self> {
+        let Client { peer, scheme, identity: peer_identity } = client;
         Rc::new(Self {
             peer,
             scheme,
+            peer_identity,
+            caller,
             framing: RefCell::new(Framing::new(bounds)),
             moved: Cell::default(),
             requests: Cell::default(),
@@ -135,6 +153,13 @@ impl ClientConnection {
             half_open: Cell::default(),
             uploads: RefCell::default(),
         })
+    }
+
+    /// Says with a request whose it is, for what judges it on its way.
+    pub(crate) fn introduce(&self, request: &mut Extensions) {
+        if let Some(peer) = &self.peer_identity {
+            request.insert(Arc::clone(peer));
+        }
     }
 
     /// A request begins.
@@ -245,7 +270,8 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAdd
     // Without this option small answers wait; if it cannot be set, they wait.
     let _ = stream.set_nodelay(true);
     let tls = worker.view().table.live.settings.server.tls.clone();
-    let Some(tls) = tls else { return serve_stream(worker, stream, peer, Scheme::Http).await };
+    let clear = Client { peer: peer.ip(), scheme: Scheme::Http, identity: None };
+    let Some(tls) = tls else { return serve_stream(worker, stream, clear).await };
     // On the heap, so that clear connections are not as large as a handshake.
     let shaken = Box::pin(async {
         tokio::select! {
@@ -255,18 +281,26 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAdd
     });
     let Some(shaken) = shaken.await else { return };
     worker.shard.handshake(shaken.is_ok());
-    if let Ok(stream) = shaken {
-        Box::pin(serve_stream(worker, stream, peer, Scheme::Https)).await;
+    match shaken {
+        Ok((stream, identity)) => {
+            let client = Client { scheme: Scheme::Https, identity, ..clear };
+            Box::pin(serve_stream(worker, stream, client)).await;
+        }
+        Err(why) => {
+            worker.shard.handshake_failed(refusal::reason(&why));
+            debug!(%peer, %why, "a client's TLS handshake failed");
+        }
     }
 }
 
-async fn serve_stream<S>(worker: Rc<Worker>, stream: S, peer: SocketAddr, scheme: Scheme)
+async fn serve_stream<S>(worker: Rc<Worker>, stream: S, client: Client)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let view = worker.view();
     let server = &view.table.live.settings.server;
-    let connection = ClientConnection::new(peer.ip(), scheme, Bounds::from(server));
+    let name = client.identity.as_ref().map(|peer| worker.recorder.caller(peer.caller()));
+    let connection = ClientConnection::new(client, name.unwrap_or_default(), Bounds::from(server));
     let mut watch = Watch::new(server, &connection);
     drop(view);
     let (of_service, of_worker) = (Rc::clone(&connection), Rc::clone(&worker));

@@ -13,6 +13,7 @@ pub mod durable;
 pub mod error;
 mod file_watch;
 pub mod hand_over;
+pub mod identity;
 pub mod leases;
 pub mod listener;
 pub mod live_state;

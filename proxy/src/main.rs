@@ -10,8 +10,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use proxy::app::{App, Ending, Inherited};
-use proxy::cli::{Cli, Format, GenerateConfig, Start, ValidateConfig, Verb};
+use proxy::cli::{Cli, Format, GenerateConfig, Keygen, Start, ValidateConfig, Verb};
 use proxy::hand_over;
+use proxy::identity::issue::{self, CannotIssue, Wanted};
 use proxy::overload;
 use proxy::service_manager;
 use proxy::settings::{Given, SAMPLE, Settings, schema};
@@ -27,9 +28,11 @@ fn main() -> ExitCode {
         Verb::Start(start) => serve(start),
         Verb::GenerateConfig(generate) => generate_config(&generate),
         Verb::ValidateConfig(validate) => validate_config(&validate),
+        Verb::Keygen(wanted) => keygen(&wanted),
     };
     match done {
         Ok(code) => code,
+        Err(why) if why.is::<CannotIssue>() => failed(&why, 2),
         Err(why) if why.is::<NoSettings>() => failed(&why, 2),
         Err(why) => failed(&why, 1),
     }
@@ -110,6 +113,25 @@ fn validate_config(validate: &ValidateConfig) -> anyhow::Result<ExitCode> {
     };
     writeln!(io::stdout(), "{answer:#}").context("standard output")?;
     Ok(ExitCode::from(code))
+}
+
+/// Says what was made and until when it holds, never what is in it.
+fn keygen(wanted: &Keygen) -> anyhow::Result<ExitCode> {
+    let made = match wanted {
+        Keygen::Ca(ca) => issue::authority(&ca.trust_domain, &ca.out, ca.ttl)?,
+        Keygen::Svid(svid) => {
+            let (id, hosts) = (&svid.spiffe_id, svid.hosts.as_slice());
+            let wanted = Wanted { id, hosts, ttl: svid.ttl, renew: svid.renew };
+            issue::workload(&wanted, &svid.ca, &svid.out)?
+        }
+    };
+    let mut out = io::stdout();
+    for file in &made.files {
+        writeln!(out, "made {}", file.display()).context("standard output")?;
+    }
+    let until = jiff::Timestamp::from_second(made.until).unwrap_or(jiff::Timestamp::MAX);
+    writeln!(out, "valid until {until}").context("standard output")?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What the file does not say and the command line neither.

@@ -20,6 +20,7 @@ mod document;
 mod edge;
 mod filters;
 mod findings;
+mod identities;
 mod limits;
 mod listeners;
 mod observability;

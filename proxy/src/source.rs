@@ -1,5 +1,6 @@
 //! Where the settings come from: a file and the command line, or the defaults and the command line.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -54,14 +55,26 @@ impl Source {
         Ok(Arc::new(Settings::from_document(&document, &self.given)?))
     }
 
-    /// The files that `settings` were made of: their own, a certificate and its key, whom to trust.
+    /// The files that `settings` were made of: their own, certificates and their keys, whom to trust, and
+    /// what was revoked.
     #[must_use]
     pub fn files(&self, settings: &Settings) -> Vec<PathBuf> {
-        let tls = settings.server.tls.iter().flat_map(|tls| [tls.certificate.clone(), tls.key.clone()]);
+        let tls = settings.server.tls.iter().flat_map(|tls| {
+            let judged_by =
+                tls.client_auth.iter().flat_map(|files| [Some(&files.bundle), files.lists.as_ref()]);
+            [Some(&tls.certificate), Some(&tls.key)].into_iter().chain(judged_by).flatten()
+        });
         let transports = settings.services.values().filter_map(|service| service.transport.tls.as_ref());
-        let trusted = transports.filter_map(|tls| tls.trusted.clone());
-        let security = settings.security.files.iter().cloned();
-        self.path.iter().cloned().chain(tls).chain(trusted).chain(security).collect()
+        let upstream = transports.flat_map(|tls| {
+            let own = tls.own.iter().flat_map(|(certificate, key)| [certificate, key]);
+            tls.trusted.iter().chain(own)
+        });
+        let mut files: Vec<PathBuf> = self.path.iter().chain(tls).chain(upstream).cloned().collect();
+        files.extend(settings.security.files.iter().cloned());
+        // Services share their files: each is read once.
+        let mut seen = HashSet::new();
+        files.retain(|file| seen.insert(file.clone()));
+        files
     }
 
     /// What [`Self::files`] hold now.

@@ -3,7 +3,7 @@
 //! One [`ServerConfig`] is made for each configuration that is put in force, so that a new certificate is a
 //! reload like any other: made whole, then swapped; a bad pair keeps the last good one. TLS 1.2 and 1.3
 //! with rustls' suites, which are Mozilla's "intermediate" ones without CBC and RSA key exchange.
-//! Absent on purpose: client certificates (mutual TLS), and any key material in messages.
+//! Clients' certificates are [`crate::identity::client_auth`]'s. Absent on purpose: any key material in messages.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,10 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+
+use crate::identity::client_auth::{BadFiles, ClientAuth, ClientAuthFiles};
+use crate::identity::validity::Validity;
+use crate::identity::{PeerIdentity, SpiffeId, svid};
 
 /// What is spoken inside, best first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -49,9 +53,16 @@ pub struct Termination {
     pub certificate: PathBuf,
     /// The key's file, to be watched.
     pub key: PathBuf,
+    /// What is asked of clients; absent: nothing.
+    pub client_auth: Option<ClientAuthFiles>,
+    /// How long the certificate holds.
+    pub validity: Option<Validity>,
+    clients: Option<Arc<ClientAuth>>,
+    /// Who shows the certificate, where it says so.
+    own: Option<SpiffeId>,
     acceptor: TlsAcceptor,
     handshake_timeout: Duration,
-    /// SHA-256 over both files.
+    /// SHA-256 over all files and what is asked of clients.
     digest: [u8; 32],
 }
 
@@ -77,6 +88,9 @@ pub enum BadPair {
     /// The key.
     #[error("{0}")]
     Key(String),
+    /// What clients are judged by.
+    #[error(transparent)]
+    Clients(#[from] BadFiles),
 }
 
 impl Termination {
@@ -89,13 +103,19 @@ impl Termination {
         key: &Path,
         least: MinVersion,
         handshake_timeout: Duration,
+        client_auth: Option<ClientAuthFiles>,
     ) -> Result<Self, BadPair> {
         let pem = read(certificate).map_err(BadPair::Certificate)?;
         let key_pem = read(key).map_err(BadPair::Key)?;
-        let digest = Sha256::new().chain_update(&pem).chain_update(&key_pem).finalize().into();
         let chain = chain(certificate, &pem).map_err(BadPair::Certificate)?;
+        let first = chain.first();
+        let (own, validity) = (first.and_then(|one| svid::workload(one).ok()), first.and_then(Validity::of));
         let private = private_key(key, &key_pem).map_err(BadPair::Key)?;
         let provider = Arc::new(aws_lc_rs::default_provider());
+        let clients = client_auth.as_ref().map(|files| ClientAuth::load(files, &provider)).transpose()?;
+        let (clients, judged_by) = clients.unzip();
+        let digest = Sha256::new().chain_update(&pem).chain_update(&key_pem);
+        let digest = digest.chain_update(judged_by.unwrap_or_default()).finalize().into();
         let versions: &[&SupportedProtocolVersion] = match least {
             MinVersion::Tls12 => &[&version::TLS13, &version::TLS12],
             MinVersion::Tls13 => &[&version::TLS13],
@@ -104,7 +124,11 @@ impl Termination {
         let unusable = |why: rustls::Error| {
             BadPair::Key(format!("{} does not go with {}: {why}", key.display(), certificate.display()))
         };
-        let builder = builder.map_err(unusable)?.with_no_client_auth();
+        let builder = builder.map_err(unusable)?;
+        let builder = match &clients {
+            Some(clients) => builder.with_client_cert_verifier(Arc::clone(clients) as _),
+            None => builder.with_no_client_auth(),
+        };
         let mut config = builder.with_single_cert(chain, private).map_err(unusable)?;
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
         config.send_tls13_tickets = TICKETS;
@@ -115,16 +139,40 @@ impl Termination {
         }
         let (certificate, key) = (certificate.to_owned(), key.to_owned());
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        Ok(Self { certificate, key, acceptor, handshake_timeout, digest })
+        Ok(Self {
+            certificate,
+            key,
+            client_auth,
+            validity,
+            clients,
+            own,
+            acceptor,
+            handshake_timeout,
+            digest,
+        })
     }
 
-    /// Makes the handshake, within its time.
+    /// Until when clients' authorities hold.
+    #[must_use]
+    pub fn clients_validity(&self) -> Option<Validity> {
+        self.clients.as_ref().and_then(|clients| clients.validity)
+    }
+
+    /// Makes the handshake, within its time, and says who the client is where it says so.
     ///
     /// # Errors
-    /// What the peer sent is no handshake, it shares no version with us, it left, or it took too long.
-    pub async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    /// What the peer sent is no handshake, it shares no version with us, its certificate is not believed, it
+    /// left, or it took too long.
+    pub async fn accept(
+        &self,
+        stream: TcpStream,
+    ) -> io::Result<(TlsStream<TcpStream>, Option<Arc<PeerIdentity>>)> {
         let late = |_| io::Error::new(io::ErrorKind::TimedOut, "the handshake took too long");
-        timeout(self.handshake_timeout, self.acceptor.accept(stream)).await.map_err(late)?
+        let stream = timeout(self.handshake_timeout, self.acceptor.accept(stream)).await.map_err(late)??;
+        let identified =
+            self.clients.as_ref().map(|clients| clients.identify(stream.get_ref().1, self.own.as_ref()));
+        let peer = identified.transpose().map_err(io::Error::other)?.flatten();
+        Ok((stream, peer))
     }
 }
 
@@ -137,7 +185,7 @@ pub(crate) fn chain(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'stati
     Ok(all)
 }
 
-fn private_key(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
+pub(crate) fn private_key(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
     PrivateKeyDer::from_pem_slice(pem)
         .map_err(|why| format!("{} holds no private key (BEGIN PRIVATE KEY): {why}", path.display()))
 }
@@ -169,7 +217,7 @@ mod tests {
         let (at, of) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
         std::fs::write(&at, certificate).unwrap();
         std::fs::write(&of, key).unwrap();
-        Termination::load(&at, &of, MinVersion::Tls12, Duration::from_secs(1))
+        Termination::load(&at, &of, MinVersion::Tls12, Duration::from_secs(1), None)
     }
 
     #[test]

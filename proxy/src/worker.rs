@@ -319,8 +319,8 @@ impl Worker {
     }
 
     /// A request to a known service found no endpoint: the service's telemetry shows it.
-    pub(crate) fn note_nowhere(&self, target: &Target, route: &Arc<str>, started: Instant) {
-        let cell = self.recorder.begin(&target.service.nowhere, route);
+    pub(crate) fn note_nowhere(&self, target: &Target, route: &Arc<str>, asker: Asker, started: Instant) {
+        let cell = self.recorder.begin(&target.service.nowhere, route, asker.caller);
         let status = Refusal::NoEndpoint.status().as_u16();
         let outcome = Outcome::Status(status);
         let ended = Ended { outcome, took: started.elapsed(), bytes_in: 0, bytes_out: 0 };

@@ -4,19 +4,23 @@
 mod collector;
 mod grpc_peer;
 mod h2_peer;
+mod identities;
 mod load;
 mod mesh;
 mod origin;
 mod process;
 mod prometheus;
 mod scripted;
+mod tls_client;
 
 pub use collector::{Collector, attribute};
 pub use grpc_peer::{GrpcPeer, chat};
 pub use h2_peer::{H2Manners, H2Peer};
+pub use identities::{Authority, Issued};
 pub use load::{Load, Tally};
 pub use mesh::{Brain, Proxy, admin_token, eventually, proxy_config};
 pub use origin::{Behaviour, Origin};
 pub use process::{Running, binary, run};
 pub use prometheus::{Prometheus, promtool};
 pub use scripted::{Reply, Scripted};
+pub use tls_client::TlsClient;

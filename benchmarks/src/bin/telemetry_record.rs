@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proxy::telemetry::Outcome;
+use proxy::telemetry::callers::CallerId;
 use proxy::telemetry::cells::{Ended, EndpointLabel};
 use proxy::telemetry::clients::ClientOutcome;
 use proxy::telemetry::distinct::hash_of;
@@ -61,7 +62,7 @@ fn nanoseconds_a_record(mix: Mix) -> f64 {
     for (n, (ip, path)) in requests.iter().enumerate() {
         let took = Duration::from_micros(200 + (n as u64 & 1_023));
         let ended = Ended { outcome: Outcome::Status(200), took, bytes_in: 0, bytes_out: 1_000 };
-        let cell = recorder.begin(&endpoints[n & 3], &route);
+        let cell = recorder.begin(&endpoints[n & 3], &route, CallerId::default());
         recorder.client(*ip, hash_of(*path), ClientOutcome::Fine);
         recorder.end(cell, Some(&ended));
         if n % WINDOW == WINDOW - 1 {

@@ -14,6 +14,7 @@ use super::successor::Origin;
 use super::{App, CannotStart, admin_url, say};
 use crate::control::Control;
 use crate::hand_over::{Door, Giver, Held, Predecessor};
+use crate::identity::expiry;
 use crate::observability::access_log::LogSender;
 use crate::upstream::{health_check, outlier};
 use crate::worker::Lifecycle;
@@ -113,6 +114,7 @@ impl App {
         tasks.spawn(file_watch::run(Arc::clone(&self.admin), self.stop.clone()));
         tasks.spawn(Arc::clone(&control).run_expiry(self.stop.clone()));
         tasks.spawn(health_check::run(control.table(), self.stop.clone()));
+        tasks.spawn(expiry::run(control.table(), self.stop.clone()));
         tasks.spawn(outlier::sweep::run(control.table(), self.stop.clone()));
         let mut tap = None;
         if let Some(ai) = &self.settings.ai {

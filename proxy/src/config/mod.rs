@@ -36,9 +36,9 @@ pub use route::{Route, Split};
 pub use route_filters::{
     Cohort, Fault, FaultAbort, FaultDelay, HeaderEdits, Mirror, Redirect, Respond, Rewrite, SchemeName,
 };
-pub use route_match::{GrpcRule, MatchRule, PathRule, ValueRule, ValueTest};
+pub use route_match::{GrpcRule, MatchRule, PathRule, SourceRule, ValueRule, ValueTest};
 pub use security::{IpLists, Security};
-pub use server::{Admin, Connect, Server, Tls, TlsVersion};
+pub use server::{Admin, ClientAuth, ClientAuthMode, Connect, Server, Tls, TlsVersion};
 pub use transport::{ProtocolName, UpstreamHttp2, UpstreamTls};
 pub use upstream::{Endpoint, HealthCheck, Service, Upstream};
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::limits::Priority;
 use super::route_filters::{Cohort, Fault, HeaderEdits, Mirror, Redirect, Respond, Rewrite};
-use super::route_match::{GrpcRule, MatchRule, PathRule, ValueRule};
+use super::route_match::{GrpcRule, MatchRule, PathRule, SourceRule, ValueRule};
 
 /// One route. Precedence: host, exact path, longest prefix, method, headers, query, then file order.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -37,6 +37,9 @@ pub struct Route {
     /// A gRPC call: instead of the path and the methods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grpc: Option<GrpcRule>,
+    /// Who asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceRule>,
     /// Several alternatives, of which one is enough: instead of the keys above, hosts apart.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub matches: Vec<MatchRule>,
@@ -99,6 +102,7 @@ impl Route {
             query: self.query.clone(),
             cookies: self.cookies.clone(),
             grpc: self.grpc.clone(),
+            source: self.source.clone(),
         }
     }
 }

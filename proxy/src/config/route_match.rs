@@ -22,6 +22,17 @@ pub struct MatchRule {
     /// A gRPC call: instead of the path and the methods.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grpc: Option<GrpcRule>,
+    /// Who asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceRule>,
+}
+
+/// Who asks, by the identity that the client's certificate gives it (`server.tls.client_auth`).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceRule {
+    /// SPIFFE ids, or all under a path (`spiffe://mesh.local/shop/*`): one of them must be the client's.
+    pub principals: Vec<String>,
 }
 
 /// What a path must be: at most one of the three.

@@ -122,6 +122,40 @@ pub struct Tls {
     /// To finish a handshake.
     #[serde(default = "default_handshake_ms")]
     pub handshake_timeout_ms: u64,
+    /// Whether clients show certificates that name them (mutual TLS). Absent: none is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_auth: Option<ClientAuth>,
+}
+
+/// Clients' certificates: X509-SVIDs, which name a workload by its SPIFFE id.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientAuth {
+    /// off: none is asked for. permissive: who shows none is served without an identity, but one that is shown
+    /// must be good. strict: who shows none, or one that is not good, is refused in the handshake.
+    pub mode: ClientAuthMode,
+    /// The trust bundle: file with the certificates of the authorities that are believed, PEM. Old and new ones
+    /// are both believed while they stand in it together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_path: Option<String>,
+    /// File with certificate revocation lists, PEM (or one in DER).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crl_path: Option<String>,
+    /// Who may come: SPIFFE ids, or all under a path (`spiffe://mesh.local/shop/*`). None: whoever the bundle
+    /// vouches for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed: Vec<String>,
+}
+
+/// Whether clients must show certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+// A described variant would turn the schema's plain `enum` into a `oneOf`, and "did you mean" with it.
+#[allow(missing_docs)]
+pub enum ClientAuthMode {
+    Off,
+    Permissive,
+    Strict,
 }
 
 fn default_handshake_ms() -> u64 {

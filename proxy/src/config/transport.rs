@@ -45,6 +45,16 @@ pub struct UpstreamTls {
     pub ca_path: Option<String>,
     /// The name that is asked for and that the certificate must be for. Absent: each endpoint's address.
     pub server_name: Option<String>,
+    /// The workload that must answer, by the SPIFFE id in its certificate, or all under a path
+    /// (`spiffe://mesh.local/payments/*`). Then host names in certificates do not count, and `ca_path` is needed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spiffe_id: Option<String>,
+    /// File with the certificate chain that is shown to endpoints that ask for one, PEM. Absent: none is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+    /// File with its private key, PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// Whether certificates are looked at. Without that, anyone on the way may answer in the endpoint's name.
     pub verify: bool,
     /// The oldest version that is spoken.
@@ -53,6 +63,14 @@ pub struct UpstreamTls {
 
 impl Default for UpstreamTls {
     fn default() -> Self {
-        Self { ca_path: None, server_name: None, verify: true, min_version: TlsVersion::default() }
+        Self {
+            ca_path: None,
+            server_name: None,
+            spiffe_id: None,
+            certificate: None,
+            key: None,
+            verify: true,
+            min_version: TlsVersion::default(),
+        }
     }
 }

@@ -7,8 +7,14 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use smallvec::SmallVec;
 
+use crate::identity::PeerIdentity;
+
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// Who asks, by its certificate.
+const X_CLIENT_ID: HeaderName = HeaderName::from_static("x-lightsout-client-id");
+/// The same, as Envoy says it.
+const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 /// An address as text, in place for IPv4.
 type AddressText = SmallVec<[u8; 40]>;
 /// Addresses in `X-Forwarded-For` that are looked at, from the right.
@@ -109,6 +115,12 @@ pub fn announce(peer: IpAddr, scheme: Scheme, headers: &mut HeaderMap, trusted: 
     if !(believed && headers.contains_key(X_FORWARDED_PROTO)) {
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme.as_str()));
     }
+}
+
+/// Tells the endpoint which workload asks, instead of whatever the request itself said of that.
+pub fn name(peer: &PeerIdentity, headers: &mut HeaderMap) {
+    headers.insert(X_CLIENT_ID, peer.header.clone());
+    headers.insert(X_FORWARDED_CLIENT_CERT, peer.forwarded.clone());
 }
 
 /// The scheme by which the client came: as a trusted peer says, else the connection's own.

@@ -21,7 +21,7 @@ const NEVER_NAMED: [HeaderName; 12] = [
 ];
 
 /// What trailers may not say: how the message is framed, routed, authenticated or read.
-const NEVER_IN_TRAILERS: [HeaderName; 18] = [
+const NEVER_IN_TRAILERS: [HeaderName; 19] = [
     http::header::HOST,
     http::header::CONTENT_LENGTH,
     TRANSFER_ENCODING,
@@ -39,6 +39,7 @@ const NEVER_IN_TRAILERS: [HeaderName; 18] = [
     http::header::EXPECT,
     http::header::FORWARDED,
     HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-client-cert"),
     HeaderName::from_static("keep-alive"),
 ];
 /// Fields of the mesh itself: no stranger may set them, and none is told them.

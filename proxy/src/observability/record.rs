@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Uri, Version};
 use smallvec::SmallVec;
 
+use crate::identity::PeerIdentity;
 use crate::telemetry::Outcome;
 use crate::telemetry::cells::EndpointLabel;
 
@@ -29,6 +30,8 @@ pub struct Record {
     pub span: Option<ServerSpan>,
     /// Who asked, as it is counted.
     pub client: IpAddr,
+    /// The workload that asked, by its certificate.
+    pub principal: Option<Arc<PeerIdentity>>,
     /// What was asked.
     pub method: Method,
     /// Of what.
@@ -95,6 +98,7 @@ impl Record {
             request_id: request_id.clone(),
             span: None,
             client,
+            principal: parts.extensions.get::<Arc<PeerIdentity>>().cloned(),
             method: parts.method.clone(),
             uri: parts.uri.clone(),
             host: parts.headers.get(HOST).cloned(),

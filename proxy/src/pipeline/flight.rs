@@ -72,7 +72,7 @@ impl Flight {
             upload,
             bytes_out: 0,
             admission,
-            cell: worker.recorder.begin(&endpoint.label, route),
+            cell: worker.recorder.begin(&endpoint.label, route, asker.caller),
             counters: Arc::clone(counters),
             asker,
             note,

@@ -38,6 +38,7 @@ use crate::middleware::request_id::X_REQUEST_ID;
 use crate::middleware::{client, grpc, headers, path, upgrade, validity};
 use crate::routing::view::View;
 use crate::settings::{Edge, Server};
+use crate::telemetry::callers::CallerId;
 use crate::telemetry::distinct::hash_of;
 use crate::upstream::intake::Uploader;
 use crate::upstream::upload::Upload;
@@ -49,13 +50,15 @@ pub(crate) struct Asker {
     pub(crate) ip: IpAddr,
     /// The path's hash; 0 while nothing is recorded.
     pub(crate) path: u64,
+    /// The workload that its certificate names.
+    pub(crate) caller: CallerId,
 }
 
 impl Asker {
     fn of(worker: &Worker, connection: &ClientConnection, parts: &Parts, server: &Server) -> Self {
         let ip = client::identify(connection.peer, &parts.headers, &server.trusted_proxies);
         let path = if worker.recorder.is_on() { hash_of(parts.uri.path()) } else { 0 };
-        Self { ip, path }
+        Self { ip, path, caller: connection.caller }
     }
 }
 
@@ -71,7 +74,8 @@ pub(crate) async fn handle(
     let started = Instant::now();
     let busy = connection.begin(request.version());
     let version = request.version();
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    connection.introduce(&mut parts.extensions);
     let is_call = parts.method == Method::POST && grpc::is_grpc(&parts.headers);
     let id = worker.request_ids.keep_or_make(&parts.headers);
     let view = worker.view();
@@ -165,7 +169,7 @@ async fn answer(
     let place = place.map_err(|full| refuse(Refusal::Full(full)))?;
     let mut preference = target.group.preference(&parts, asker.ip);
     let Some((endpoint, admission)) = target.group.choose(&preference, worker.now_ms(started)) else {
-        worker.note_nowhere(target, &route.name, started);
+        worker.note_nowhere(target, &route.name, asker, started);
         return Err(refuse(Refusal::NoEndpoint).into());
     };
 
@@ -256,5 +260,6 @@ fn prepare(
         parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     client::announce(connection.peer, connection.scheme, &mut parts.headers, &server.trusted_proxies);
+    connection.peer_identity.iter().for_each(|peer| client::name(peer, &mut parts.headers));
     parts.headers.insert(X_REQUEST_ID, id.clone());
 }

@@ -7,11 +7,13 @@
 //! any, could be passed by a request that says two things.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use http::header::{CONTENT_TYPE, COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::identity::PeerIdentity;
 use crate::settings::{Match, PathMatch};
 
 /// Whether `pattern` (lower case; see [`crate::settings::Route::hosts`]) is `host`, without port.
@@ -63,6 +65,15 @@ pub fn rest_matches(wanted: &Match, request: &Parts) -> bool {
         && headers_match(wanted, &request.headers)
         && query_matches(wanted, request.uri.query().unwrap_or_default())
         && cookies_match(wanted, &request.headers)
+        && source_matches(wanted, request)
+}
+
+/// A client without an identity is nobody's source.
+fn source_matches(wanted: &Match, request: &Parts) -> bool {
+    wanted.principals.as_ref().is_none_or(|principals| {
+        let peer = request.extensions.get::<Arc<PeerIdentity>>();
+        peer.is_some_and(|peer| principals.iter().any(|principal| principal.means(&peer.id)))
+    })
 }
 
 /// `application/grpc`, alone or with a codec (`+proto`) or parameters.

@@ -1,7 +1,7 @@
 //! Which of two rules is asked first: the Gateway API's precedence of `HTTPRoute` (and `GRPCRoute`).
 //!
 //! Host (exact, then the longer wildcard, then any), exact path, longest prefix, a method named, more
-//! headers (cookies among them), more query parameters, and last the file's order. Where a regular
+//! headers (cookies and the source among them), more query parameters, and last the file's order. Where a regular
 //! expression stands among paths the specification leaves open: here after exact ones and before
 //! prefixes, the longer pattern first (Envoy Gateway, Contour and nginx do so; Istio puts them last,
 //! where a prefix `/` beside them would never let them be asked).
@@ -68,7 +68,7 @@ fn key(rule: &Rule) -> Key {
         (Reverse(host.0), Reverse(host.1)),
         (Reverse(path.0), Reverse(path.1)),
         Reverse(!wanted.methods.is_empty()),
-        Reverse(wanted.headers.len() + wanted.cookies.len()),
+        Reverse(wanted.headers.len() + wanted.cookies.len() + usize::from(wanted.principals.is_some())),
         Reverse(wanted.query.len()),
     )
 }

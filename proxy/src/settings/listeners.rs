@@ -7,8 +7,9 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::findings::{Findings, Place};
-use super::{Admin, Given, Server};
+use super::{Admin, Given, Server, identities};
 use crate::config;
+use crate::identity::client_auth::BadFiles;
 use crate::tls::{BadPair, MinVersion, Termination};
 
 /// The most worker threads.
@@ -134,11 +135,21 @@ fn tls(given: &config::Tls, at: &Place, findings: &mut Findings) -> Option<Arc<T
         config::TlsVersion::V1_2 => MinVersion::Tls12,
         config::TlsVersion::V1_3 => MinVersion::Tls13,
     };
-    match Termination::load(Path::new(&given.certificate), Path::new(&given.key), least, handshake) {
+    let clients = match &given.client_auth {
+        Some(asked) => identities::client_auth(asked, &at.at("client_auth"), findings)?,
+        None => None,
+    };
+    let (certificate, key) = (Path::new(&given.certificate), Path::new(&given.key));
+    match Termination::load(certificate, key, least, handshake, clients) {
         Ok(termination) => Some(Arc::new(termination)),
         Err(bad) => {
-            let key = if matches!(bad, BadPair::Certificate(_)) { "certificate" } else { "key" };
-            findings.add(&at.at(key), bad.to_string());
+            let place = match &bad {
+                BadPair::Certificate(_) => at.at("certificate"),
+                BadPair::Key(_) => at.at("key"),
+                BadPair::Clients(BadFiles::Bundle(_)) => at.at("client_auth").at("ca_path"),
+                BadPair::Clients(BadFiles::Lists(_)) => at.at("client_auth").at("crl_path"),
+            };
+            findings.add(&place, bad.to_string());
             None
         }
     }

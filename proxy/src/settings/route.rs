@@ -8,6 +8,7 @@ use protocol::id::ServiceName;
 
 pub use super::pattern::Pattern;
 use super::{Answer, Cohort, Endpoint, Fault, HeaderEdits, Mirror, Priority, Rewrite};
+use crate::identity::allowed::Principal;
 
 /// One route.
 #[derive(Debug, Clone)]
@@ -63,6 +64,8 @@ pub struct Match {
     pub cookies: Vec<(String, ValueMatch)>,
     /// Only calls of gRPC, by their content type.
     pub grpc: bool,
+    /// Only of one of these workloads; absent: of anyone.
+    pub principals: Option<Vec<Principal>>,
 }
 
 /// What a path must be.
@@ -136,6 +139,7 @@ impl Default for Match {
             query: Vec::new(),
             cookies: Vec::new(),
             grpc: false,
+            principals: None,
         }
     }
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::findings::{Findings, Place};
+use super::identities;
 use crate::config::{self, ProtocolName};
-use crate::tls::MinVersion;
-use crate::upstream::tls::{BadTrust, Origination, Trust};
+use crate::tls::{BadPair, MinVersion};
+use crate::upstream::tls::{BadTrust, Origination, Parties, Trust};
 
 /// What is spoken to a service's endpoints. Two that are equal may share connections.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -98,14 +99,48 @@ fn originate(
             return None;
         }
     };
-    match Origination::load(&trust, given.server_name.as_deref(), least, protocol) {
+    let parties = parties(given, &trust, at, findings)?;
+    match Origination::load(&trust, parties, least, protocol) {
         Ok(origination) => Some(Arc::new(origination)),
         Err(bad) => {
-            let key = if matches!(bad, BadTrust::Name(_)) { "server_name" } else { "ca_path" };
+            let key = match &bad {
+                BadTrust::Name(_) => "server_name",
+                BadTrust::Certificates(_) => "ca_path",
+                BadTrust::Own(BadPair::Certificate(_)) => "certificate",
+                BadTrust::Own(_) => "key",
+            };
             findings.add(&at.at(key), bad.to_string());
             None
         }
     }
+}
+
+/// Whom the endpoint must be, and what is shown to it.
+fn parties<'a>(
+    given: &'a config::UpstreamTls,
+    trust: &Trust<'_>,
+    at: &Place,
+    findings: &mut Findings,
+) -> Option<Parties<'a>> {
+    let expected = match &given.spiffe_id {
+        Some(id) => vec![identities::principal(id, &at.at("spiffe_id"), findings)?],
+        None => Vec::new(),
+    };
+    if !expected.is_empty() && !matches!(trust, Trust::File(_)) {
+        let message =
+            "give ca_path, and leave verify as it is: a mesh's identities have authorities of their own";
+        findings.add(&at.at("spiffe_id"), message);
+        return None;
+    }
+    let own = match (&given.certificate, &given.key) {
+        (Some(certificate), Some(key)) => Some((Path::new(certificate), Path::new(key))),
+        (None, None) => None,
+        (Some(_), None) | (None, Some(_)) => {
+            findings.add(at, "certificate and key come together");
+            return None;
+        }
+    };
+    Some(Parties { name: given.server_name.as_deref(), expected, own })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use protocol::latency::{MAX_INDEX, index_of};
 use protocol::telemetry::MAX_CELLS;
 
 use super::Outcome;
+use super::callers::{CallerId, Callers};
 
 /// An endpoint as telemetry calls it. Two labels are the same cell only if they are the same
 /// allocation: a new table brings new labels, and their windows are added up by name.
@@ -97,6 +98,7 @@ pub struct CellId(usize);
 struct Cell {
     label: Arc<EndpointLabel>,
     route: Arc<str>,
+    caller: CallerId,
     in_flight: u64,
     counts: Counts,
 }
@@ -107,7 +109,7 @@ pub struct Cells {
     slots: Vec<Option<Cell>>,
     free: Vec<usize>,
     /// By the addresses of label and route, which live as long as the cell that holds them.
-    ids: AHashMap<(usize, usize), usize>,
+    ids: AHashMap<Key, usize>,
     overflow: Option<(Arc<EndpointLabel>, Arc<str>)>,
 }
 
@@ -118,19 +120,23 @@ pub struct CellPart {
     pub label: Arc<EndpointLabel>,
     /// By which route.
     pub route: Arc<str>,
+    /// Of whom; `None`: whoever the proxy stands beside.
+    pub caller: Option<Arc<str>>,
     /// What was counted.
     pub counts: Counts,
 }
 
-fn key_of(label: &Arc<EndpointLabel>, route: &Arc<str>) -> (usize, usize) {
-    (Arc::as_ptr(label).addr(), Arc::as_ptr(route).cast::<u8>().addr())
+type Key = (usize, usize, CallerId);
+
+fn key_of(label: &Arc<EndpointLabel>, route: &Arc<str>, caller: CallerId) -> Key {
+    (Arc::as_ptr(label).addr(), Arc::as_ptr(route).cast::<u8>().addr(), caller)
 }
 
 impl Cells {
     /// A request to an endpoint begins.
-    pub fn begin(&mut self, label: &Arc<EndpointLabel>, route: &Arc<str>) -> CellId {
-        let id = self.ids.get(&key_of(label, route)).copied();
-        let id = id.unwrap_or_else(|| self.find_room(label, route));
+    pub fn begin(&mut self, label: &Arc<EndpointLabel>, route: &Arc<str>, caller: CallerId) -> CellId {
+        let id = self.ids.get(&key_of(label, route, caller)).copied();
+        let id = id.unwrap_or_else(|| self.find_room(label, route, caller));
         if let Some(Some(cell)) = self.slots.get_mut(id) {
             cell.in_flight += 1;
             cell.counts.in_flight_max = cell.counts.in_flight_max.max(cell.in_flight);
@@ -156,8 +162,9 @@ impl Cells {
         }
     }
 
-    /// Takes the window's counts. Cells without requests and without in-flight are forgotten.
-    pub fn take(&mut self) -> Vec<CellPart> {
+    /// Takes the window's counts. Cells without requests and without in-flight are forgotten. Callers' names are
+    /// those of `callers`.
+    pub fn take(&mut self, callers: &Callers) -> Vec<CellPart> {
         let mut parts = Vec::with_capacity(self.ids.len());
         for id in 0..self.slots.len() {
             let Some(cell) = self.slots[id].as_mut() else { continue };
@@ -166,19 +173,19 @@ impl Cells {
             let idle = counts.requests == 0 && counts.retries == 0 && counts.in_flight_max == 0;
             if !idle {
                 let (label, route) = (Arc::clone(&cell.label), Arc::clone(&cell.route));
-                parts.push(CellPart { label, route, counts });
+                parts.push(CellPart { label, route, caller: callers.name(cell.caller), counts });
             } else if let Some(cell) = self.slots[id].take() {
-                self.ids.remove(&key_of(&cell.label, &cell.route));
+                self.ids.remove(&key_of(&cell.label, &cell.route, cell.caller));
                 self.free.push(id);
             }
         }
         parts
     }
 
-    fn find_room(&mut self, label: &Arc<EndpointLabel>, route: &Arc<str>) -> usize {
+    fn find_room(&mut self, label: &Arc<EndpointLabel>, route: &Arc<str>, caller: CallerId) -> usize {
         // The last place is kept for what finds no other.
         if self.ids.len() + 1 < MAX_CELLS {
-            return self.insert(Arc::clone(label), Arc::clone(route));
+            return self.insert(Arc::clone(label), Arc::clone(route), caller);
         }
         let (label, route) = self.overflow.get_or_insert_with(|| {
             let other = || OTHER_ENDPOINT.to_owned();
@@ -186,15 +193,16 @@ impl Cells {
             (Arc::new(label), Arc::from(OTHER_ENDPOINT))
         });
         let (label, route) = (Arc::clone(label), Arc::clone(route));
-        match self.ids.get(&key_of(&label, &route)) {
+        let caller = CallerId::default();
+        match self.ids.get(&key_of(&label, &route, caller)) {
             Some(id) => *id,
-            None => self.insert(label, route),
+            None => self.insert(label, route, caller),
         }
     }
 
-    fn insert(&mut self, label: Arc<EndpointLabel>, route: Arc<str>) -> usize {
-        let key = key_of(&label, &route);
-        let cell = Some(Cell { label, route, in_flight: 0, counts: Counts::default() });
+    fn insert(&mut self, label: Arc<EndpointLabel>, route: Arc<str>, caller: CallerId) -> usize {
+        let key = key_of(&label, &route, caller);
+        let cell = Some(Cell { label, route, caller, in_flight: 0, counts: Counts::default() });
         let id = match self.free.pop() {
             Some(id) => id,
             None => {
@@ -226,12 +234,12 @@ mod tests {
         let (mut cells, label, route) = (Cells::default(), label("a:1"), Arc::from("r"));
         let outcomes = [Outcome::Status(200), Outcome::Status(503), Outcome::Timeout, Outcome::Reset];
         for outcome in outcomes.into_iter().chain([Outcome::ConnectFailure]) {
-            let id = cells.begin(&label, &route);
+            let id = cells.begin(&label, &route, CallerId::default());
             cells.end(id, Some(&ended(outcome)));
         }
-        let abandoned = cells.begin(&label, &route);
+        let abandoned = cells.begin(&label, &route, CallerId::default());
         cells.end(abandoned, None);
-        let counts = &cells.take()[0].counts;
+        let counts = &cells.take(&Callers::default())[0].counts;
         assert_eq!((counts.requests, counts.classes), (5, [0, 1, 0, 0, 1]));
         assert_eq!((counts.timeouts, counts.resets, counts.connect_failures), (1, 1, 1));
         assert_eq!(counts.buckets.iter().sum::<u32>(), 2);
@@ -241,13 +249,26 @@ mod tests {
     #[test]
     fn a_request_in_flight_keeps_its_cell_over_windows_and_idle_cells_go() {
         let (mut cells, label, route) = (Cells::default(), label("a:1"), Arc::from("r"));
-        let id = cells.begin(&label, &route);
-        assert_eq!(cells.take().len(), 1);
-        assert_eq!(cells.take()[0].counts.in_flight_max, 1);
+        let id = cells.begin(&label, &route, CallerId::default());
+        assert_eq!(cells.take(&Callers::default()).len(), 1);
+        assert_eq!(cells.take(&Callers::default())[0].counts.in_flight_max, 1);
         cells.end(id, Some(&ended(Outcome::Status(200))));
-        assert_eq!(cells.take()[0].counts.requests, 1);
-        assert!(cells.take().is_empty());
+        assert_eq!(cells.take(&Callers::default())[0].counts.requests, 1);
+        assert!(cells.take(&Callers::default()).is_empty());
         assert!(cells.ids.is_empty());
+    }
+
+    #[test]
+    fn callers_are_told_apart_at_the_same_endpoint() {
+        let (mut cells, label, route) = (Cells::default(), label("a:1"), Arc::from("r"));
+        let mut callers = Callers::default();
+        for caller in [CallerId::default(), callers.known_as("web"), callers.known_as("web")] {
+            let id = cells.begin(&label, &route, caller);
+            cells.end(id, Some(&ended(Outcome::Status(200))));
+        }
+        let counted: Vec<_> =
+            cells.take(&callers).into_iter().map(|p| (p.caller, p.counts.requests)).collect();
+        assert_eq!(counted, [(None, 1), (Some(Arc::from("web")), 2)]);
     }
 
     #[test]
@@ -255,10 +276,10 @@ mod tests {
         let (mut cells, route) = (Cells::default(), Arc::from("r"));
         let labels: Vec<_> = (0..MAX_CELLS + 10).map(|n| label(&n.to_string())).collect();
         for label in &labels {
-            let id = cells.begin(label, &route);
+            let id = cells.begin(label, &route, CallerId::default());
             cells.end(id, Some(&ended(Outcome::Status(200))));
         }
-        let parts = cells.take();
+        let parts = cells.take(&Callers::default());
         assert_eq!(parts.len(), MAX_CELLS);
         assert_eq!(parts.iter().map(|p| p.counts.requests).sum::<u64>(), MAX_CELLS as u64 + 10);
         assert!(parts.iter().any(|p| p.label.endpoint == OTHER_ENDPOINT));

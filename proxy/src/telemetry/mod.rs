@@ -3,6 +3,7 @@
 //! Each worker counts for itself, without locks; other threads read its atomics ([`shard`]) or are
 //! sent what it gathered in a window ([`recorder`]). Nothing here can make a request wait.
 
+pub mod callers;
 pub mod cells;
 pub mod clients;
 pub mod distinct;

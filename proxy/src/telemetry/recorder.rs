@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::callers::{CallerId, Callers};
 use super::cells::{CellId, CellPart, Cells, Ended, EndpointLabel};
 use super::clients::{ClientOutcome, Clients, ClientsPart};
 
@@ -39,6 +40,7 @@ pub struct Recorder(Option<RefCell<Notes>>);
 #[derive(Debug, Default)]
 struct Notes {
     cells: Cells,
+    callers: Callers,
     clients: Clients,
 }
 
@@ -56,8 +58,13 @@ impl Recorder {
     }
 
     /// A request to an endpoint begins.
-    pub fn begin(&self, label: &Arc<EndpointLabel>, route: &Arc<str>) -> Option<CellId> {
-        self.0.as_ref().map(|notes| notes.borrow_mut().cells.begin(label, route))
+    pub fn begin(&self, label: &Arc<EndpointLabel>, route: &Arc<str>, caller: CallerId) -> Option<CellId> {
+        self.0.as_ref().map(|notes| notes.borrow_mut().cells.begin(label, route, caller))
+    }
+
+    /// The caller called `name`; to be asked once a connection.
+    pub fn caller(&self, name: &str) -> CallerId {
+        self.0.as_ref().map_or_else(CallerId::default, |notes| notes.borrow_mut().callers.known_as(name))
     }
 
     /// It ended; without `ended` when its client went away first.
@@ -84,6 +91,7 @@ impl Recorder {
     /// Takes the window's notes; `None` when off.
     pub fn take(&self) -> Option<WorkerWindow> {
         let mut notes = self.0.as_ref()?.borrow_mut();
-        Some(WorkerWindow { cells: notes.cells.take(), clients: notes.clients.take() })
+        let Notes { cells, callers, clients } = &mut *notes;
+        Some(WorkerWindow { cells: cells.take(callers), clients: clients.take() })
     }
 }

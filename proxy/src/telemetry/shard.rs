@@ -32,6 +32,7 @@ pub struct Shard {
     retries: Tally<8>,
     hedges: Tally<4>,
     handshakes: Tally<2>,
+    handshake_failures: Tally<16>,
     refused_connections: Tally<4>,
     opened_connections: Count,
     closed_connections: Count,
@@ -104,6 +105,11 @@ impl Shard {
         self.handshakes.add(if succeeded { "done" } else { "failed" });
     }
 
+    /// A client's TLS handshake failed for `reason`, a word of the program.
+    pub fn handshake_failed(&self, reason: &'static str) {
+        self.handshake_failures.add(reason);
+    }
+
     /// The worker has time for its upkeep.
     pub fn moves(&self, now_ms: u64) {
         self.moved_ms.store(now_ms, Ordering::Relaxed);
@@ -165,6 +171,7 @@ impl Shard {
             retries: self.retries.read().collect(),
             hedges: self.hedges.read().collect(),
             handshakes: self.handshakes.read().collect(),
+            handshake_failures: self.handshake_failures.read().collect(),
             refused_connections: self.refused_connections.read().collect(),
             response_time: self.response_time.snapshot(),
             active_connections: total_connections.saturating_sub(closed),
@@ -200,6 +207,8 @@ pub struct ShardSnapshot {
     pub hedges: BTreeMap<&'static str, u64>,
     /// `proxy_tls_handshakes_total`, by result.
     pub handshakes: BTreeMap<&'static str, u64>,
+    /// `proxy_tls_handshake_failures_total`, by reason.
+    pub handshake_failures: BTreeMap<&'static str, u64>,
     /// `proxy_connections_refused_total`, by reason.
     pub refused_connections: BTreeMap<&'static str, u64>,
     /// `proxy_active_connections`.
@@ -235,6 +244,8 @@ impl ShardSnapshot {
         let refused = &mut self.refused_connections;
         other.refused_connections.iter().for_each(|(reason, n)| *refused.entry(reason).or_default() += n);
         other.handshakes.iter().for_each(|(result, n)| *self.handshakes.entry(result).or_default() += n);
+        let failures = other.handshake_failures.iter();
+        failures.for_each(|(reason, n)| *self.handshake_failures.entry(reason).or_default() += n);
         for (key, theirs) in &other.backends {
             self.backends.entry(key.clone()).or_default().merge(theirs);
         }

@@ -32,7 +32,7 @@ pub struct WindowHead {
 }
 
 /// Adds up workers' parts until the window is over. Cells are kept apart by service, version,
-/// endpoint and route.
+/// endpoint, route and caller.
 #[derive(Debug, Default)]
 pub struct WindowSum {
     cells: BTreeMap<CellKey, Counts>,
@@ -45,6 +45,8 @@ struct CellKey {
     endpoint: String,
     version: String,
     route: String,
+    /// Absent: whoever the proxy stands beside.
+    caller: Option<String>,
 }
 
 impl WindowSum {
@@ -52,16 +54,23 @@ impl WindowSum {
     pub fn add(&mut self, part: WorkerWindow) {
         self.clients.add(part.clients);
         for cell in part.cells {
-            let CellPart { label, route, counts } = cell;
+            let CellPart { label, route, caller, counts } = cell;
             let mut key = CellKey {
                 service: label.service.clone(),
                 endpoint: label.endpoint.clone(),
                 version: label.version.clone(),
                 route: route.to_string(),
+                caller: caller.map(|caller| caller.to_string()),
             };
             if self.cells.len() >= MAX_CELLS - 1 && !self.cells.contains_key(&key) {
                 let other = || OTHER_ENDPOINT.to_owned();
-                key = CellKey { service: other(), endpoint: other(), version: String::new(), route: other() };
+                key = CellKey {
+                    service: other(),
+                    endpoint: other(),
+                    version: String::new(),
+                    route: other(),
+                    caller: None,
+                };
             }
             add_counts(self.cells.entry(key).or_default(), counts);
         }
@@ -111,7 +120,7 @@ fn cell(key: CellKey, counts: Counts, caller: &str) -> Cell {
         version: key.version,
         endpoint: key.endpoint,
         route: key.route,
-        caller: caller.to_owned(),
+        caller: key.caller.unwrap_or_else(|| caller.to_owned()),
         requests: counts.requests,
         status: classes.map(|(class, n)| ((*class).to_owned(), n)).collect(),
         timeouts: counts.timeouts,
@@ -134,6 +143,7 @@ fn cell(key: CellKey, counts: Counts, caller: &str) -> Cell {
 mod tests {
     use super::*;
     use crate::telemetry::Outcome;
+    use crate::telemetry::callers::{CallerId, Callers};
     use crate::telemetry::cells::{Cells, Ended, EndpointLabel};
     use std::sync::Arc;
     use std::time::Duration;
@@ -141,10 +151,10 @@ mod tests {
     fn part(outcome: Outcome) -> WorkerWindow {
         let mut cells = Cells::default();
         let label = EndpointLabel { service: "cart".into(), version: "v1".into(), endpoint: "a:1".into() };
-        let id = cells.begin(&Arc::new(label), &Arc::from("default"));
+        let id = cells.begin(&Arc::new(label), &Arc::from("default"), CallerId::default());
         let took = Duration::from_millis(3);
         cells.end(id, Some(&Ended { outcome, took, bytes_in: 1, bytes_out: 2 }));
-        WorkerWindow { cells: cells.take(), ..WorkerWindow::default() }
+        WorkerWindow { cells: cells.take(&Callers::default()), ..WorkerWindow::default() }
     }
 
     #[test]

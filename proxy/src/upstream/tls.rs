@@ -1,26 +1,30 @@
 //! TLS to endpoints: whom to trust, what to ask for, and the handshake.
 //!
 //! One [`ClientConfig`] a service and configuration, shared by all workers, so that a session begun by one
-//! is resumed by any. A reload reads the files again. Absent on purpose: certificates of our own (mutual TLS),
-//! which belong to identities, and revocation lists.
+//! is resumed by any. A reload reads the files again. Endpoints are known by a host name, or by their SPIFFE id;
+//! this proxy shows a certificate of its own where it has one. Absent on purpose: revocation lists.
 
 use std::fmt;
 use std::io::{Error, Result as IoResult};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::client::ClientConfig;
+use rustls::client::{ClientConfig, WantsClientCert};
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::ServerName;
-use rustls::{RootCertStore, version};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ConfigBuilder, RootCertStore, version};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::unverified::Unverified;
+use crate::identity::allowed::Principal;
+use crate::identity::server_identity::ServerIdentity;
+use crate::identity::trust_bundle::TrustBundle;
+use crate::identity::validity::Validity;
 use crate::settings::Protocol;
-use crate::tls::{MinVersion, chain, read};
+use crate::tls::{BadPair, MinVersion, chain, private_key, read};
 
 /// Whose certificates are believed.
 #[derive(Debug)]
@@ -33,6 +37,17 @@ pub enum Trust<'a> {
     Anyone,
 }
 
+/// Whom an endpoint must be, and who asks.
+#[derive(Debug, Default)]
+pub struct Parties<'a> {
+    /// The host name that is asked for; absent: the endpoint's address.
+    pub name: Option<&'a str>,
+    /// The workloads that may answer, instead of whoever has the name; empty: the name counts.
+    pub expected: Vec<Principal>,
+    /// The chain and the key that are shown; absent: none.
+    pub own: Option<(&'a Path, &'a Path)>,
+}
+
 /// Why TLS cannot be spoken.
 #[derive(Debug, thiserror::Error)]
 pub enum BadTrust {
@@ -42,6 +57,9 @@ pub enum BadTrust {
     /// The name.
     #[error("{0:?} is neither a host name nor an IP address")]
     Name(String),
+    /// What this proxy shows.
+    #[error(transparent)]
+    Own(#[from] BadPair),
 }
 
 /// How connections to a service's endpoints are secured.
@@ -49,6 +67,12 @@ pub enum BadTrust {
 pub struct Origination {
     /// The file with whom to trust, to be watched.
     pub trusted: Option<PathBuf>,
+    /// The chain and the key that are shown, to be watched.
+    pub own: Option<(PathBuf, PathBuf)>,
+    /// How long what is shown holds.
+    pub validity: Option<Validity>,
+    /// How long whom to trust holds, where a file says whom.
+    pub trusted_validity: Option<Validity>,
     connector: TlsConnector,
     /// Absent: the endpoint's own.
     name: Option<ServerName<'static>>,
@@ -76,30 +100,24 @@ impl Origination {
     /// [`BadTrust`]: no certificates to trust, or a name that is none.
     pub fn load(
         trust: &Trust<'_>,
-        name: Option<&str>,
+        parties: Parties<'_>,
         least: MinVersion,
         protocol: Protocol,
     ) -> Result<Self, BadTrust> {
-        let given = name.map(|name| ServerName::try_from(name.to_owned()));
-        let name = given.transpose().map_err(|_| BadTrust::Name(name.unwrap_or_default().to_owned()))?;
-        let unusable = |why: rustls::Error| BadTrust::Certificates(why.to_string());
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let versions = match least {
-            MinVersion::Tls12 => &[&version::TLS13, &version::TLS12][..],
-            MinVersion::Tls13 => &[&version::TLS13][..],
-        };
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
-        let builder = builder.with_protocol_versions(versions).map_err(unusable)?;
-        if matches!(trust, Trust::Anyone) {
-            tracing::warn!("endpoints' certificates are not verified: anyone on the way may answer");
-        }
-        let mut digest = Sha256::new().chain_update(format!("{trust:?} {name:?} {least:?} {protocol:?}"));
-        let mut config = if matches!(trust, Trust::Anyone) {
-            let verifier = Arc::new(Unverified::new(provider.signature_verification_algorithms));
-            builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
-        } else {
-            let roots = roots(trust, &mut digest)?;
-            builder.with_root_certificates(roots).with_no_client_auth()
+        let given = parties.name.map(|name| ServerName::try_from(name.to_owned()));
+        let name =
+            given.transpose().map_err(|_| BadTrust::Name(parties.name.unwrap_or_default().to_owned()))?;
+        let said = format!("{trust:?} {name:?} {least:?} {protocol:?} {:?}", parties.expected);
+        let mut digest = Sha256::new().chain_update(said);
+        let builder = believing(trust, parties.expected, least, &mut digest)?;
+        let own = parties.own.map(|(chain, key)| Own::read(chain, key, &mut digest)).transpose()?;
+        let validity = own.as_ref().and_then(|own| own.chain.first()).and_then(Validity::of);
+        let mut config = match own {
+            Some(Own { chain, key }) => builder.with_client_auth_cert(chain, key).map_err(|why| {
+                let text = format!("the key does not go with the certificate: {why}");
+                BadTrust::Own(BadPair::Key(text))
+            })?,
+            None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = match protocol {
             Protocol::Http1 => vec![b"http/1.1".to_vec()],
@@ -108,7 +126,11 @@ impl Origination {
         };
         let connector = TlsConnector::from(Arc::new(config));
         let trusted = if let Trust::File(path) = trust { Some((*path).to_owned()) } else { None };
-        Ok(Self { trusted, connector, name, digest: digest.finalize().into() })
+        let authorities = trusted.as_ref().and_then(|path| chain(path, &read(path).ok()?).ok());
+        let trusted_validity = authorities.and_then(|all| Validity::longest(&all));
+        let own = parties.own.map(|(chain, key)| (chain.to_owned(), key.to_owned()));
+        let digest = digest.finalize().into();
+        Ok(Self { trusted, own, validity, trusted_validity, connector, name, digest })
     }
 
     /// Makes the handshake; `host` is the endpoint's, whose name is asked for unless the settings say another.
@@ -123,6 +145,57 @@ impl Origination {
         };
         self.connector.connect(name, stream).await
     }
+}
+
+/// What this proxy shows of itself.
+struct Own {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl Own {
+    fn read(chain_at: &Path, key_at: &Path, digest: &mut Sha256) -> Result<Self, BadPair> {
+        let pem = read(chain_at).map_err(BadPair::Certificate)?;
+        let key_pem = read(key_at).map_err(BadPair::Key)?;
+        digest.update(&pem);
+        digest.update(&key_pem);
+        let chain = chain(chain_at, &pem).map_err(BadPair::Certificate)?;
+        Ok(Self { chain, key: private_key(key_at, &key_pem).map_err(BadPair::Key)? })
+    }
+}
+
+type Builder = ConfigBuilder<ClientConfig, WantsClientCert>;
+
+/// Whom to believe: nobody in particular, workloads by their id, or hosts by their name.
+fn believing(
+    trust: &Trust<'_>,
+    expected: Vec<Principal>,
+    least: MinVersion,
+    digest: &mut Sha256,
+) -> Result<Builder, BadTrust> {
+    let unusable = |why: rustls::Error| BadTrust::Certificates(why.to_string());
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let algorithms = provider.signature_verification_algorithms;
+    let versions = match least {
+        MinVersion::Tls12 => &[&version::TLS13, &version::TLS12][..],
+        MinVersion::Tls13 => &[&version::TLS13][..],
+    };
+    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions);
+    let builder = builder.map_err(unusable)?;
+    Ok(match trust {
+        Trust::Anyone => {
+            tracing::warn!("endpoints' certificates are not verified: anyone on the way may answer");
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified::new(algorithms)))
+        }
+        Trust::File(path) if !expected.is_empty() => {
+            let pem = read(path).map_err(BadTrust::Certificates)?;
+            digest.update(&pem);
+            let bundle = TrustBundle::read(path, &pem).map_err(BadTrust::Certificates)?;
+            let verifier = ServerIdentity::new(bundle, expected, algorithms);
+            builder.dangerous().with_custom_certificate_verifier(verifier)
+        }
+        _ => builder.with_root_certificates(roots(trust, digest)?),
+    })
 }
 
 fn roots(trust: &Trust<'_>, digest: &mut Sha256) -> Result<RootCertStore, BadTrust> {
@@ -154,7 +227,8 @@ mod tests {
     fn of(pem: &str, name: Option<&str>) -> Result<Origination, BadTrust> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), pem).unwrap();
-        Origination::load(&Trust::File(file.path()), name, MinVersion::Tls12, Protocol::Auto)
+        let parties = Parties { name, ..Parties::default() };
+        Origination::load(&Trust::File(file.path()), parties, MinVersion::Tls12, Protocol::Auto)
     }
 
     #[test]

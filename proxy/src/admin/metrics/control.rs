@@ -5,6 +5,7 @@ use prometheus::proto::MetricFamily;
 use super::Readings;
 use super::family::{Family, counter, gauge};
 use crate::control::{ReloadsSeen, View};
+use crate::identity::{expiry, validity};
 
 pub(super) fn families(view: &View, readings: &Readings, reloads: &ReloadsSeen) -> Vec<MetricFamily> {
     let mut families = vec![
@@ -26,6 +27,7 @@ pub(super) fn families(view: &View, readings: &Readings, reloads: &ReloadsSeen) 
         config(view),
     ];
     families.extend(of_reloads(reloads));
+    families.push(certificates(view));
     families
 }
 
@@ -40,6 +42,17 @@ fn config(view: &View) -> MetricFamily {
     let live = &view.table.live;
     let mut family = Family::gauge("proxy_config_info", "1; the labels say what is in force.");
     family.add(&[("config_hash", &live.settings.hash), ("live_state_hash", &live.hash)], 1.0);
+    family.done()
+}
+
+/// Labels are files of the configuration. Negative: it has expired.
+fn certificates(view: &View) -> MetricFamily {
+    let help = "Seconds until a certificate expires, by its file and what it is for.";
+    let (mut family, now) = (Family::gauge("proxy_certificate_expiry_seconds", help), validity::now());
+    for (named, validity) in expiry::certificates(&view.table.live.settings) {
+        let file = named.file.display().to_string();
+        family.add(&[("file", &file), ("kind", named.kind)], (validity.until - now) as f64);
+    }
     family.done()
 }
 

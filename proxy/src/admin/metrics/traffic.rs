@@ -19,6 +19,7 @@ const MIRRORED: &[&str] = &["answered", "failed"];
 const RETRIES: &[&str] = &["retried", "no_budget"];
 const HEDGES: &[&str] = &["won", "lost"];
 const HANDSHAKES: &[&str] = &["done", "failed"];
+const HANDSHAKE_FAILURES: &[&str] = &["handshake", "timeout"];
 
 /// The proxy as a whole: the promised names first.
 pub(super) fn in_all(traffic: &ShardSnapshot) -> Vec<MetricFamily> {
@@ -47,6 +48,8 @@ pub(super) fn in_all(traffic: &ShardSnapshot) -> Vec<MetricFamily> {
     let hedges =
         ("proxy_hedges_total", "Second attempts beside a late one, by how the race ended.", "result");
     let handshakes = ("proxy_tls_handshakes_total", "TLS handshakes with clients, by result.", "result");
+    let failures =
+        ("proxy_tls_handshake_failures_total", "TLS handshakes with clients that failed, by why.", "reason");
     vec![
         counter("proxy_requests_total", "Client requests that ended.", t.requests),
         counter("proxy_requests_successful_total", "Client requests that did not fail.", t.successful),
@@ -64,6 +67,7 @@ pub(super) fn in_all(traffic: &ShardSnapshot) -> Vec<MetricFamily> {
         by_word(retries, RETRIES, &t.retries),
         by_word(hedges, HEDGES, &t.hedges),
         by_word(handshakes, HANDSHAKES, &t.handshakes),
+        by_word(failures, HANDSHAKE_FAILURES, &t.handshake_failures),
     ]
 }
 

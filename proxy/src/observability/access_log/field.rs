@@ -20,6 +20,8 @@ pub enum Field {
     SpanId,
     /// Who asked: the peer, or whom a trusted peer names.
     Client,
+    /// The workload that asked, by its certificate.
+    Principal,
     /// What was asked.
     Method,
     /// Of whom.
@@ -71,12 +73,13 @@ pub enum Value<'a> {
 
 impl Field {
     /// All of them, in their usual order.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Time,
         Self::RequestId,
         Self::TraceId,
         Self::SpanId,
         Self::Client,
+        Self::Principal,
         Self::Method,
         Self::Host,
         Self::Path,
@@ -105,6 +108,7 @@ impl Field {
             Self::TraceId => "trace_id",
             Self::SpanId => "span_id",
             Self::Client => "client",
+            Self::Principal => "principal",
             Self::Method => "method",
             Self::Host => "host",
             Self::Path => "path",
@@ -141,6 +145,7 @@ impl Field {
             Self::TraceId => record.span.map_or(Value::Absent, |span| id(format!("{:032x}", span.trace))),
             Self::SpanId => record.span.map_or(Value::Absent, |span| id(format!("{:016x}", span.span))),
             Self::Client => id(record.client.to_string()),
+            Self::Principal => bytes(record.principal.as_ref().map(|peer| peer.id.as_str().as_bytes())),
             Self::Method => bytes(Some(record.method.as_str().as_bytes())),
             Self::Host => bytes(record.host()),
             Self::Path => bytes(Some(record.uri.path().as_bytes())),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use http::{HeaderName, Method};
 
 use super::super::findings::{Findings, Place};
-use super::super::{Match, PathMatch, Pattern, ValueMatch};
+use super::super::{Match, PathMatch, Pattern, ValueMatch, identities};
 use crate::config::{self, MatchRule, PathRule, ValueRule, ValueTest};
 
 /// The most alternatives of one route.
@@ -41,6 +41,13 @@ fn one(rule: &MatchRule, at: &Place, findings: &mut Findings) -> Match {
         query: values(&rule.query, &at.at("query"), findings),
         cookies: values(&rule.cookies, &at.at("cookies"), findings),
         grpc: rule.grpc.is_some(),
+        principals: rule.source.as_ref().map(|source| {
+            let at = at.at("source").at("principals");
+            if source.principals.is_empty() {
+                findings.add(&at, "name at least one, or leave source out");
+            }
+            identities::principals(&source.principals, &at, findings)
+        }),
     }
 }
 

@@ -1,0 +1,20 @@
+//! Who a workload is: SPIFFE ids, the certificates that carry them (X509-SVIDs), and who believes them.
+//!
+//! Nothing here knows HTTP. Absent on purpose: JWT-SVIDs, and the Workload API as a source (the files that
+//! `spiffe-helper` or `keygen` write are watched instead).
+
+pub mod allowed;
+pub mod client_auth;
+pub mod expiry;
+pub mod issue;
+pub mod peer;
+pub mod refusal;
+pub mod revocation;
+pub mod server_identity;
+pub mod spiffe_id;
+pub mod svid;
+pub mod trust_bundle;
+pub mod validity;
+
+pub use peer::PeerIdentity;
+pub use spiffe_id::SpiffeId;
