@@ -104,7 +104,8 @@ mod tests {
             set_timeout(&mut headers, left);
             let read = timeout(&headers).unwrap();
             prop_assert!(read <= left, "never more than is left");
-            prop_assert!(left - read <= left / 1_000_000 + Duration::from_nanos(1), "{left:?} {read:?}");
+            // Just past eight digits the next unit has six: one in a hundred thousand is lost.
+            prop_assert!(left - read <= left / 100_000 + Duration::from_nanos(1), "{left:?} {read:?}");
         }
     }
 }
