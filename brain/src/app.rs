@@ -30,7 +30,7 @@ use crate::policy_files::{self, PolicyError};
 use crate::recording::{Recording, RecordingPlan};
 use crate::runtime::{Inbox, Live, Runtime, Shared, Turn};
 use crate::settings::Settings;
-use crate::state::Memory;
+use crate::state::{Memory, Reason};
 use crate::token::TokenError;
 
 /// The name under which the control loop acts.
@@ -215,7 +215,7 @@ impl App {
         let Shared { fleet, proxies, metrics, .. } = self.shared.clone();
         let (memories_in, memories) = mpsc::channel(1);
         let mut runtime = Runtime::new(
-            turns(self.control, self.least_confidence, memories_in),
+            turns(self.control, self.least_confidence, memories_in, metrics.clone()),
             self.store,
             self.inbox,
             memories,
@@ -262,9 +262,11 @@ fn turns(
     mut control: ControlLoop,
     least_confidence: f64,
     memories: mpsc::Sender<Memory>,
+    metrics: Metrics,
 ) -> impl FnMut(Turn) -> (TickOutput, View) + Send {
     let mut remembered_ms = i64::MIN;
     let mut kept_lessons = control.lessons();
+    let (mut set_aside, mut overflowed) = (control.quarantine(), control.refused().1);
     move |turn| {
         if let Some(policies) = turn.policies {
             control.set_policies(policies.with_least_confidence(least_confidence));
@@ -273,6 +275,12 @@ fn turns(
             control.set_epoch(epoch);
         }
         let output = control.tick(turn.input);
+        for reason in Reason::ALL {
+            let more = control.quarantine().of(reason).saturating_sub(set_aside.of(reason));
+            metrics.windows_quarantined.with_label_values(&[reason.label()]).inc_by(more);
+        }
+        metrics.cells_overflowed.inc_by(control.refused().1.saturating_sub(overflowed));
+        (set_aside, overflowed) = (control.quarantine(), control.refused().1);
         // What an action taught is kept at once, what is normal now and then.
         let due = control.now_ms() >= remembered_ms.saturating_add(REMEMBER_MS);
         if due || control.lessons() != kept_lessons {

@@ -17,7 +17,7 @@ use crate::domain::{Actor, CauseKind, Decision, Event, Incident, Mode, TickInput
 use crate::guard::{Fleet, Ledger};
 use crate::learning::Learned;
 use crate::policies::Policies;
-use crate::state::{Memory, MeshState};
+use crate::state::{Memory, MeshState, Quarantine};
 
 /// What does not change while a brain lives.
 #[derive(Debug, Clone)]
@@ -109,7 +109,7 @@ impl ControlLoop {
     }
 
     /// One turn: windows ─▶ observe ─▶ detect ─▶ diagnose ─▶ decide ─▶ guard ─▶ act ─▶ verify.
-    pub fn tick(&mut self, input: TickInput) -> TickOutput {
+    pub fn tick(&mut self, mut input: TickInput) -> TickOutput {
         let mut out = TickOutput::default();
         self.now_ms = self.now_ms.max(input.now_ms);
         self.audit_ok = input.audit_ok;
@@ -117,8 +117,13 @@ impl ControlLoop {
         for reply in &input.replies {
             self.leases.reply(reply, &mut out);
         }
+        // In whichever order the proxies were heard, the picture is the same.
+        input.windows.sort_by(|a, b| {
+            (a.start_ms, &a.proxy, &a.boot, a.seq).cmp(&(b.start_ms, &b.proxy, &b.boot, b.seq))
+        });
         for window in &input.windows {
-            self.mesh.observe(window, self.now_ms, &self.policies.detection);
+            let status = self.fleet.get(&window.proxy);
+            self.mesh.admit(window, status, self.now_ms, &self.policies.detection);
             self.operations.iter_mut().for_each(|operation| operation.observe(window));
         }
         let found = self.detect();
@@ -148,6 +153,7 @@ impl ControlLoop {
         let diagnoses = diagnose(found, &self.mesh, &mut self.waiting, &known, self.now_ms, policy);
         for diagnosis in diagnoses {
             let mesh = &self.mesh;
+            let diagnosis = self.book.shared(diagnosis, mesh, self.now_ms);
             if self.book.covers(&diagnosis, mesh) {
                 continue;
             }
@@ -209,7 +215,13 @@ impl ControlLoop {
     /// Windows that were quarantined, and cells beyond the bound on series.
     #[must_use]
     pub fn refused(&self) -> (u64, u64) {
-        (self.mesh.quarantined, self.mesh.overflowed)
+        (self.mesh.quarantine.total(), self.mesh.overflowed)
+    }
+
+    /// Windows that could not be true, by reason.
+    #[must_use]
+    pub fn quarantine(&self) -> Quarantine {
+        self.mesh.quarantine
     }
 
     /// The loop's now: the latest it was told.

@@ -12,6 +12,10 @@ pub struct Metrics {
     pub windows: IntCounter,
     /// Windows and frames refused, by reason.
     pub windows_refused: IntCounterVec,
+    /// Windows that cannot be true, by reason.
+    pub windows_quarantined: IntCounterVec,
+    /// Cells of series beyond the bound.
+    pub cells_overflowed: IntCounter,
     /// Incidents open now.
     pub incidents_open: IntGauge,
     /// Actions that live now.
@@ -66,6 +70,15 @@ impl Metrics {
                 "lightsout_windows_refused_total",
                 "Windows and frames refused",
                 "reason",
+            )?,
+            windows_quarantined: counters(
+                "lightsout_windows_quarantined_total",
+                "Windows set aside because they cannot be true",
+                "reason",
+            )?,
+            cells_overflowed: counter(
+                "lightsout_cells_overflowed_total",
+                "Cells not judged because of the bound on series",
             )?,
             incidents_open: gauge("lightsout_incidents_open", "Incidents that are open")?,
             actions_live: gauge("lightsout_actions_live", "Actions that are live")?,

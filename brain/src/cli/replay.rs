@@ -117,7 +117,11 @@ fn write_row(line: &Line, mut out: impl Write) -> io::Result<()> {
     let verdict = word(serde_json::to_value(line.verdict).unwrap_or_default());
     let (at, incident) = (crate::decision::rfc3339(line.at_ms), line.incident.as_deref().unwrap_or("-"));
     let confidence = line.confidence;
-    writeln!(out, "{at:<24}  {line_type:<16}  {incident:<8}  {confidence:<5.2}  {verdict:<5}  {}", line.why)
+    writeln!(
+        out,
+        "{at:<24}  {line_type:<16}  {incident:<8}  {confidence:<5.2}  {verdict:<5}  {}",
+        super::output::harmless(&line.why)
+    )
 }
 
 /// The recording's lines, whatever it is packed in, and a bar that shows how far it is read when

@@ -3,12 +3,16 @@
 mod closed_loop;
 mod earning;
 mod finding;
+mod hostile;
+mod origin;
 mod quiet;
 mod remedies;
 mod restart;
 mod staged;
 
 use super::*;
+use protocol::telemetry::Window;
+
 use crate::domain::{ActorKind, Command, PersonAnswer, PersonRequest, Verdict};
 use crate::simulation::{Fault, Mesh, Spec, Surge};
 
@@ -57,8 +61,14 @@ impl World {
     }
 
     fn second(&mut self) -> Vec<Event> {
+        self.second_with(|_| {})
+    }
+
+    /// A second whose windows are not what the mesh did.
+    fn second_with(&mut self, falsify: impl FnOnce(&mut Vec<Window>)) -> Vec<Event> {
         let replies = std::mem::take(&mut self.commands).into_iter().map(|c| self.mesh.obey(c)).collect();
-        let windows = self.mesh.second();
+        let mut windows = self.mesh.second();
+        falsify(&mut windows);
         for cell in windows.iter().flat_map(|w| &w.cells).filter(|c| c.caller == "internet") {
             self.requests_seen += cell.requests;
             self.failures_seen += cell.failures();

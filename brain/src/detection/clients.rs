@@ -115,6 +115,6 @@ fn suspect(ip: IpAddr, seen: &Seen, edge: &Edge, second: i64) -> Option<Suspect>
 }
 
 /// Half the Poisson deviance of `n` against `expected`.
-pub(super) fn deviance(n: f64, expected: f64) -> f64 {
+pub(crate) fn deviance(n: f64, expected: f64) -> f64 {
     if n <= expected { 0.0 } else { n * (n / expected).ln() - (n - expected) }
 }

@@ -12,6 +12,7 @@ mod rate;
 use std::collections::BTreeMap;
 
 pub use clients::Abuse;
+pub(crate) use clients::deviance;
 pub use rate::Surge;
 
 use crate::domain::{Evidence, Signal};

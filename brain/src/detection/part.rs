@@ -5,6 +5,10 @@ use crate::policies::{DetectionPolicy, Floor};
 use crate::state::evidence::Cusum;
 use crate::state::{Endpoint, Ring, Service, Tally, Version, share};
 
+/// An excess of failures below this is thin: a clump of failures in a second or two makes it.
+const THIN: f64 = 0.1;
+/// So many more seconds must show a thin one.
+const THIN_SECONDS: u32 = 3;
 /// Seconds back to which a change is looked for.
 const BACK_S: i64 = 60;
 
@@ -101,8 +105,9 @@ impl<'a> Part<'a> {
         let odds = |p: f64| p.min(0.999) / (1.0 - p.min(0.999));
         // Of two, it takes a second more to tell who is the sick one.
         let two = u32::from(self.of == 2);
+        let thin = signal == Signal::PeerErrors && tail.own - tail.siblings < THIN;
         let enough = tail.count >= floor.min_count
-            && tail.bad_seconds >= floor.min_seconds + two
+            && tail.bad_seconds >= floor.min_seconds + two + if thin { THIN_SECONDS } else { 0 }
             && tail.own - tail.siblings >= floor.min_excess
             && odds(tail.own) >= policy.peers.min_odds_ratio * odds(tail.siblings);
         if enough { Finding::Sick(tail) } else { Finding::NotEnough }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{Diagnosis, summary};
+use super::{Diagnosis, dependency, summary};
 use crate::domain::{CauseKind, Event, Incident, IncidentState};
 use crate::state::MeshState;
 
@@ -69,9 +69,15 @@ impl Book {
     pub fn culprits(&self) -> BTreeMap<String, bool> {
         let mut culprits = BTreeMap::new();
         for cause in self.open.iter().map(|c| &c.incident.cause) {
-            let whole =
-                matches!(cause.kind, CauseKind::Service | CauseKind::Overload | CauseKind::BadVersion);
+            let whole = matches!(
+                cause.kind,
+                CauseKind::Service | CauseKind::Overload | CauseKind::BadVersion | CauseKind::Dependency
+            );
             *culprits.entry(cause.service.clone()).or_default() |= whole;
+        }
+        let shared = self.open.iter().map(|c| &c.incident).filter(|i| i.cause.kind == CauseKind::Dependency);
+        for name in shared.flat_map(|incident| dependency::services(&incident.evidence)) {
+            culprits.insert(name.to_owned(), true);
         }
         culprits
     }
@@ -94,6 +100,12 @@ impl Book {
             self.open.iter().map(|c| &c.incident.cause).filter(|c| c.kind == CauseKind::BadVersion);
         runs.is_some()
             && versions.into_iter().any(|c| c.service == cause.service && c.version.as_deref() == runs)
+    }
+
+    /// The diagnosis, or what it has in common with an open incident elsewhere.
+    #[must_use]
+    pub fn shared(&self, diagnosis: Diagnosis, mesh: &MeshState, now_ms: i64) -> Diagnosis {
+        dependency::shared(&self.open, diagnosis, mesh, now_ms)
     }
 
     /// Enters a diagnosis: a new incident, or more about an open one.
@@ -152,12 +164,16 @@ fn is_about(case: &Case, diagnosis: &Diagnosis) -> bool {
     if old.service != new.service {
         return false;
     }
-    use CauseKind::{AbusiveClients, BadEndpoint, BadVersion, Overload, Service, Unknown};
+    use CauseKind::{AbusiveClients, BadEndpoint, BadVersion, Dependency, Overload, Service, Unknown};
     match (old.kind, new.kind) {
         (Unknown, BadEndpoint) | (BadEndpoint, Unknown) => old.endpoint == new.endpoint,
         // One trouble of a whole service at a time, by whatever name.
         (Service | Overload | BadVersion | AbusiveClients, Service | Overload | AbusiveClients) => true,
         (Service | Overload, BadVersion | BadEndpoint) => true,
+        (Service | Dependency, Dependency) | (Dependency, Service | Overload) => true,
+        // A witness that disagrees makes it no other trouble, nor does one that does so no longer.
+        (Service | Overload | BadVersion, Unknown) => old.endpoint == new.endpoint,
+        (Unknown, BadVersion) => old.endpoint.is_none(),
         (BadEndpoint | Unknown, Service | Overload) => true,
         _ => false,
     }

@@ -31,6 +31,11 @@ impl CallGraph {
         Self { callees }
     }
 
+    /// Those that `service` calls itself.
+    pub fn callees(&self, service: &str) -> impl Iterator<Item = &String> {
+        self.callees.get(service).into_iter().flatten()
+    }
+
     /// Everything `service` depends on, directly or not; never itself, even in a circle.
     #[must_use]
     pub fn below(&self, service: &str) -> BTreeSet<String> {

@@ -142,7 +142,11 @@ fn as_a_whole(name: &str, by_endpoint: BTreeMap<&str, Vec<Evidence>>, bad: usize
 
 /// Whether two proxies that both use the endpoint a lot tell different stories: then the path is
 /// sick, or a witness is.
-fn witnesses_disagree(endpoint: &Endpoint, evidence: &[Evidence], policy: &DetectionPolicy) -> bool {
+pub(super) fn witnesses_disagree(
+    endpoint: &Endpoint,
+    evidence: &[Evidence],
+    policy: &DetectionPolicy,
+) -> bool {
     let Some(errors) = evidence.iter().find(|e| e.signal == Signal::PeerErrors) else { return false };
     let witnesses = endpoint.reporters.values().filter(|(n, _)| *n >= WITNESS_REQUESTS);
     let shares: Vec<f64> = witnesses.map(|(n, failed)| failed / n).collect();

@@ -1,15 +1,20 @@
 //! Diagnose: anomalies become culprits. One version, when most endpoints that run it are worse than the
 //! others; one endpoint, when it is worse than its siblings and most of them are well; some clients, when
 //! the trouble goes away with them; otherwise the deepest service that is unwell, of itself or of its
-//! load; `unknown` when witnesses disagree.
+//! load; something that several services share and no proxy sees, when they fall sick together; `unknown`
+//! when witnesses disagree.
 
 mod book;
 mod call_graph;
 mod confidence;
+mod dependency;
 mod drill;
 mod endpoint;
 mod load;
+mod origin;
+mod retries;
 mod version;
+mod witnesses;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +33,9 @@ use crate::state::MeshState;
 const LONGEST_HOLDS: i64 = 5;
 /// And so many while one endpoint explains it, on too few failures to say so.
 const HOLDS_FOR_ONE: i64 = 20;
+
+/// How sure a diagnosis is at most that another witness contradicts.
+const DISPUTED: f64 = 0.5;
 
 /// A culprit.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,7 +116,8 @@ fn deepest_services(
     for service in &unwell {
         let since = *waiting.entry((*service).clone()).or_insert(now_ms);
         let below = graph.below(service);
-        let explained = below.iter().any(|s| culprits.contains(s) || unwell.contains(s));
+        let explained = below.iter().any(|s| culprits.contains(s) || unwell.contains(s))
+            && !origin::fails_of_itself(service, &found.anomalies, mesh, graph);
         let own_endpoint = match known.get(*service) {
             Some(as_a_whole) => !as_a_whole,
             None => culprits.contains(*service),
@@ -124,12 +133,33 @@ fn deepest_services(
             continue;
         }
         match drilled {
-            Some(Drilled::Named(diagnosis)) => diagnoses.push(diagnosis),
+            Some(Drilled::Named(diagnosis)) => diagnoses.push(contested(diagnosis, mesh, policy)),
             _ if own_endpoint => {}
-            _ => diagnoses.push(load::name_it(whole_service(service, &found.anomalies, &below), found, mesh)),
+            _ => {
+                let whole = whole_service(service, &found.anomalies, &below);
+                diagnoses.push(contested(load::name_it(whole, found, mesh), mesh, policy));
+            }
         }
     }
     diagnoses
+}
+
+/// What witnesses contradict is `unknown`; attempts made again stand beside the rest of the evidence.
+fn contested(mut diagnosis: Diagnosis, mesh: &MeshState, policy: &DetectionPolicy) -> Diagnosis {
+    let Some(service) = mesh.services.get(&diagnosis.cause.service) else { return diagnosis };
+    let of_endpoint = diagnosis.cause.endpoint.as_ref().and_then(|id| service.endpoints.get(id));
+    let disputed = match of_endpoint {
+        Some(endpoint) => endpoint::witnesses_disagree(endpoint, &diagnosis.evidence, policy),
+        None => witnesses::disagree(service, &diagnosis.evidence, mesh.second, policy),
+    };
+    if disputed {
+        diagnosis.cause.kind = CauseKind::Unknown;
+        diagnosis.cause.version = None;
+        diagnosis.confidence = diagnosis.confidence.min(DISPUTED);
+        diagnosis.alternatives.push("the path of some proxies: others that use it see it well".to_owned());
+    }
+    diagnosis.evidence.extend(retries::evidence(&diagnosis.cause.service, service, mesh.second));
+    diagnosis
 }
 
 fn whole_service(service: &str, anomalies: &[Anomaly], below: &BTreeSet<String>) -> Diagnosis {
@@ -149,7 +179,8 @@ fn whole_service(service: &str, anomalies: &[Anomaly], below: &BTreeSet<String>)
 
 /// The strongest piece of evidence speaks; the others do not add up, for they saw the same requests.
 fn of_evidence(evidence: &[Evidence]) -> f64 {
-    let each = evidence.iter().map(|e| confidence(e.log_e, e.observed - e.baseline));
+    let of_shares = evidence.iter().filter(|e| e.signal.is_share());
+    let each = of_shares.map(|e| confidence(e.log_e, e.observed - e.baseline));
     each.fold(0.0, f64::max)
 }
 
@@ -173,10 +204,13 @@ pub fn summary(cause: &Cause, evidence: &[Evidence]) -> String {
         (CauseKind::BadVersion, _, Some(version)) => format!("version {version} of {}", cause.service),
         (CauseKind::AbusiveClients, ..) => return of_clients(cause, evidence),
         (CauseKind::Overload, ..) => format!("{}, under {} its usual load,", cause.service, times(evidence)),
+        (CauseKind::Dependency, ..) => {
+            format!("something beyond {}", dependency::services(evidence).join(" and "))
+        }
         (CauseKind::Unknown, ..) => format!("something about {}", cause.service),
         _ => format!("{} as a whole", cause.service),
     };
-    let of_shares = evidence.iter().filter(|e| !matches!(e.signal, Signal::Rate | Signal::ClientRate));
+    let of_shares = evidence.iter().filter(|e| e.signal.is_share());
     let Some(e) = of_shares.max_by(|a, b| a.log_e.total_cmp(&b.log_e)) else { return who };
     let (does, against) = match e.signal {
         Signal::PeerErrors => ("fails", "at its siblings"),
@@ -185,12 +219,18 @@ pub fn summary(cause: &Cause, evidence: &[Evidence]) -> String {
         _ => ("fails", "usually"),
     };
     format!(
-        "{who} {does} {:.1} % of its requests, {:.1} % {against} ({} requests in {} s)",
+        "{who} {does} {:.1} % of its requests, {:.1} % {against} ({} requests in {} s){}",
         e.observed * 100.0,
         e.baseline * 100.0,
         e.requests,
-        e.window_s
+        e.window_s,
+        of_retries(evidence)
     )
+}
+
+fn of_retries(evidence: &[Evidence]) -> String {
+    let storm = evidence.iter().find(|e| e.signal == Signal::Retries);
+    storm.map_or_else(String::new, |e| format!("; retries make it {:.1} attempts a request", e.observed))
 }
 
 fn times(evidence: &[Evidence]) -> String {

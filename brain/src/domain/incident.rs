@@ -116,12 +116,14 @@ pub enum Signal {
     Rate,
     /// Requests a second of some clients against the busiest usual one; `observed` and `baseline` are rates.
     ClientRate,
+    /// Attempts a request, retries included, against before; `observed` and `baseline` are ratios.
+    Retries,
 }
 
 impl Signal {
-    /// Whether `observed` and `baseline` are shares of requests, not rates.
+    /// Whether `observed` and `baseline` are shares of requests, not rates or ratios.
     #[must_use]
     pub fn is_share(self) -> bool {
-        !matches!(self, Self::Rate | Self::ClientRate)
+        !matches!(self, Self::Rate | Self::ClientRate | Self::Retries)
     }
 }

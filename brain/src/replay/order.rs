@@ -27,12 +27,20 @@ const MAX_LIVES: usize = 16_384;
 /// Numbers remembered of one life: more than can be in time.
 const MAX_SEQS: usize = 64;
 
+/// What is remembered of one life of a proxy.
+#[derive(Debug, Default)]
+struct Life {
+    seqs: BTreeSet<u64>,
+    /// The highest number, and when its window began.
+    newest: Option<(u64, i64)>,
+}
+
 /// The order of a recording.
 #[derive(Debug, Default)]
 pub struct Order {
     held: BTreeMap<(i64, i64, String, String, u64), Window>,
     newest: BTreeMap<String, i64>,
-    seen: BTreeMap<(String, String), BTreeSet<u64>>,
+    seen: BTreeMap<(String, String), Life>,
     told_ms: Option<i64>,
     refused: u64,
     /// After a leap that is not believed yet, in order of arrival.
@@ -87,18 +95,23 @@ impl Order {
         }
     }
 
+    /// Whether it is a repetition, or its proxy's clock was set: of one life, later windows begin later.
     fn seen_before(&mut self, window: &Window) -> bool {
         let life = (window.proxy.clone(), window.boot.clone());
         if self.seen.len() >= MAX_LIVES && !self.seen.contains_key(&life) {
             self.seen.clear();
         }
-        let seqs = self.seen.entry(life).or_default();
-        let old = seqs.len() >= MAX_SEQS && seqs.first().is_some_and(|first| window.seq < *first);
-        if old || !seqs.insert(window.seq) {
+        let life = self.seen.entry(life).or_default();
+        let jumped = |(seq, start_ms): (u64, i64)| {
+            window.seq != seq && (window.seq > seq) != (window.start_ms > start_ms)
+        };
+        let old = life.seqs.len() >= MAX_SEQS && life.seqs.first().is_some_and(|first| window.seq < *first);
+        if old || life.newest.is_some_and(jumped) || !life.seqs.insert(window.seq) {
             return true;
         }
-        if seqs.len() > MAX_SEQS {
-            seqs.pop_first();
+        life.newest = life.newest.max(Some((window.seq, window.start_ms)));
+        if life.seqs.len() > MAX_SEQS {
+            life.seqs.pop_first();
         }
         false
     }
@@ -194,6 +207,16 @@ mod tests {
             }
         }
         assert!(taken >= 190, "{taken}");
+    }
+
+    #[test]
+    fn what_was_told_is_not_told_again_under_another_number() {
+        let mut order = Order::default();
+        (0..10).for_each(|second| order.put(window("a", second, second as i64 * 1_000)));
+        (10..14).for_each(|seq| order.put(window("a", seq, seq as i64 * 1_000 - 4_000)));
+        assert_eq!(order.refused(), 4);
+        order.put(window("a", 14, 10_000));
+        assert_eq!(order.refused(), 4, "and once its clock is past what it told, it is heard again");
     }
 
     #[test]

@@ -88,6 +88,9 @@ pub struct Baseline {
     sketch: Sketch,
     slow_index: Option<i32>,
     in_flight: f64,
+    /// Attempts made again, a request.
+    #[serde(default)]
+    retries: f64,
     pace: Pace,
     block: (Tally, u64),
     learned_s: u64,
@@ -105,6 +108,7 @@ impl Baseline {
             sketch: Sketch::new(half_life_s),
             slow_index: None,
             in_flight: 0.0,
+            retries: 0.0,
             pace: Pace::default(),
             block: (Tally::default(), 0),
             learned_s: 0,
@@ -136,6 +140,12 @@ impl Baseline {
         self.in_flight
     }
 
+    /// Attempts made again, a request, usually.
+    #[must_use]
+    pub fn retries(&self) -> f64 {
+        self.retries
+    }
+
     /// Requests a second, usually, and the standard deviation of that over ten seconds.
     #[must_use]
     pub fn pace(&self) -> (f64, f64) {
@@ -153,13 +163,15 @@ impl Baseline {
     }
 
     /// One quiet second is over.
-    pub fn learn_second(&mut self, tally: Tally, in_flight: u64) {
+    pub fn learn_second(&mut self, tally: Tally, in_flight: u64, retries: u64) {
         if tally.n == 0 {
             return;
         }
         self.learned_s += 1;
         let weight = (1.0 / self.learned_s as f64).max(1.0 / (self.memory_blocks * BLOCK_S as f64));
         self.in_flight += (in_flight as f64 - self.in_flight) * weight;
+        // A second in which every request was tried again is winsorised like any other.
+        self.retries += (share(retries, tally.n).min(1.0) - self.retries) * weight;
         self.block.0.add(tally);
         self.block.1 += 1;
         if self.block.1 < BLOCK_S {
@@ -184,7 +196,7 @@ mod tests {
 
     fn quiet(baseline: &mut Baseline, seconds: u64, failed: impl Fn(u64) -> u64) {
         for second in 0..seconds {
-            baseline.learn_second(Tally { n: 200, failed: failed(second), slow: 2 }, 4);
+            baseline.learn_second(Tally { n: 200, failed: failed(second), slow: 2 }, 4, 0);
         }
     }
 

@@ -14,6 +14,10 @@ const ALTERNATIVES: [f64; 4] = [3.0, 6.0, 15.0, 60.0];
 const WEIGHTS: [f64; 4] = [0.1, 0.3, 0.4, 0.2];
 /// Evidence fades by this factor a second: old specks do not add up to an alarm.
 const FADE: f64 = 0.99;
+/// A step is no more surprising than so many times the usual.
+const WINSOR: f64 = 25.0;
+/// Beyond this, failures come in clumps so large that peers cannot be compared; some evidence is left.
+const MOST_DISPERSED: f64 = 100.0;
 const SECONDS_IN_A_WEEK: f64 = 604_800.0;
 
 /// The log-evidence an alarm needs so that a service of `endpoints` has at most `alarms` false ones
@@ -107,7 +111,7 @@ pub struct Dispersion {
 
 impl Default for Dispersion {
     fn default() -> Self {
-        Self { mean: 1.0, seen: 300.0 }
+        Self { mean: 1.0, seen: 120.0 }
     }
 }
 
@@ -115,7 +119,7 @@ impl Dispersion {
     /// The factor by which evidence is worth less; at least 1.
     #[must_use]
     pub fn factor(self) -> f64 {
-        self.mean.clamp(1.0, 10.0)
+        self.mean.clamp(1.0, MOST_DISPERSED)
     }
 
     /// Learns from a quiet step.
@@ -127,7 +131,7 @@ impl Dispersion {
         let expected = step.all_part as f64 * p;
         let surprise = (step.part as f64 - expected).powi(2) / (expected * (1.0 - p));
         self.seen = (self.seen + 1.0).min(3_000.0);
-        self.mean += (surprise.min(25.0) - self.mean) / self.seen;
+        self.mean += (surprise.min(WINSOR * self.mean.max(1.0)) - self.mean) / self.seen;
     }
 }
 

@@ -7,18 +7,23 @@ mod baseline;
 pub mod clients;
 pub mod evidence;
 mod memory;
+mod quarantine;
 mod series;
 mod service;
+mod witness;
 
 use std::collections::{BTreeMap, VecDeque};
 
+use protocol::snapshot::ProxyStatus;
 use protocol::telemetry::Window;
 use sha2::{Digest, Sha256};
 
 pub use baseline::{Baseline, Rate};
 pub use memory::Memory;
+pub use quarantine::{Quarantine, Reason};
 pub use series::{RING_S, Ring, Sketch, Tally, share};
 pub use service::{Endpoint, Moment, Service, Version};
+pub use witness::Witness;
 
 use crate::policies::DetectionPolicy;
 
@@ -29,10 +34,6 @@ const DOUBT_MS: i64 = 10_000;
 /// A proxy not heard of for so long is forgotten.
 const FORGET_MS: i64 = 3_600_000;
 const MAX_PROXIES: usize = 4_096;
-/// A window may begin so long after now, clocks being what they are, milliseconds.
-const AHEAD_MS: i64 = 10_000;
-/// 1970 to 9999: nothing else is a time, and arithmetic on it stays far from overflow.
-const PLAUSIBLE_MS: std::ops::Range<i64> = 0..253_402_300_800_000;
 
 /// What is known of one proxy.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +42,7 @@ pub struct Reporter {
     pub last_window_ms: i64,
     /// Windows of it that were not taken.
     pub refused: u64,
+    lives: quarantine::Lives,
 }
 
 /// The mesh, as the windows show it.
@@ -52,8 +54,8 @@ pub struct MeshState {
     pub proxies: BTreeMap<String, Reporter>,
     /// The clients, by the proxy that tells of them.
     pub edges: BTreeMap<String, clients::Edge>,
-    /// Windows whose numbers contradicted themselves.
-    pub quarantined: u64,
+    /// Windows that cannot be true, by reason.
+    pub quarantine: Quarantine,
     /// Cells beyond the bound on series.
     pub overflowed: u64,
     /// The newest second seen.
@@ -64,22 +66,36 @@ pub struct MeshState {
 }
 
 impl MeshState {
-    /// Takes one window in, or refuses it whole when it contradicts itself.
+    /// Takes one window in, unless its proxy's own status says that it does not serve what it tells of.
+    pub fn admit(
+        &mut self,
+        window: &Window,
+        status: Option<&ProxyStatus>,
+        now_ms: i64,
+        policy: &DetectionPolicy,
+    ) {
+        if status.is_some_and(|status| quarantine::is_foreign(window, status)) {
+            self.set_aside(window, Reason::Foreign);
+        } else {
+            self.observe(window, now_ms, policy);
+        }
+    }
+
+    /// Takes one window in, or sets it aside whole when it cannot be true.
     pub fn observe(&mut self, window: &Window, now_ms: i64, policy: &DetectionPolicy) {
         let at = moment(window);
         if !self.proxies.contains_key(&window.proxy) && self.proxies.len() >= MAX_PROXIES {
             self.overflowed += 1;
             return;
         }
-        let proxy = self.proxies.entry(window.proxy.clone()).or_default();
         // One clock that is far ahead must not make all others look late.
-        let impossible = !PLAUSIBLE_MS.contains(&window.start_ms) || window.start_ms > now_ms + AHEAD_MS;
-        if impossible || window.cells.iter().any(|cell| cell.contradiction().is_some()) {
-            proxy.refused += 1;
-            self.quarantined += 1;
-            if !impossible {
-                self.doubt(window, at.end_ms);
-            }
+        if let Some(reason) = quarantine::contradiction(window, now_ms) {
+            self.set_aside(window, reason);
+            return;
+        }
+        let proxy = self.proxies.entry(window.proxy.clone()).or_default();
+        if proxy.lives.are_too_many(window) {
+            self.set_aside(window, Reason::Lives);
             return;
         }
         proxy.last_window_ms = proxy.last_window_ms.max(at.end_ms);
@@ -119,6 +135,17 @@ impl MeshState {
         }
         if let Some(service) = self.services.get_mut(&cell.service) {
             service.observe(cell, proxy, at, i64::from(policy.warmup_s) * 1_000);
+        }
+    }
+
+    fn set_aside(&mut self, window: &Window, reason: Reason) {
+        self.quarantine.count(reason);
+        if self.proxies.len() < MAX_PROXIES || self.proxies.contains_key(&window.proxy) {
+            self.proxies.entry(window.proxy.clone()).or_default().refused += 1;
+        }
+        // A proxy that tells of what is not its own does not make others doubtful.
+        if reason.is_timely() && reason != Reason::Foreign {
+            self.doubt(window, window.end_ms());
         }
     }
 
@@ -213,6 +240,9 @@ impl MeshState {
             service.versions.retain(|version, _| endpoints.values().any(|e| e.version == *version));
             service.callers.retain(|_, ms| recent(*ms));
             service.reporters.retain(|_, ms| recent(*ms));
+            service.witnesses.retain(|_, witness| recent(witness.end_ms));
+            let callers = &service.callers;
+            service.edges.retain(|caller, _| caller.is_empty() || callers.contains_key(caller));
         }
         self.services.retain(|_, service| !service.endpoints.is_empty());
         self.series = self.services.values().map(|s| s.endpoints.len()).sum();

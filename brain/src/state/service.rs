@@ -7,6 +7,7 @@ use protocol::telemetry::Cell;
 
 use super::baseline::Baseline;
 use super::series::{Ring, Sketch, Tally};
+use super::witness::{Witness, testify};
 use crate::policies::{DetectionPolicy, PeerPolicy};
 use crate::state::evidence::{Cusum, Dispersion};
 
@@ -16,6 +17,10 @@ const LATELY_S: f64 = 7.0;
 const MAX_REPORTERS: usize = 16;
 /// A witness's memory fades by this factor a window: it is about the last few seconds.
 const WITNESS_FADE: f64 = 0.6;
+/// Callers whose calls are counted apart.
+const MAX_EDGES: usize = 32;
+/// A proxy's word on an endpoint's version is taken from another proxy after so long a silence, milliseconds.
+const TELLER_MS: i64 = 10_000;
 /// The most versions of one service that are kept apart.
 const MAX_VERSIONS: usize = 32;
 /// An endpoint without traffic for so long is cold again, milliseconds.
@@ -24,8 +29,11 @@ const COLD_AFTER_MS: i64 = 10_000;
 /// One endpoint.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
-    /// Version label, as last reported.
+    /// Version label, as the teller last reported.
     pub version: String,
+    /// The proxy whose word on the version counts, and the end of its newest window: two that disagree must
+    /// not make the endpoint look new every second.
+    teller: (String, i64),
     /// Attempts by second: requests that ended here and those retried elsewhere.
     pub ring: Ring,
     /// Attempts since detection last looked.
@@ -45,9 +53,10 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    fn new(version: &str, graced_until_ms: i64) -> Self {
+    fn new(version: &str, teller: (String, i64), graced_until_ms: i64) -> Self {
         Self {
             version: version.to_owned(),
+            teller,
             ring: Ring::default(),
             fresh: Tally::default(),
             sketch: Sketch::new(LATELY_S),
@@ -62,6 +71,18 @@ impl Endpoint {
     /// Requests a window that each proxy sends it, lately.
     pub fn rps_by_proxy(&self) -> impl Iterator<Item = (&String, f64)> {
         self.reporters.iter().map(|(proxy, (n, _))| (proxy, n * (1.0 - WITNESS_FADE)))
+    }
+
+    /// Whether `proxy` may say which version this is.
+    fn is_told_by(&mut self, proxy: &str, end_ms: i64) -> bool {
+        if self.teller.0 != proxy && self.teller.1.saturating_add(TELLER_MS) < end_ms {
+            proxy.clone_into(&mut self.teller.0);
+        }
+        let told = self.teller.0 == proxy;
+        if told {
+            self.teller.1 = self.teller.1.max(end_ms);
+        }
+        told
     }
 
     /// Forgets all evidence against it, and looks away until `until_ms`.
@@ -104,8 +125,14 @@ pub struct Service {
     pub first_ms: i64,
     /// Who calls it: end of the newest window that says so.
     pub callers: BTreeMap<String, i64>,
+    /// By caller, what it asked: failures here are failures there.
+    pub edges: BTreeMap<String, Ring>,
     /// Which proxies report it: end of their newest window that does.
     pub reporters: BTreeMap<String, i64>,
+    /// By proxy, what it saw of all endpoints together.
+    pub witnesses: BTreeMap<String, Witness>,
+    /// Connections that broke or could not be made, by second (in `failed`), and attempts made again (in `slow`).
+    pub broken: Ring,
     /// Client-visible requests by second; slow against the baseline's p99.
     pub ring: Ring,
     /// Highest sum of requests in flight, by second (in `n`).
@@ -135,7 +162,10 @@ impl Service {
             versions: BTreeMap::new(),
             first_ms: i64::MAX,
             callers: BTreeMap::new(),
+            edges: BTreeMap::new(),
             reporters: BTreeMap::new(),
+            witnesses: BTreeMap::new(),
+            broken: Ring::default(),
             ring: Ring::default(),
             in_flight: Ring::default(),
             baseline: Baseline::new(policy.service.half_life_s),
@@ -158,7 +188,14 @@ impl Service {
         }
         let slow = cell.latency.count_above(self.baseline.slow_index());
         let failed = cell.failures();
-        self.ring.add(at.second, Tally { n: cell.requests, failed, slow });
+        let tally = Tally { n: cell.requests, failed, slow };
+        self.ring.add(at.second, tally);
+        let broken = cell.resets.saturating_add(cell.connect_failures);
+        self.broken.add(at.second, Tally { n: cell.requests, failed: broken, slow: cell.retries });
+        if self.edges.len() < MAX_EDGES || self.edges.contains_key(&cell.caller) {
+            self.edges.entry(cell.caller.clone()).or_default().add(at.second, tally);
+        }
+        testify(&mut self.witnesses, proxy, at.end_ms, tally);
         self.in_flight.add(at.second, Tally { n: cell.in_flight_max, ..Tally::default() });
         if at.end_ms > self.frozen_until_ms {
             self.baseline.learn_latency(at.second, &cell.latency);
@@ -190,8 +227,8 @@ impl Service {
         let endpoint = self
             .endpoints
             .entry(cell.endpoint.clone())
-            .or_insert_with(|| Endpoint::new(&cell.version, graced));
-        if endpoint.version != cell.version {
+            .or_insert_with(|| Endpoint::new(&cell.version, (proxy.to_owned(), at.end_ms), graced));
+        if endpoint.is_told_by(proxy, at.end_ms) && endpoint.version != cell.version {
             endpoint.version.clone_from(&cell.version);
             endpoint.grace(graced);
         }
@@ -269,7 +306,8 @@ impl Service {
         let first = self.learned_second.max(last - 30) + 1;
         for second in first..=last {
             if second * 1_000 > self.frozen_until_ms {
-                self.baseline.learn_second(self.ring.at(second), self.in_flight.at(second).n);
+                let (tally, retries) = (self.ring.at(second), self.broken.at(second).slow);
+                self.baseline.learn_second(tally, self.in_flight.at(second).n, retries);
             }
         }
         self.learned_second = self.learned_second.max(last);
