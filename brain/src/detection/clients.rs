@@ -27,6 +27,9 @@ const SCAN_S: i64 = 10;
 /// Addresses a window names at most.
 const LISTED: f64 = 32.0;
 
+/// On so little evidence a client is suspected: enough to wait for more before a crowd is blamed.
+const SUSPECTED: f64 = 2.0;
+
 /// Some clients are not like the others.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Abuse {
@@ -54,6 +57,20 @@ struct Suspect {
     log_e: f64,
     since: i64,
     scanning: bool,
+}
+
+/// Services asked by clients that may turn out to explain their surge, but have been seen too shortly.
+pub(super) fn suspected(mesh: &MeshState, policy: &DetectionPolicy) -> Vec<String> {
+    let second = mesh.second - 1;
+    let known = mesh.edges.values().filter(|edge| edge.learned_s >= policy.service.min_learned_s);
+    let surging = known.filter(|edge| edge.total_rate(second) >= SURGE * edge.usual_total);
+    let explained = surging.filter(|edge| {
+        let suspects = edge.seen.iter().filter_map(|(ip, seen)| suspect(*ip, seen, edge, second));
+        let busy = suspects.filter(|s| s.log_e + LISTED.ln() >= SUSPECTED);
+        let theirs: f64 = busy.map(|s| s.rate - edge.usual_busiest).sum();
+        theirs >= EXPLAINED / 2.0 * (edge.total_rate(second) - edge.usual_total)
+    });
+    explained.filter_map(Edge::entry).map(str::to_owned).collect()
 }
 
 /// Looks at every edge; `quiet` ones teach what is usual.

@@ -3,7 +3,7 @@
 use super::{Anomaly, own_past, service_anomaly};
 use crate::domain::Signal;
 use crate::policies::ServicePolicy;
-use crate::state::Service;
+use crate::state::{Service, share};
 
 /// Whether the service fails more than it did, or simply fails.
 pub(super) fn detect(
@@ -25,8 +25,12 @@ pub(super) fn detect(
         (w, sum.failed, sum.n)
     });
     let rate = &service.baseline.errors;
+    let found = own_past::strongest(&sums, rate, &policy.errors, needed)?;
     let recent = service.ring.sum(second - 4, second);
-    let still = crate::state::share(recent.failed, recent.n) >= rate.share() + policy.errors.min_excess / 2.0;
-    let found = own_past::strongest(&sums, rate, &policy.errors, needed).filter(|_| still)?;
+    // A minute remembers what is over: the last seconds must show some of it still.
+    let some = (policy.errors.min_excess / 2.0).max((found.observed - found.baseline) / 4.0);
+    if share(recent.failed, recent.n) < rate.share() + some {
+        return None;
+    }
     Some(service_anomaly(name, Signal::Errors, found, false, second))
 }

@@ -66,10 +66,12 @@ impl Anomaly {
 pub struct Findings {
     /// By service, endpoints first.
     pub anomalies: Vec<Anomaly>,
-    /// Services in which an endpoint is half way to an alarm.
+    /// Services in which an endpoint or a version is half way to an alarm.
     pub suspicious: Vec<String>,
     /// Services that are asked much more than usual.
     pub surges: BTreeMap<String, Surge>,
+    /// Services whose surge some clients may turn out to explain.
+    pub maybe_abused: Vec<String>,
     /// Clients that are not like the others.
     pub abuse: Vec<Abuse>,
 }
@@ -106,6 +108,7 @@ pub fn detect(
             service.frozen_until_ms = now_ms + 5_000;
         }
     }
+    found.maybe_abused = clients::suspected(mesh, policy);
     found.abuse = clients::detect(mesh, policy, troubled);
     found
 }

@@ -75,11 +75,13 @@ fn step_versions(service: &mut Service, second: i64, policy: &DetectionPolicy, a
     }
 }
 
-/// Whether any endpoint is on its way to an alarm: a symptom elsewhere should wait for it.
+/// Whether any endpoint or version is on its way to an alarm: a symptom elsewhere should wait for it.
 pub(super) fn suspects(service: &Service, policy: &DetectionPolicy) -> bool {
     let threshold = threshold(policy.alarms_per_service_week, service.endpoints.len(), policy.safety_nats);
     let half = threshold / 2.0;
+    let versions = service.versions.values().filter(|_| service.versions.len() > 1);
     service.endpoints.values().any(|e| e.errors.log_e() > half || e.latency.log_e() > half)
+        || versions.into_iter().any(|v| v.errors.log_e() > half || v.latency.log_e() > half)
 }
 
 /// The endpoints and versions that are worse than their siblings now.

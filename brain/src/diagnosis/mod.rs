@@ -122,7 +122,8 @@ fn deepest_services(
             Some(as_a_whole) => !as_a_whole,
             None => culprits.contains(*service),
         };
-        let suspected = found.suspicious.iter().any(|s| s == *service || below.contains(s));
+        let suspected = found.suspicious.iter().any(|s| s == *service || below.contains(s))
+            || found.maybe_abused.iter().any(|s| s == *service);
         let drilled = drill::one_part(service, &found.anomalies, mesh, policy);
         let holds = match drilled {
             Some(Drilled::Perhaps) => HOLDS_FOR_ONE,

@@ -11,9 +11,9 @@ use crate::domain::Signal;
 use crate::state::{MeshState, share};
 
 /// Of all failures, so many must be its own.
-const MOSTLY: f64 = 0.5;
+const MOSTLY: f64 = 0.75;
 /// And of its requests, so many more than usual.
-const EXCESS: f64 = 0.05;
+const EXCESS: f64 = 0.1;
 const LEAST: f64 = 20.0;
 /// What is inherited may be so many standard deviations more than the calls say.
 const CHANCE_SD: f64 = 4.0;

@@ -99,7 +99,8 @@ fn proxies_that_disagree_on_a_version_do_not_hide_the_endpoints_fault() {
 fn what_cannot_be_true_is_counted_by_its_reason() {
     let mut world = World::new(shop(200.0), 3, Mode::Autonomous);
     world.run(10);
-    let falsify: [(Reason, fn(&mut Window)); 5] = [
+    type Lie = (Reason, fn(&mut Window));
+    let falsify: [Lie; 5] = [
         (Reason::Time, |w| w.start_ms += 3_600_000),
         (Reason::Time, |w| w.start_ms = i64::MAX),
         (Reason::Length, |w| w.duration_ms = 60_000),
