@@ -49,8 +49,8 @@ fn services_that_fall_sick_one_after_the_other_have_two_faults() {
 fn a_caller_that_fails_by_itself_is_not_hidden_by_its_callee() {
     let mut world = World::new(shop(200.0), 3, Mode::Advisory);
     world.run(600);
-    world.mesh.faults.push(fault("catalog", None, 600.0, 0.1));
-    world.mesh.faults.push(fault("cart", None, 620.0, 0.5));
+    world.mesh.faults.push(fault("catalog", None, 600.0, 0.05));
+    world.mesh.faults.push(fault("cart", None, 620.0, 0.6));
     world.run(60);
     let two = [(CauseKind::Service, "cart".to_owned()), (CauseKind::Service, "catalog".to_owned())];
     assert_eq!(causes(&world), two);
