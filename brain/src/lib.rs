@@ -4,6 +4,7 @@ pub mod action;
 pub mod api;
 pub mod app;
 pub mod audit;
+pub mod canary;
 pub mod cli;
 mod clock;
 pub mod config;
