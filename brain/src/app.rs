@@ -13,9 +13,10 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use parts::{Past, keyring, listen, own_token, read_tokens, recall};
+use parts::{Past, access, listen, own_token, read_tokens, recall};
 use tasks::{how_it_died, named, panic_words, serve_api, serve_telemetry};
 
+use crate::access::Access;
 use crate::action::client::ActionClient;
 use crate::api::{Api, router};
 use crate::audit::{AuditReader, AuditStore, StoreError};
@@ -100,6 +101,8 @@ pub struct App {
     policies_dir: std::path::PathBuf,
     recording: Option<Recording>,
     reader: AuditReader,
+    access: Access,
+    data_dir: std::path::PathBuf,
     stop: CancellationToken,
 }
 
@@ -139,12 +142,13 @@ impl App {
             events: broadcast::channel(MAX_EVENTS).0,
             metrics: metrics.clone(),
         };
+        let access = access(&settings, &api_token)?;
         let state = Api::new(
             Arc::clone(&shared.live),
             asks_in,
             shared.events.clone(),
             reader.clone(),
-            keyring(&settings, api_token)?,
+            access.clone(),
             metrics.clone(),
             stop.clone(),
         );
@@ -178,6 +182,8 @@ impl App {
             policies: policies_in,
             policies_dir: settings.policies_dir,
             reader,
+            access,
+            data_dir: settings.data_dir,
             recording: None,
             stop,
         })
@@ -230,6 +236,11 @@ impl App {
         tasks.spawn(named("fleet watch", async { watch.await.map_err(|why| why.to_string()) }));
         let watch = policy_files::watch(self.policies_dir, self.policies, metrics, stop.clone());
         tasks.spawn(named("policy watch", async {
+            watch.await;
+            Ok(())
+        }));
+        let watch = self.access.watch(self.data_dir, stop.clone());
+        tasks.spawn(named("token watch", async {
             watch.await;
             Ok(())
         }));

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::access::Role;
 use crate::domain::Mode;
 
 /// The whole file. Every key may be left out.
@@ -14,7 +15,7 @@ use crate::domain::Mode;
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where people, scripts and the console are served.
-    pub api: Listener,
+    pub api: ApiListener,
     /// Where proxies report.
     pub telemetry: Listener,
     /// The upper bound of autonomy at start; `advisory` when absent.
@@ -44,6 +45,25 @@ pub struct PersonEntry {
     /// A program that acts for people: it is not one of two who must agree.
     #[serde(default)]
     pub pipeline: bool,
+    /// What they may do. Absent: `operator`, or `pipeline` where that is true.
+    #[serde(default)]
+    pub role: Option<Role>,
+}
+
+/// The API's listening socket.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApiListener {
+    /// An IP address.
+    pub bind_address: Option<String>,
+    /// 0 takes a free one.
+    pub port: Option<u16>,
+    /// A file with one bare token: the operator's.
+    pub token_path: Option<PathBuf>,
+    /// Whether reads need no token. Absent: on loopback only.
+    pub open_reads: Option<bool>,
+    /// Names under which the API is spoken to, beside addresses, names without a dot and `*.localhost`.
+    pub allowed_hosts: Vec<String>,
 }
 
 /// One listening socket.

@@ -1,5 +1,6 @@
 //! The brain of Lightsout: sees, decides and acts for a mesh of sidecar proxies, and proves what it did.
 
+pub mod access;
 pub mod action;
 pub mod api;
 pub mod app;

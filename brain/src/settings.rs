@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use protocol::document::{Document, Report};
 use reqwest::Url;
 
-use crate::config::{Advisor, Config, Listener, PersonEntry, Provider};
-use crate::domain::{Actor, ActorKind, Mode};
+use crate::access::{Principal, Role};
+use crate::config::{Advisor, ApiListener, Config, Listener, PersonEntry, Provider};
+use crate::domain::Mode;
 
 /// The most proxies one brain watches.
 pub const MAX_PROXIES: usize = 1_024;
@@ -24,6 +25,10 @@ const MAX_URL_BYTES: usize = 512;
 pub struct Settings {
     /// Where people are served.
     pub api: ListenerSettings,
+    /// Whether reads of the API need no token.
+    pub open_reads: bool,
+    /// Under which names the API is spoken to beside those that no stranger can have.
+    pub allowed_hosts: Vec<String>,
     /// Where proxies report.
     pub telemetry: ListenerSettings,
     /// The upper bound of autonomy at start. A person's change through the API lives until a restart.
@@ -54,8 +59,8 @@ pub struct ListenerSettings {
 /// Somebody who may write.
 #[derive(Debug, Clone)]
 pub struct PersonSettings {
-    /// As the audit log calls them.
-    pub who: Actor,
+    /// As the audit log calls them, and their role.
+    pub who: Principal,
     /// Their token's file.
     pub token_path: PathBuf,
 }
@@ -114,8 +119,14 @@ impl Settings {
         let mut findings = Vec::new();
         check_advisor(&config.advisor, &mut findings);
         let data_dir = config.data_dir.unwrap_or_else(|| "./lightsout-data".into());
+        let ApiListener { bind_address, port, token_path, open_reads, allowed_hosts } = config.api;
+        let api = Listener { bind_address, port, token_path };
+        let api = listener("api", &api, 7070, &data_dir, &mut findings);
+        check_hosts(&allowed_hosts, &mut findings);
         let settings = Self {
-            api: listener("api", &config.api, 7070, &data_dir, &mut findings),
+            open_reads: open_reads.unwrap_or(api.address.ip().is_loopback()),
+            allowed_hosts,
+            api,
             telemetry: listener("telemetry", &config.telemetry, 7071, &data_dir, &mut findings),
             mode: config.mode.unwrap_or(Mode::Advisory),
             policies_dir: config.policies_dir.unwrap_or_else(|| "./policies".into()),
@@ -156,6 +167,16 @@ fn listener(
     ListenerSettings { address: SocketAddr::new(ip, given.port.unwrap_or(port)), token_path }
 }
 
+fn check_hosts(names: &[String], findings: &mut Findings) {
+    for (index, name) in names.iter().enumerate() {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+        if name.is_empty() || !name.chars().all(is_name) {
+            let message = format!("{name:?} is no host name; leave port and scheme out");
+            findings.push((format!("/api/allowed_hosts/{index}"), message));
+        }
+    }
+}
+
 fn overrides(
     entries: Vec<crate::config::ProxyEntry>,
     findings: &mut Findings,
@@ -191,11 +212,14 @@ fn people(entries: Vec<PersonEntry>, findings: &mut Findings) -> Vec<PersonSetti
         if let Err(why) = protocol::id::check_name(&entry.name) {
             findings.push((format!("/people/{index}/name"), why.to_string()));
         }
-        if entry.name == OPERATOR || people.iter().any(|p| p.who.id == entry.name) {
+        if entry.name == OPERATOR || people.iter().any(|p| p.who.actor.id == entry.name) {
             findings.push((format!("/people/{index}/name"), format!("{:?} is somebody already", entry.name)));
         }
-        let kind = if entry.pipeline { ActorKind::Pipeline } else { ActorKind::Person };
-        people.push(PersonSettings { who: Actor { kind, id: entry.name }, token_path: entry.token_path });
+        if entry.pipeline && entry.role.is_some_and(|role| role != Role::Pipeline) {
+            findings.push((format!("/people/{index}/role"), "a pipeline has the role pipeline".to_owned()));
+        }
+        let role = entry.role.unwrap_or(if entry.pipeline { Role::Pipeline } else { Role::Operator });
+        people.push(PersonSettings { who: Principal::new(&entry.name, role), token_path: entry.token_path });
     }
     people
 }

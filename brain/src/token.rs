@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 /// The longest token that is read.
@@ -78,10 +79,25 @@ impl Token {
     }
 
     /// 256 bits from the system.
-    fn random() -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// The system has none.
+    pub fn random() -> Result<Self, String> {
         let mut bytes = [0u8; 32];
         getrandom::fill(&mut bytes).map_err(|why| why.to_string())?;
         Ok(Self(hex::encode(bytes)))
+    }
+
+    /// What is kept of it where it is only compared: SHA-256.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        Sha256::digest(&self.0).into()
+    }
+
+    /// The secret itself, for the one who asked for it to be made.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
     }
 
     /// The value of an `authorization` header that shows it.

@@ -11,6 +11,9 @@ use std::sync::Arc;
 use protocol::id::{BadName, ProxyId};
 use tokio_util::sync::CancellationToken;
 
+use trust::hosts::Hosts;
+use trust::lockout::Lockout;
+
 use crate::admin::{Admin, Listeners, Refusals};
 use crate::control::Control;
 use crate::hand_over::{CannotTake, Given, Giver, Predecessor};
@@ -125,6 +128,8 @@ impl App {
         let admin = Arc::new(Admin {
             control,
             token,
+            lockout: Lockout::default(),
+            hosts: hosts(&settings, &source.given.host_name),
             drain: data_path.lifecycle.drain.clone(),
             listeners: Listeners { main: main_address, admin: admin_address },
             source,
@@ -169,6 +174,14 @@ fn admin_url(settings: &Settings, admin: SocketAddr) -> String {
         let ip = if admin.ip().is_unspecified() { IpAddr::from(Ipv4Addr::LOCALHOST) } else { admin.ip() };
         format!("http://{}", SocketAddr::new(ip, admin.port()))
     })
+}
+
+/// The names under which operators and the brain come: those that are listed, this machine's, and the announced one.
+fn hosts(settings: &Settings, host_name: &str) -> Hosts {
+    let announced = settings.ai.as_ref().and_then(|ai| ai.admin_url.as_ref()?.parse::<http::Uri>().ok());
+    let announced = announced.as_ref().and_then(http::Uri::host).map(str::to_owned);
+    let own = Some(host_name.to_owned()).filter(|name| !name.is_empty());
+    Hosts::new(settings.admin.allowed_hosts.iter().cloned().chain(announced).chain(own))
 }
 
 fn brain_beside(

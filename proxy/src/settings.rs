@@ -144,6 +144,8 @@ pub struct Admin {
     pub state_path: PathBuf,
     /// Where a new process may take over.
     pub hand_over_path: PathBuf,
+    /// Names under which the listener is spoken to beside those that no stranger can have.
+    pub allowed_hosts: Vec<String>,
 }
 
 /// One upstream service.

@@ -60,15 +60,16 @@ fn offenders(folder: &str, words: &[&str], allowed: impl Fn(&str) -> bool) -> Ve
 }
 
 #[test]
-fn proxy_and_brain_know_only_the_protocol_and_the_protocol_knows_nobody() {
+fn proxy_and_brain_know_only_protocol_and_trust_and_those_know_nobody() {
     let all = dependencies();
-    let ours = ["protocol", "proxy", "brain", "tests"];
+    let ours = ["protocol", "trust", "proxy", "brain", "tests"];
     let among_us = |package: &str| -> Vec<&str> {
         all[package].iter().map(String::as_str).filter(|d| ours.contains(d)).collect()
     };
     assert_eq!(among_us("protocol"), Vec::<&str>::new());
-    assert_eq!(among_us("proxy"), ["protocol"]);
-    assert_eq!(among_us("brain"), ["protocol"]);
+    assert_eq!(among_us("trust"), Vec::<&str>::new());
+    assert_eq!(among_us("proxy"), ["protocol", "trust"]);
+    assert_eq!(among_us("brain"), ["protocol", "trust"]);
     assert_eq!(among_us("tests"), ["protocol"]);
 }
 

@@ -1,7 +1,8 @@
 //! The HTTP API: what the brain knows, and what people may ask of it (CONTRACTS §5).
 //!
-//! Reads are open to whoever reaches the listener; every write shows the bearer token. A write goes to the
-//! control loop and is answered by it: nothing here changes anything by itself.
+//! Every write shows a token, or comes from a browser's session; what its role may do is [`crate::access::Deed`]'s.
+//! Reads are open on loopback unless brain.yaml says otherwise. A write goes to the control loop and is answered
+//! by it: nothing here changes anything by itself.
 
 mod actions;
 mod audit;
@@ -15,16 +16,18 @@ pub mod openapi;
 mod problem;
 mod proposals;
 mod request;
+mod security_headers;
 pub mod server;
 mod services;
+mod session;
 mod status;
 
 pub use actions::{ProposeBody, UndoBody};
-pub use auth::Keyring;
 pub use mode::{FreezeBody, ModeBody};
 pub use proposals::{ApproveBody, RejectBody};
 pub use server::{Api, router};
 pub use services::{Edge, Topology};
+pub use session::{LoginBody, SessionView};
 pub use status::{AuditStatus, Counts, Status};
 
 #[cfg(test)]

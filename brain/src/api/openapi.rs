@@ -1,6 +1,7 @@
 //! `GET /openapi.json`: the API described for programs, from the same types that serve it.
 
 use axum::extract::State;
+use axum::http::Method;
 use axum::routing::get;
 use axum::{Json, Router};
 use protocol::action::{Items, Problem};
@@ -13,7 +14,9 @@ use super::mode::{FreezeBody, ModeBody};
 use super::proposals::{ApproveBody, RejectBody};
 use super::server::Api;
 use super::services::Topology;
+use super::session::{LoginBody, SessionView};
 use super::status::Status;
+use crate::access::{COOKIE, Deed};
 use crate::audit::{Proof, Record};
 use crate::domain::{Action, AutonomyRow, Incident, Proposal, ProxyView, ServiceView};
 
@@ -89,6 +92,12 @@ fn operations() -> Vec<Operation> {
             ..read("/v1/audit", "Audit records, oldest first", json(of::<Items<Record>>))
         },
         read("/v1/audit/verify", "Walk the hash chain", json(of::<Proof>)),
+        read("/v1/session", "Who is asking", json(of::<SessionView>)),
+        Operation {
+            answer: json(of::<SessionView>),
+            ..write("/v1/session", "Open a browser's session", Some(of::<LoginBody>))
+        },
+        Operation { method: "delete", ..write("/v1/session", "End the session", None) },
         read("/v1/events", "Every record as it happens", Answer::Text("text/event-stream")),
     ]
 }
@@ -117,7 +126,13 @@ pub fn document() -> Value {
                 "description": "Why it was not done (RFC 9457)",
                 "content": { "application/problem+json": { "schema": problem } },
             } },
-            "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
+            "securitySchemes": {
+                "token": { "type": "http", "scheme": "bearer" },
+                "session": {
+                    "type": "apiKey", "in": "cookie", "name": COOKIE,
+                    "description": "Writes send the session's csrf in x-csrf-token",
+                },
+            },
         },
     })
 }
@@ -144,8 +159,15 @@ fn describe(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
             "default": { "$ref": "#/components/responses/Problem" },
         },
     });
-    if operation.method == "post" {
-        described["security"] = json!([{ "token": [] }]);
+    let method = operation.method.to_ascii_uppercase().parse().unwrap_or(Method::POST);
+    let deed = Deed::of(&method, operation.path);
+    if deed != Deed::Nothing {
+        described["x-roles"] = json!(deed.roles());
+        described["security"] = match deed {
+            // Open where brain.yaml leaves reads open, as it does on loopback.
+            Deed::Read => json!([{ "token": [] }, { "session": [] }, {}]),
+            _ => json!([{ "token": [] }, { "session": [] }]),
+        };
     }
     if let Some(schema) = operation.body {
         described["requestBody"] =
@@ -173,6 +195,7 @@ mod tests {
             include_str!("openapi.rs"),
             include_str!("proposals.rs"),
             include_str!("services.rs"),
+            include_str!("session.rs"),
             include_str!("status.rs"),
             include_str!("../console.rs"),
         ];

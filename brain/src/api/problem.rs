@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt as _, Limited};
@@ -13,11 +13,18 @@ use protocol::action::{PROBLEM_JSON, Problem};
 pub(super) struct Refusal {
     status: StatusCode,
     detail: String,
+    told: Option<(HeaderName, HeaderValue)>,
 }
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into() }
+        Self { status, detail: detail.into(), told: None }
+    }
+
+    /// With a header that says how to do better.
+    pub(super) fn telling(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.told = Some((name, value));
+        self
     }
 
     pub(super) fn not_found(detail: impl Into<String>) -> Self {
@@ -39,6 +46,7 @@ impl IntoResponse for Refusal {
         let body = serde_json::to_vec(&problem).unwrap_or_default();
         let mut response = (self.status, body).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        response.headers_mut().extend(self.told);
         response
     }
 }

@@ -7,16 +7,18 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::Uri;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Response;
 use tokio::sync::{Semaphore, broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::auth::Keyring;
+use super::auth;
 use super::problem::{Refusal, as_problems};
 use super::{
-    actions, audit, autonomy, events, health, incidents, mode, openapi, proposals, services, status,
+    actions, audit, autonomy, events, health, incidents, mode, openapi, proposals, security_headers,
+    services, session, status,
 };
+use crate::access::Access;
 use crate::audit::{AuditReader, Record};
 use crate::console;
 use crate::metrics::Metrics;
@@ -38,8 +40,8 @@ pub struct Api {
     pub events: broadcast::Sender<Arc<Record>>,
     /// The log.
     pub audit: AuditReader,
-    /// Who may write.
-    pub keyring: Keyring,
+    /// Who may do what.
+    pub access: Access,
     /// For `/metrics`.
     pub metrics: Metrics,
     /// When the brain started.
@@ -60,7 +62,7 @@ impl Api {
         asks: mpsc::Sender<Ask>,
         events: broadcast::Sender<Arc<Record>>,
         audit: AuditReader,
-        keyring: Keyring,
+        access: Access,
         metrics: Metrics,
         stop: CancellationToken,
     ) -> Self {
@@ -69,7 +71,7 @@ impl Api {
             asks,
             events,
             audit,
-            keyring,
+            access,
             metrics,
             started: Instant::now(),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
@@ -94,8 +96,12 @@ pub fn router(api: Api) -> Router {
         .merge(autonomy::routes())
         .merge(events::routes())
         .merge(openapi::routes())
+        .merge(session::routes())
+        .route_layer(from_fn_with_state(api.clone(), auth::may))
         .fallback(unknown)
         .layer(from_fn(as_problems))
+        .layer(from_fn_with_state(api.clone(), auth::meant_for_here))
+        .layer(from_fn(security_headers::add))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(api)
 }

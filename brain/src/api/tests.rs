@@ -9,8 +9,10 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
+use trust::hosts::Hosts;
 
 use super::*;
+use crate::access::{Access, Key, Principal, Role};
 use crate::action::client::direct_client;
 use crate::audit::{AuditReader, AuditStore, FIRST_PREV_HASH, Record};
 use crate::clock::wall_clock_ms;
@@ -60,6 +62,10 @@ fn script(request: &PersonRequest) -> Told {
 }
 
 async fn serve() -> Served {
+    serve_with(true).await
+}
+
+async fn serve_with(open_reads: bool) -> Served {
     let folder = tempfile::tempdir().unwrap();
     AuditStore::open(folder.path()).await.unwrap().close().await;
     let reader = AuditReader::open(folder.path()).await.unwrap();
@@ -68,26 +74,33 @@ async fn serve() -> Served {
     let (asks, mut asked) = mpsc::channel::<Ask>(8);
     tokio::spawn(async move {
         while let Some(ask) = asked.recv().await {
-            assert_eq!(ask.actor, Actor { kind: ActorKind::Person, id: "operator".into() });
             let _ = ask.answer.send(script(&ask.request));
         }
     });
     let events = broadcast::channel(8).0;
+    let key =
+        |token: &str, name: &str, role| Key::fixed(&Token::new(token).unwrap(), Principal::new(name, role));
+    let keys = vec![
+        key("right", "operator", Role::Operator),
+        key("looks", "vic", Role::Viewer),
+        key("agrees", "ana", Role::Approver),
+        key("builds", "ci", Role::Pipeline),
+    ];
+    let access = Access::new(keys, open_reads, Hosts::new(["mesh.example.com".to_owned()]));
     let api = Api::new(
         Arc::clone(&live),
         asks,
         events.clone(),
         reader,
-        super::Keyring::new(vec![(
-            Token::new("right").unwrap(),
-            crate::domain::Actor { kind: crate::domain::ActorKind::Person, id: "operator".into() },
-        )]),
+        access,
         Metrics::new().unwrap(),
         CancellationToken::new(),
     );
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, router(api)).await });
+    tokio::spawn(async move {
+        axum::serve(listener, router(api).into_make_service_with_connect_info::<std::net::SocketAddr>()).await
+    });
     let http = direct_client(Duration::from_secs(5)).unwrap();
     Served { url, http, live, events, _folder: folder }
 }
@@ -104,6 +117,8 @@ impl Served {
         (response.status().as_u16(), response.json().await.unwrap())
     }
 }
+
+mod doors;
 
 #[tokio::test]
 async fn a_persons_request_is_answered_with_the_loops_answer() {

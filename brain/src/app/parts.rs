@@ -7,11 +7,13 @@ use std::path::Path;
 use tokio::net::TcpListener;
 
 use super::{AppError, BRAIN_ID, brain};
-use crate::api::Keyring;
+use trust::hosts::Hosts;
+
+use crate::access::{Access, Key, Principal, Role};
 use crate::audit::{AuditReader, AuditStore, StoreError};
 use crate::clock::wall_clock_ms;
 use crate::control_loop::LoopOptions;
-use crate::domain::{Actor, ActorKind, Event, Mode};
+use crate::domain::{Event, Mode};
 use crate::ingest::Target;
 use crate::settings::{OPERATOR, Settings};
 use crate::state::Memory;
@@ -90,19 +92,21 @@ pub(super) fn read_tokens(settings: &Settings) -> Result<Tokens, TokenError> {
     Ok((targets, mesh))
 }
 
-/// The API's own token and those of the people who are listed; two cannot have the same.
-pub(super) fn keyring(settings: &Settings, own: Token) -> Result<Keyring, AppError> {
-    let operator = Actor { kind: ActorKind::Person, id: OPERATOR.to_owned() };
-    let mut keys = vec![(own, operator)];
+/// The API's own token and those of the people who are listed, of whom two cannot have the same; and those that
+/// `lightsout token` made.
+pub(super) fn access(settings: &Settings, own: &Token) -> Result<Access, AppError> {
+    let mut keys = vec![Key::fixed(own, Principal::new(OPERATOR, Role::Operator))];
     for person in &settings.people {
         let token = Token::read(&person.token_path)?;
-        if let Some((_, other)) = keys.iter().find(|(known, _)| *known == token) {
-            let why = format!("{} and {} have the same one", other.id, person.who.id);
+        if let Some(other) = keys.iter().find(|known| known.digest == token.digest()) {
+            let why = format!("{} and {} have the same one", other.who.actor.id, person.who.actor.id);
             return Err(AppError::Part("tokens", why));
         }
-        keys.push((token, person.who.clone()));
+        keys.push(Key::fixed(&token, person.who.clone()));
     }
-    Ok(Keyring::new(keys))
+    let access = Access::new(keys, settings.open_reads, Hosts::new(settings.allowed_hosts.iter().cloned()));
+    access.read_book(&settings.data_dir).map_err(|why| AppError::Part("tokens", why.to_string()))?;
+    Ok(access)
 }
 
 pub(super) fn own_token(path: &Path, name: &str) -> Result<Token, TokenError> {

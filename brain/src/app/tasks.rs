@@ -15,6 +15,7 @@ pub(super) async fn serve_api(
     routes: axum::Router,
     stop: CancellationToken,
 ) -> Result<(), String> {
+    let routes = routes.into_make_service_with_connect_info::<std::net::SocketAddr>();
     let served = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned());
     served.await.map_err(|why| why.to_string())
 }

@@ -88,7 +88,12 @@ impl Connection {
             url.query_pairs_mut().extend_pairs(query);
         }
         let request = http()?.request(Method::GET, url);
-        self.read(request).await
+        // Where reads are open none is needed, and a brain elsewhere may not know what lies here.
+        self.read(match self.token() {
+            Ok(token) => request.header("authorization", token.header()),
+            Err(_) => request,
+        })
+        .await
     }
 
     /// Writes to `path` of the API, showing the token.

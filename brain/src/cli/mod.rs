@@ -18,6 +18,7 @@ mod reject;
 pub mod replay;
 mod services;
 mod status;
+mod token;
 mod undo;
 
 use std::path::PathBuf;
@@ -76,6 +77,8 @@ pub enum Verb {
     Audit(audit::AuditArgs),
     /// The control loop over recorded windows
     Replay(replay::ReplayArgs),
+    /// Who may come, in which role: add, list, revoke
+    Token(token::TokenArgs),
     /// Check a folder of policies
     Policy(policy::PolicyArgs),
     /// A whole mesh on loopback, with traffic, a fault, and the brain mending it
@@ -120,6 +123,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Autonomy(args) => autonomy::run(&connection, args.format).await,
         Verb::Audit(args) => audit::run(&connection, args).await,
         Verb::Replay(args) => replay(&args),
+        Verb::Token(args) => token::run(&connection, &args),
         Verb::Policy(args) => policy::run(&args),
         Verb::Demo(args) => demo::run(args).await.map_err(in_full),
         Verb::DemoOrigin(args) => origin::run(args).await.map(|()| ExitCode::SUCCESS).map_err(in_full),

@@ -21,6 +21,9 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post, put};
 use tokio_util::sync::CancellationToken;
 
+use trust::hosts::Hosts;
+use trust::lockout::Lockout;
+
 use crate::control::Control;
 use crate::source::Source;
 use crate::token::Token;
@@ -39,6 +42,10 @@ pub struct Admin {
     pub control: Arc<Control>,
     /// What writes must show.
     pub token: Token,
+    /// Who has shown wrong ones.
+    pub lockout: Lockout,
+    /// Under which names the listener is spoken to.
+    pub hosts: Hosts,
     /// Cancelled when a drain begins, by whomever.
     pub drain: CancellationToken,
     /// Where the proxy listens.
@@ -76,5 +83,6 @@ pub fn router(admin: Shared) -> Router {
         .method_not_allowed_fallback(answer::no_such_method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn(answer::in_time))
+        .layer(from_fn_with_state(Arc::clone(&admin), auth::meant_for_here))
         .with_state(admin)
 }

@@ -2,11 +2,12 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -40,15 +41,16 @@ pub async fn serve(
     loop {
         let accepted = async {
             let permit = Arc::clone(&room).acquire_owned().await.map_err(io::Error::other)?;
-            Ok::<_, io::Error>((listener.accept().await?.0, permit))
+            let (stream, peer) = listener.accept().await?;
+            Ok::<_, io::Error>((stream, peer, permit))
         };
         tokio::select! {
             () = stop.cancelled() => break,
             accepted = accepted => match accepted {
-                Ok((stream, permit)) => {
+                Ok((stream, peer, permit)) => {
                     let (router, stop) = (router.clone(), stop.clone());
                     connections.spawn(async move {
-                        connection(stream, router, stop).await;
+                        connection(stream, peer, router, stop).await;
                         drop(permit);
                     });
                 }
@@ -64,8 +66,9 @@ pub async fn serve(
     Ok(())
 }
 
-async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) {
-    let answer = service_fn(move |request: Request<Incoming>| {
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
+    let answer = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
         let mut router = router.clone();
         async move {
             Ok::<_, Infallible>(match router.call(request).await {

@@ -38,6 +38,8 @@ async fn served() -> Served {
     let admin = Arc::new(Admin {
         control: Arc::clone(&rig.control),
         token: Token::load_or_make(&token_path).unwrap().0,
+        lockout: Lockout::default(),
+        hosts: Hosts::default(),
         drain: CancellationToken::new(),
         listeners: Listeners { main: ([127, 0, 0, 1], 8000).into(), admin: ([127, 0, 0, 1], 9901).into() },
         source: Source { path: Some(rig.path("proxy.yaml")), given },
@@ -69,7 +71,7 @@ impl Served {
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
-        let mut request = http::Request::builder().method(method).uri(path).header("host", "admin");
+        let mut request = http::Request::builder().method(method).uri(path).header("host", "localhost");
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
         }

@@ -190,6 +190,10 @@ pub struct Admin {
     /// The Unix socket (0600) at which `start --take-over` gets the listening sockets of the process that
     /// runs. Absent: `proxy-PORT.sock` beside `state_path`.
     pub hand_over_path: Option<String>,
+    /// Names under which the listener is spoken to, beside addresses, names without a dot, `*.localhost`, this
+    /// machine's name and that of `ai.admin_url`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allowed_hosts: Vec<String>,
 }
 
 impl Default for Admin {
@@ -200,6 +204,7 @@ impl Default for Admin {
             token_path: None,
             state_path: None,
             hand_over_path: None,
+            allowed_hosts: Vec::new(),
         }
     }
 }

@@ -47,6 +47,7 @@ fn fixed_parts(old: &Settings, new: &Settings) -> Vec<&'static str> {
         ("admin.bind_address and admin.port", old.admin.bind != new.admin.bind),
         ("admin.token_path", old.admin.token_path != new.admin.token_path),
         ("admin.state_path", old.admin.state_path != new.admin.state_path),
+        ("admin.allowed_hosts", old.admin.allowed_hosts != new.admin.allowed_hosts),
         ("admin.hand_over_path", old.admin.hand_over_path != new.admin.hand_over_path),
         (
             "observability.access_log.{enabled,path,queue} and the collector of observability.tracing",

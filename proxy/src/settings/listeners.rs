@@ -99,7 +99,14 @@ pub(super) fn admin(config: &config::Admin, data_dir: &Path, at: &Place, finding
         None => state_path.with_file_name(format!("proxy-{}.sock", config.port)),
     };
     let bind = address(&config.bind_address, config.port, at, findings);
-    Admin { bind, token_path, state_path, hand_over_path }
+    for (n, name) in config.allowed_hosts.iter().enumerate() {
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b)) {
+            let text = format!("{name:?} is no host name; leave port and scheme out");
+            findings.add(&at.at("allowed_hosts").at(n), text);
+        }
+    }
+    let allowed_hosts = config.allowed_hosts.clone();
+    Admin { bind, token_path, state_path, hand_over_path, allowed_hosts }
 }
 
 fn address(address: &str, port: u16, at: &Place, findings: &mut Findings) -> SocketAddr {

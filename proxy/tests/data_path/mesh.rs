@@ -143,6 +143,7 @@ fn settings(name: &ServiceName, service: Arc<Service>) -> Settings {
             token_path: "t".into(),
             state_path: "s".into(),
             hand_over_path: "h".into(),
+            allowed_hosts: Vec::new(),
         },
         services: BTreeMap::from([(name.clone(), service)]),
         routes: vec![Arc::new(route)],
