@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-detection bench-goodput fuzz fmt lint setup
+.PHONY: help demo test bench bench-detection bench-goodput fuzz fmt lint sbom setup
 
 # Options for the demo: make demo ARGS="--fault slow-endpoint --once"
 ARGS ?=
@@ -42,6 +42,11 @@ lint: setup ## formatting, clippy, licences, banned and doubled crates
 	cargo clippy --workspace --all-targets -- -D warnings
 	command -v cargo-deny >/dev/null || cargo install cargo-deny --locked
 	cargo deny --all-features check bans licenses sources
+
+sbom: ## the bill of materials of what is shipped (CycloneDX, JSON)
+	@mkdir -p target
+	python3 .ci/sbom.py > target/sbom.cdx.json
+	@echo target/sbom.cdx.json
 
 # A C compiler for SQLite and zstd, the sqlite3 shell with which a test forges the audit log, and Prometheus
 # with promtool, which judge the metrics, the dashboards and the rules.

@@ -1,0 +1,100 @@
+//! What we ship, and what in it the compiler does not check.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Every `unsafe` block, function or foreign declaration of the workspace, and why it is there.
+const UNSAFE: [(&str, usize, &str); 1] =
+    [("proxy/src/allocator.rs", 2, "malloc_trim gives freed memory back to the system; it takes no pointer")];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() && name != "target" && !name.starts_with('.') {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// How often the word stands in code; comments and strings say it too.
+fn unsafe_in(text: &str) -> usize {
+    let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+    let code = code.filter(|line| !line.contains('"'));
+    let words = |line: &str| {
+        let words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
+        words.filter(|word| *word == concat!("un", "safe")).count()
+    };
+    code.map(words).sum()
+}
+
+#[test]
+fn every_use_of_what_the_compiler_does_not_check_is_listed_with_its_reason() {
+    let mut found = Vec::new();
+    sources(&root(), &mut found);
+    let counted = found.iter().filter_map(|path| {
+        let count = unsafe_in(&std::fs::read_to_string(path).unwrap());
+        (count > 0).then(|| (path.strip_prefix(root()).unwrap().display().to_string(), count))
+    });
+    let counted: BTreeSet<(String, usize)> = counted.collect();
+    let listed: BTreeSet<_> = UNSAFE.iter().map(|(path, count, _)| ((*path).to_owned(), *count)).collect();
+    assert_eq!(counted, listed);
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    assert!(manifest.contains("unsafe_code = \"deny\""));
+}
+
+#[test]
+fn the_bill_of_materials_names_everything_that_is_shipped_and_is_the_same_each_time() {
+    let written = || {
+        let made = Command::new("python3").arg(root().join(".ci/sbom.py")).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        made.stdout
+    };
+    let bytes = written();
+    assert!(bytes == written(), "two runs, two bills");
+    let bill: Value = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!((&bill["bomFormat"], &bill["specVersion"]), (&"CycloneDX".into(), &"1.6".into()));
+    let components = bill["components"].as_array().unwrap();
+    let named = |name: &str| components.iter().find(|component| component["name"] == name);
+    for shipped in ["proxy", "brain", "protocol", "trust", "rustls", "hyper", "tokio", "sqlx"] {
+        assert_eq!(named(shipped).unwrap_or_else(|| panic!("no {shipped}"))["scope"], "required");
+    }
+    for absent in ["insta", "proptest", "tests"] {
+        assert!(named(absent).is_none(), "{absent} is not shipped");
+    }
+    for component in components {
+        assert!(component["licenses"][0]["expression"].is_string(), "{component}");
+        let ours = ["proxy", "brain", "protocol", "trust"].map(Value::from).contains(&component["name"]);
+        assert!(ours || component["hashes"][0]["content"].as_str().is_some_and(|hash| hash.len() == 64));
+    }
+}
+
+#[test]
+fn every_row_of_the_table_of_threats_names_a_test_that_exists() {
+    let table = std::fs::read_to_string(root().join("docs/threats.md")).unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| attack"));
+    let mut last = String::new();
+    for row in rows {
+        let shown = row.trim_end_matches('|').rsplit('|').next().unwrap();
+        for name in shown.split('`').skip(1).step_by(2) {
+            let exists = ["", "proxy/src/", "brain/src/", "trust/src/", "tests/tests/"]
+                .iter()
+                .any(|folder| root().join(folder).join(name).exists());
+            let mut all = Vec::new();
+            sources(&root(), &mut all);
+            assert!(exists || all.iter().any(|path| path.ends_with(name)), "{row}: no {name}");
+            last = name.to_owned();
+        }
+        assert!(!last.is_empty() || shown.contains("the same"), "{row}");
+    }
+}
