@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+use trust::secret::text_elsewhere;
+use zeroize::Zeroizing;
 
 /// The longest token that is read.
 const MAX_TOKEN_BYTES: u64 = 4_096;
 
 /// A secret. Neither printed nor logged.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
+pub struct Token(Zeroizing<String>);
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +44,7 @@ impl Token {
         if !text.chars().all(|c| c.is_ascii_graphic()) {
             return Err("it does not hold one bare token (visible ASCII, no spaces)");
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(Zeroizing::new(text.to_owned())))
     }
 
     /// Reads the token in `path`.
@@ -51,8 +53,11 @@ impl Token {
     /// The file cannot be read or holds no token.
     pub fn read(path: &Path) -> Result<Self, TokenError> {
         let error = |why: String| TokenError { path: path.to_owned(), why };
+        if let Some(found) = text_elsewhere(path) {
+            return found.and_then(|text| Self::new(&text).map_err(str::to_owned)).map_err(error);
+        }
         let file = fs::File::open(path).map_err(|why| error(why.to_string()))?;
-        let mut text = String::new();
+        let mut text = Zeroizing::new(String::new());
         file.take(MAX_TOKEN_BYTES).read_to_string(&mut text).map_err(|why| error(why.to_string()))?;
         Self::new(&text).map_err(|why| error(why.to_owned()))
     }
@@ -64,6 +69,9 @@ impl Token {
     /// The file can be neither read nor made.
     pub fn read_or_make(path: &Path) -> Result<(Self, bool), TokenError> {
         let error = |why: String| TokenError { path: path.to_owned(), why };
+        if text_elsewhere(path).is_some() {
+            return Ok((Self::read(path)?, false));
+        }
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(|why| error(why.to_string()))?;
         }
@@ -74,7 +82,9 @@ impl Token {
             Err(why) => return Err(error(why.to_string())),
         };
         let token = Self::random().map_err(error)?;
-        writeln!(file, "{}", token.0).and_then(|()| file.sync_all()).map_err(|why| error(why.to_string()))?;
+        writeln!(file, "{}", *token.0)
+            .and_then(|()| file.sync_all())
+            .map_err(|why| error(why.to_string()))?;
         Ok((token, true))
     }
 
@@ -85,13 +95,13 @@ impl Token {
     pub fn random() -> Result<Self, String> {
         let mut bytes = [0u8; 32];
         getrandom::fill(&mut bytes).map_err(|why| why.to_string())?;
-        Ok(Self(hex::encode(bytes)))
+        Ok(Self(Zeroizing::new(hex::encode(bytes))))
     }
 
     /// What is kept of it where it is only compared: SHA-256.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
-        Sha256::digest(&self.0).into()
+        Sha256::digest(self.0.as_bytes()).into()
     }
 
     /// The secret itself, for the one who asked for it to be made.
@@ -103,7 +113,7 @@ impl Token {
     /// The value of an `authorization` header that shows it.
     #[must_use]
     pub fn header(&self) -> String {
-        format!("Bearer {}", self.0)
+        format!("Bearer {}", *self.0)
     }
 
     /// Whether the value of an `authorization` header shows this token. Takes as long for a token that

@@ -46,6 +46,9 @@ fn failed(why: &anyhow::Error, code: u8) -> ExitCode {
 
 fn serve(start: Start) -> anyhow::Result<ExitCode> {
     log_to_stderr();
+    if let Err(why) = trust::secret::stay_out_of_core_dumps() {
+        tracing::warn!("a core dump of this process may hold its keys: {why}");
+    }
     let given = Given { ai_enabled: start.ai_enabled, ai_mode: start.ai_mode, ..machine() };
     let source = Source { path: start.config, given };
     let settings = source.settings()?;

@@ -88,7 +88,11 @@ pub fn prepare(
     let telemetry_token = data_dir.join("telemetry.token");
     Token::load_or_make(&telemetry_token)?;
     let [api, telemetry] = after.map_or_else(addresses, Ok).map_err(fail)?;
-    let admin_token = std::path::absolute(neighbour.admin_token).map_err(fail)?;
+    // What is no file is found by the child as it was by its parent: in the environment.
+    let admin_token = match trust::secret::elsewhere(neighbour.admin_token) {
+        Some(_) => neighbour.admin_token.to_owned(),
+        None => std::path::absolute(neighbour.admin_token).map_err(fail)?,
+    };
     let listener = |at: SocketAddr| json!({"bind_address": at.ip().to_string(), "port": at.port()});
     let mut telemetry_section = listener(telemetry);
     telemetry_section["token_path"] = json!(telemetry_token);

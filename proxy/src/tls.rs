@@ -193,6 +193,9 @@ pub(crate) fn private_key(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'stat
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
     use std::io::Read;
     let unreadable = |why: io::Error| format!("{} cannot be read: {why}", path.display());
+    if let Some(found) = trust::secret::elsewhere(path) {
+        return found.map(|secret| secret.to_vec()).map_err(|why| format!("{}: {why}", path.display()));
+    }
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(unreadable)?;
     file.take(MAX_PEM_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;

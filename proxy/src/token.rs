@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use trust::secret::text_elsewhere;
+use zeroize::Zeroizing;
 
 use crate::durable;
 
@@ -17,7 +19,7 @@ const MIN_BYTES: usize = 16;
 
 /// A token; it never appears in logs.
 #[derive(Clone)]
-pub struct Token(String);
+pub struct Token(Zeroizing<String>);
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +37,9 @@ impl Token {
     /// When the file can be neither read nor made, or holds nothing fit to be a token.
     pub fn load_or_make(path: &Path) -> Result<(Self, bool), NoToken> {
         let fail = |why: String| NoToken { path: path.to_owned(), why };
+        if let Some(found) = text_elsewhere(path) {
+            return found.and_then(|text| Self::parse(&text)).map(|token| (token, false)).map_err(fail);
+        }
         match fs::metadata(path) {
             Ok(meta) if meta.len() > MAX_BYTES => Err(fail(format!("is longer than {MAX_BYTES} bytes"))),
             Ok(meta) => {
@@ -47,7 +52,7 @@ impl Token {
             }
             Err(why) if why.kind() == io::ErrorKind::NotFound => {
                 let token = Self::random().map_err(fail)?;
-                let line = format!("{}\n", token.0);
+                let line = Zeroizing::new(format!("{}\n", *token.0));
                 durable::write(path, line.as_bytes())
                     .map_err(|why| fail(format!("cannot be made: {why}")))?;
                 Ok((token, true))
@@ -59,7 +64,7 @@ impl Token {
     fn random() -> Result<Self, String> {
         let mut bytes = [0u8; 32];
         getrandom::fill(&mut bytes).map_err(|why| format!("cannot be made without randomness: {why}"))?;
-        Ok(Self(hex::encode(bytes)))
+        Ok(Self(Zeroizing::new(hex::encode(bytes))))
     }
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -67,13 +72,13 @@ impl Token {
         if token.len() < MIN_BYTES || !token.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(format!("must hold one token of at least {MIN_BYTES} printable characters"));
         }
-        Ok(Self(token.to_owned()))
+        Ok(Self(Zeroizing::new(token.to_owned())))
     }
 
     /// A key for another purpose, from which the token cannot be found.
     #[must_use]
     pub fn key_for(&self, purpose: &str) -> [u8; 32] {
-        Sha256::new_with_prefix(purpose).chain_update([0]).chain_update(&self.0).finalize().into()
+        Sha256::new_with_prefix(purpose).chain_update([0]).chain_update(self.0.as_bytes()).finalize().into()
     }
 
     /// Whether an `Authorization` header's value shows this token. The time it takes does not depend
@@ -97,7 +102,7 @@ mod tests {
         let (made, was_made) = Token::load_or_make(&path).unwrap();
         let (read, again) = Token::load_or_make(&path).unwrap();
         assert!(was_made && !again);
-        assert_eq!(made.0, read.0);
+        assert_eq!(*made.0, *read.0);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 

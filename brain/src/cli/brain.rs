@@ -40,6 +40,9 @@ impl BrainArgs {
 
 pub(super) async fn run(args: BrainArgs) -> Result<ExitCode, Failure> {
     log_to_stderr();
+    if let Err(why) = trust::secret::stay_out_of_core_dumps() {
+        tracing::warn!("a core dump of this process may hold its tokens: {why}");
+    }
     let settings = Settings::load(args.config.as_deref()).map_err(|why| Failure::Invalid(why.to_string()))?;
     // Listened for before anything is started: no moment in which a signal does harm.
     let mut term = signal(SignalKind::terminate()).map_err(Failure::failed)?;

@@ -12,6 +12,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
+use trust::secret::text_elsewhere;
+use zeroize::Zeroizing;
 
 use super::outbox::Outbox;
 
@@ -100,7 +102,10 @@ async fn open(caller: &Caller) -> Result<Opened, LinkError> {
 async fn authorization(caller: &Caller) -> Result<Option<MetadataValue<Ascii>>, LinkError> {
     let Some(path) = &caller.token_path else { return Ok(None) };
     let bad = |why: String| LinkError::Token(path.clone(), why);
-    let text = tokio::fs::read_to_string(path).await.map_err(|why| bad(why.to_string()))?;
+    let text = match text_elsewhere(path) {
+        Some(found) => found.map_err(bad)?,
+        None => Zeroizing::new(tokio::fs::read_to_string(path).await.map_err(|why| bad(why.to_string()))?),
+    };
     let token = text.trim();
     if token.is_empty() || token.len() > MAX_TOKEN_BYTES {
         return Err(bad("holds no token".to_owned()));
