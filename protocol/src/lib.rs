@@ -11,6 +11,7 @@ pub mod latency;
 pub mod snapshot;
 pub mod telemetry;
 pub mod wire;
+pub mod workload;
 
 /// The version of the telemetry stream and the action API spoken by this build. A peer that
 /// announces another one is refused with a message naming both.

@@ -8,7 +8,7 @@ use crate::settings::AiMode;
 
 mod keygen;
 
-pub use keygen::{Keygen, KeygenCa, KeygenSvid};
+pub use keygen::{Keygen, KeygenCa, KeygenFetch, KeygenSvid};
 
 /// A lean forwarding proxy that takes leased actions and reports what it sees.
 #[derive(Debug, Parser)]

@@ -10,9 +10,10 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use proxy::app::{App, Ending, Inherited};
-use proxy::cli::{Cli, Format, GenerateConfig, Keygen, Start, ValidateConfig, Verb};
+use proxy::cli::{Cli, Format, GenerateConfig, Keygen, KeygenFetch, Start, ValidateConfig, Verb};
 use proxy::hand_over;
-use proxy::identity::issue::{self, CannotIssue, Wanted};
+use proxy::identity::issue::{self, CannotIssue, Made, Wanted};
+use proxy::identity::workload_api::{self, WorkloadApi};
 use proxy::overload;
 use proxy::service_manager;
 use proxy::settings::{Given, SAMPLE, Settings, schema};
@@ -121,6 +122,7 @@ fn validate_config(validate: &ValidateConfig) -> anyhow::Result<ExitCode> {
 /// Says what was made and until when it holds, never what is in it.
 fn keygen(wanted: &Keygen) -> anyhow::Result<ExitCode> {
     let made = match wanted {
+        Keygen::Fetch(fetch) => return fetched(fetch),
         Keygen::Ca(ca) => issue::authority(&ca.trust_domain, &ca.out, ca.ttl)?,
         Keygen::Svid(svid) => {
             let (id, hosts) = (&svid.spiffe_id, svid.hosts.as_slice());
@@ -128,6 +130,10 @@ fn keygen(wanted: &Keygen) -> anyhow::Result<ExitCode> {
             issue::workload(&wanted, &svid.ca, &svid.out)?
         }
     };
+    tell(&made)
+}
+
+fn tell(made: &Made) -> anyhow::Result<ExitCode> {
     let mut out = io::stdout();
     for file in &made.files {
         writeln!(out, "made {}", file.display()).context("standard output")?;
@@ -135,6 +141,22 @@ fn keygen(wanted: &Keygen) -> anyhow::Result<ExitCode> {
     let until = jiff::Timestamp::from_second(made.until).unwrap_or(jiff::Timestamp::MAX);
     writeln!(out, "valid until {until}").context("standard output")?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn fetched(fetch: &KeygenFetch) -> anyhow::Result<ExitCode> {
+    if fetch.watch {
+        log_to_stderr();
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let source =
+        WorkloadApi { socket: fetch.socket.clone(), id: fetch.spiffe_id.clone(), folder: fetch.out.clone() };
+    runtime.block_on(async {
+        if fetch.watch {
+            match workload_api::follow(&source).await {}
+        }
+        let made = workload_api::fetch(&source).await?;
+        tell(&made)
+    })
 }
 
 /// What the file does not say and the command line neither.

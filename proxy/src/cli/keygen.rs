@@ -17,6 +17,25 @@ pub enum Keygen {
     Ca(KeygenCa),
     /// An identity of a workload: svid.pem, svid-key.pem and bundle.pem, whom it should believe.
     Svid(KeygenSvid),
+    /// A workload's identity as a SPIFFE agent (SPIRE) gives it over the Workload API: the same three files.
+    Fetch(KeygenFetch),
+}
+
+/// `keygen fetch`.
+#[derive(Debug, Args)]
+pub struct KeygenFetch {
+    /// The agent's Unix socket: unix:/run/spire/agent/public/api.sock.
+    #[arg(long, value_name = "unix:PATH", env = "SPIFFE_ENDPOINT_SOCKET")]
+    pub socket: String,
+    /// The folder to write the files in, 0600; what is there is replaced.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Take this identity where the agent has several for us; the first where absent.
+    #[arg(long, value_name = "ID", value_parser = SpiffeId::parse)]
+    pub spiffe_id: Option<SpiffeId>,
+    /// Stay, and write each new one as the agent rotates it; proxies that watch the files follow by themselves.
+    #[arg(long)]
+    pub watch: bool,
 }
 
 /// `keygen ca`.

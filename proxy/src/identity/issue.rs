@@ -216,7 +216,7 @@ fn refuse_existing(folder: &Path, names: &[&str], advice: &'static str) -> Resul
     there.map_or(Ok(()), |path| Err(CannotIssue::Exists { path, advice }))
 }
 
-fn write(folder: &Path, names: &[&str], texts: &[String]) -> Result<Vec<PathBuf>, CannotIssue> {
+pub(super) fn write(folder: &Path, names: &[&str], texts: &[String]) -> Result<Vec<PathBuf>, CannotIssue> {
     let failed = |path: &Path, why| CannotIssue::File { path: path.to_owned(), why };
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|why| failed(folder, why))?;
     let mut files = Vec::with_capacity(names.len());

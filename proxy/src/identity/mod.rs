@@ -1,7 +1,7 @@
 //! Who a workload is: SPIFFE ids, the certificates that carry them (X509-SVIDs), and who believes them.
 //!
-//! Nothing here knows HTTP. Absent on purpose: JWT-SVIDs, and the Workload API as a source (the files that
-//! `spiffe-helper` or `keygen` write are watched instead).
+//! Nothing here knows HTTP. Absent on purpose: JWT-SVIDs, and bundles of other trust domains. Identities stand in
+//! files, which are watched: `keygen svid` writes them, or `keygen fetch` from an agent's Workload API.
 
 pub mod allowed;
 pub mod client_auth;
@@ -15,6 +15,7 @@ pub mod spiffe_id;
 pub mod svid;
 pub mod trust_bundle;
 pub mod validity;
+pub mod workload_api;
 
 pub use peer::PeerIdentity;
 pub use spiffe_id::SpiffeId;
