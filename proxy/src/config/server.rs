@@ -182,8 +182,8 @@ pub struct Admin {
     pub bind_address: String,
     /// The port; 0 takes a free one.
     pub port: u16,
-    /// The file with the bearer token for writes, or `env:NAME`, or `credential:NAME` (systemd). Absent: `proxy-PORT.token` in the data directory;
-    /// made (0600) where there is none.
+    /// The file with the bearer token for writes, or `env:NAME`, or `credential:NAME` (systemd). Absent:
+    /// `proxy-PORT.token` in the data directory; made (0600) where there is none.
     pub token_path: Option<String>,
     /// Where epoch and freeze survive a restart. Absent: `proxy-PORT.state.json` in the data directory.
     pub state_path: Option<String>,
