@@ -55,6 +55,12 @@ pub enum Refusal {
     /// Policy: load is shed by a lease. Worth trying again.
     #[error("too much load")]
     Shed,
+    /// Policy: nobody knows who asks. How to be known, other fields say.
+    #[error("who asks is not known")]
+    Unauthenticated,
+    /// Policy: who asks cannot be found out at the moment. Worth trying again.
+    #[error("who asks cannot be found out at the moment")]
+    CannotAuthenticate,
     /// Policy: the client asks too often. When to come back, other fields say.
     #[error("too many requests")]
     RateLimited,
@@ -100,6 +106,8 @@ impl Refusal {
             Self::Blocked | Self::ConnectTarget => StatusCode::FORBIDDEN,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::CannotAuthenticate => StatusCode::SERVICE_UNAVAILABLE,
             Self::NothingToServe | Self::Shed | Self::Full(_) | Self::Overload | Self::NoEndpoint => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -139,6 +147,8 @@ impl Refusal {
             Self::NothingToServe => "nothing_to_serve",
             Self::Shed => "shed",
             Self::RateLimited => "rate_limited",
+            Self::Unauthenticated => "unauthenticated",
+            Self::CannotAuthenticate => "cannot_authenticate",
             Self::Full(Full::Overload) => "limit_adaptive",
             Self::Full(Full::Requests) => "limit_requests",
             Self::Full(Full::Pending) => "limit_pending",
@@ -168,9 +178,12 @@ impl Refusal {
     #[must_use]
     pub fn for_client(self) -> ClientOutcome {
         match self {
-            Self::Blocked | Self::RateLimited | Self::Shed | Self::Full(_) | Self::Overload => {
-                ClientOutcome::Denied
-            }
+            Self::Blocked
+            | Self::Unauthenticated
+            | Self::RateLimited
+            | Self::Shed
+            | Self::Full(_)
+            | Self::Overload => ClientOutcome::Denied,
             // What is done on purpose says nothing about the client.
             Self::Injected(_) | Self::InjectedReset => ClientOutcome::Fine,
             _ if self.status().is_client_error() => ClientOutcome::Refused4xx,

@@ -14,6 +14,7 @@ use protocol::id::{EndpointId, ProxyId, ServiceName};
 use crate::tls::Termination;
 
 mod ai;
+mod authentication;
 mod balancing;
 mod breaking;
 mod document;
@@ -36,6 +37,7 @@ mod services;
 mod transport;
 
 pub use crate::config::{DotSegments, EscapedSlashes, PathRules, RetryOn, SAMPLE, schema};
+pub use authentication::{Authentication, Credential, Jwt, Provider, ProviderKind, TokenKeys};
 pub use balancing::{
     Affinity, Algorithm, Balancing, HashTable, KeySource, SameSite, SessionCookie, SlowStart,
 };

@@ -9,6 +9,7 @@ use protocol::id::ServiceName;
 
 use crate::clock;
 use crate::live_state::{LiveEndpoint, LiveService, LiveState};
+use crate::security::authentication::Authenticator;
 use crate::security::rate_limit::Rates;
 use crate::upstream::balancer::Lookups;
 use crate::upstream::endpoint_state::{EndpointState, Registry};
@@ -24,6 +25,8 @@ pub struct Table {
     pub services: BTreeMap<ServiceName, Arc<ServiceTable>>,
     /// How often clients may ask; absent: as often as they like.
     pub rates: Option<Arc<Rates>>,
+    /// Who may be asked who a client is; absent: nobody is asked.
+    pub authenticator: Option<Arc<Authenticator>>,
     /// Counts up with every swap, so that a worker knows when its own derived data is stale.
     pub generation: u64,
 }
@@ -79,6 +82,7 @@ impl Table {
         };
         let services = live.services.iter().map(join).collect();
         let rates = registry.rates.rates(&live);
-        Self { live, services, rates, generation }
+        let authenticator = Authenticator::new(&live.settings.security, &registry.keys);
+        Self { live, services, rates, authenticator, generation }
     }
 }

@@ -37,6 +37,14 @@ impl Reply {
     }
 }
 
+impl Reply {
+    /// 200 and a text.
+    #[must_use]
+    pub fn text(text: String) -> Self {
+        Self::Answer(StatusCode::OK, Bytes::from(text))
+    }
+}
+
 /// One endpoint; health checks are not counted.
 pub struct Scripted {
     /// Where it listens.

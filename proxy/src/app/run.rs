@@ -16,6 +16,7 @@ use crate::control::Control;
 use crate::hand_over::{Door, Giver, Held, Predecessor};
 use crate::identity::expiry;
 use crate::observability::access_log::LogSender;
+use crate::security::authentication::keep_keys;
 use crate::upstream::{health_check, outlier};
 use crate::worker::Lifecycle;
 use crate::{admin, file_watch, service_manager, supervise};
@@ -115,6 +116,7 @@ impl App {
         tasks.spawn(Arc::clone(&control).run_expiry(self.stop.clone()));
         tasks.spawn(health_check::run(control.table(), self.stop.clone()));
         tasks.spawn(expiry::run(control.table(), self.stop.clone()));
+        tasks.spawn(keep_keys(control.table(), self.stop.clone()));
         tasks.spawn(outlier::sweep::run(control.table(), self.stop.clone()));
         let mut tap = None;
         if let Some(ai) = &self.settings.ai {

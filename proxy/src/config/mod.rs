@@ -3,6 +3,7 @@
 //! Only [`crate::settings`] reads it. Doc comments here become the descriptions of the JSON Schema.
 //! An unknown key is an error everywhere.
 
+mod authentication;
 mod edge;
 mod limits;
 mod load_balancing;
@@ -23,6 +24,7 @@ mod upstream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use authentication::{ApiKey, ApiKeys, Authentication, CredentialProvider, Jwt};
 pub use edge::{DotSegments, EscapedSlashes, Http2, PathRules};
 pub use limits::{AdaptiveLimit, Limits, Priority};
 pub use load_balancing::{AlgorithmName, HashName, LoadBalancing, SameSite, SessionCookie, StickySessions};

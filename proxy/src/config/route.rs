@@ -82,6 +82,10 @@ pub struct Route {
     /// Who goes first when there is not enough for all; normal unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
+    /// Of these providers of `security.authentication`, by name, one must know who asks; `[]`: nobody is asked.
+    /// Absent: as `security.authentication.required` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<Vec<String>>,
     /// Faults for game days. Absent: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::authentication::Authentication;
+
 /// Who may ask. Absent: anyone.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -10,6 +12,9 @@ pub struct Security {
     /// Clients that are refused, or the only ones let in, by network. Absent: anyone is let in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ip_lists: Option<IpLists>,
+    /// Who asks. Absent: nobody is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<Authentication>,
 }
 
 /// Networks of clients (10.0.0.0/8) or single addresses; a file has one a line, `#` begins a comment.

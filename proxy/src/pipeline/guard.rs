@@ -2,7 +2,10 @@
 //! None of them costs more than a look at an `Option` where it is not asked for.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use http::HeaderValue;
+use http::header::RETRY_AFTER;
 use http::request::Parts;
 use tokio::time::Instant;
 
@@ -10,7 +13,9 @@ use super::Asker;
 use super::seen::Seen;
 use crate::clock;
 use crate::error::Refusal;
+use crate::routing::view::RouteView;
 use crate::routing::view::View;
+use crate::security::authentication::{Failure, Principal, authenticate, challenge};
 use crate::security::rate_limit::{Asked, Rule, tell};
 
 /// Whether the client's network is let in: by leases, then by the configuration.
@@ -26,14 +31,53 @@ pub(super) fn rate(
     rules: &[Arc<Rule>],
     (parts, asker): (&Parts, Asker),
     (route, service): (&str, &str),
-    seen: &Seen<'_>,
+    (who, seen): (Option<&Principal>, &Seen<'_>),
 ) -> Result<(), Refusal> {
     let Some(rates) = view.table.rates.as_ref().filter(|_| !rules.is_empty()) else { return Ok(()) };
-    let asked = Asked { ip: asker.ip, headers: &parts.headers, route, service, user: None };
+    let asked = Asked {
+        ip: asker.ip,
+        headers: &parts.headers,
+        route,
+        service,
+        user: who.map(|who| who.name.as_str()),
+    };
     let standing = rates.admit(rules, asked, clock::ns_at(Instant::now()));
     seen.fields(|fields| tell(&standing, rates.headers, fields));
     match standing.last() {
         Some((_, Err(_))) => Err(Refusal::RateLimited),
         _ => Ok(()),
     }
+}
+
+/// Who asks, where the route wants it known.
+pub(super) async fn identity(
+    route: &RouteView,
+    parts: &mut Parts,
+    seen: &Seen<'_>,
+) -> Result<Option<Principal>, Refusal> {
+    let Some(providers) = &route.authentication else { return Ok(None) };
+    let mut found = authenticate(providers, parts, now());
+    if let Err(Failure::Stale(store)) = &found {
+        let store = Arc::clone(store);
+        // On the heap, so that requests that need not wait are no larger.
+        if Box::pin(store.refreshed()).await {
+            found = authenticate(providers, parts, now());
+        }
+    }
+    match found {
+        Ok(principal) => Ok(Some(principal)),
+        Err(Failure::Stale(_)) if providers.iter().any(|known| known.is_blind()) => {
+            seen.fields(|fields| _ = fields.insert(RETRY_AFTER, HeaderValue::from_static("1")));
+            Err(Refusal::CannotAuthenticate)
+        }
+        Err(failure) => {
+            seen.fields(|fields| challenge(providers, &failure, fields));
+            Err(Refusal::Unauthenticated)
+        }
+    }
+}
+
+/// Seconds of Unix time, by which tokens end.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -149,9 +149,13 @@ async fn answer(
     let spelt = path::normalise(&parts.uri, server.edge.path).map_err(Refusal::BadRequest).map_err(refuse)?;
     spelt.into_iter().for_each(|uri| parts.uri = uri);
     headers::strip_internal(&mut parts.headers);
+    view.table.authenticator.iter().for_each(|authenticator| authenticator.strip(&mut parts));
     guard::network(view, asker).map_err(refuse)?;
     let (route, found) = view.route(&parts).ok_or_else(|| refuse(Refusal::NoRoute))?;
-    guard::rate(view, &route.rates, (&parts, asker), (&route.name, ""), seen).map_err(refuse)?;
+    let by = (&*route.name, "");
+    guard::rate(view, &route.rates.arriving, (&parts, asker), by, (None, seen)).map_err(refuse)?;
+    let who = guard::identity(route, &mut parts, seen).await.map_err(refuse)?;
+    guard::rate(view, &route.rates.known, (&parts, asker), by, (who.as_ref(), seen)).map_err(refuse)?;
     let injected = own::inject(worker, route, &parts.headers).await.map_err(refuse)?;
     let started = if injected { Instant::now() } else { started };
     if let Some(answer) = own::answer(route, found, &parts, connection, server) {
@@ -161,7 +165,7 @@ async fn answer(
     let target = route.target(&parts, asker.ip).ok_or_else(|| refuse(Refusal::NothingToServe))?;
     seen.led_to(&route.name, target);
     let to = (&*route.name, target.service.nowhere.service.as_str());
-    guard::rate(view, &target.rates, (&parts, asker), to, seen).map_err(refuse)?;
+    guard::rate(view, &target.rates, (&parts, asker), to, (who.as_ref(), seen)).map_err(refuse)?;
     if target.service.sheds() {
         return Err(refuse(Refusal::Shed).into());
     }
@@ -182,6 +186,7 @@ async fn answer(
     prepare(&mut parts, &body, connection, id, server);
     switch.into_iter().for_each(|protocol| upgrade::say(protocol, &mut parts.headers));
     own::rewrite(route, found, &mut parts);
+    who.iter().for_each(|who| who.tell(&mut parts.headers));
     let (mut upload, progress) = Upload::new(body, uploader(connection, &parts, &server.edge));
     mirror::copy(worker, view, route, &parts, &mut upload);
     seen.uploads(&progress);

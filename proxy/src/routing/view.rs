@@ -21,8 +21,9 @@ use super::shares;
 use super::traffic_split::TrafficSplit;
 use crate::middleware::block_list::BlockList;
 use crate::middleware::shed::Shedder;
+use crate::security::authentication::Known;
 use crate::security::rate_limit::{Rates, Rule};
-use crate::settings::{Algorithm, Mirror, Priority, Route, SplitTarget};
+use crate::settings::{Algorithm, Mirror, Priority, RateKey, Route, SplitTarget};
 use crate::table::{EndpointHandle, ServiceTable, Table};
 use crate::telemetry::cells::{EndpointLabel, NO_ENDPOINT};
 use crate::telemetry::shard::{RouteCounters, Shard};
@@ -58,13 +59,31 @@ pub struct RouteView {
     pub name: Arc<str>,
     /// What is done to its requests on purpose.
     pub faults: Option<Faults>,
+    /// By whom who asks must be known; absent: nobody is asked.
+    pub authentication: Option<Vec<Arc<Known>>>,
     /// How often it may be asked, as far as the service does not matter.
-    pub rates: Vec<Arc<Rule>>,
+    pub rates: RouteRates,
     /// Where its requests are copied to.
     pub shadow: Option<Rc<Shadow>>,
     split: TrafficSplit,
     cohorts: Option<Cohorts>,
     targets: Vec<Target>,
+}
+
+/// How often a route may be asked.
+#[derive(Debug)]
+pub struct RouteRates {
+    /// By anyone, before it is found out who asks.
+    pub arriving: Vec<Arc<Rule>>,
+    /// By those who are known.
+    pub known: Vec<Arc<Rule>>,
+}
+
+impl RouteRates {
+    fn new(rules: Vec<Arc<Rule>>) -> Self {
+        let (known, arriving) = rules.into_iter().partition(|rule| rule.terms.key == RateKey::User);
+        Self { arriving, known }
+    }
 }
 
 /// One share of a route's split.
@@ -274,12 +293,17 @@ fn route_view(
         settings: Arc::clone(route),
         name,
         faults: route.fault.clone().map(Faults::new),
-        rates: rates(table, route, None),
+        authentication: authentication(table, route),
+        rates: RouteRates::new(rates(table, route, None)),
         shadow: route.mirror.as_ref().and_then(|mirror| shadow(mirror, services, worker)).map(Rc::new),
         cohorts: route.cohort.as_ref().map(|_| Cohorts::new(shares.iter().zip(weights.iter().copied()))),
         split: TrafficSplit::new(weights),
         targets,
     }
+}
+
+fn authentication(table: &Table, route: &Route) -> Option<Vec<Arc<Known>>> {
+    table.authenticator.as_ref()?.of_route(route.authentication.as_deref())
 }
 
 /// The rules for requests by `route`: those that ask for no service, or those that do, for `service`.

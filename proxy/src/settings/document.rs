@@ -54,6 +54,7 @@ impl Settings {
         let rate_limit = rates::rates(given_rates, &services, &routes, &at, &mut findings);
         let (security, read) =
             security::security(config.security.as_ref(), &root.at("security"), &mut findings);
+        security::names_of_routes(&security, &routes, &root.at("routes"), &mut findings);
         let effective = effective(&config);
         let hash = if read.is_empty() { digest::of(&effective) } else { digest::of(&(effective, read)) };
         let findings = findings.into_vec();

@@ -47,6 +47,8 @@ pub struct Route {
     pub retries: bool,
     /// Who goes first.
     pub priority: Priority,
+    /// By whom who asks must be known; absent: as for all routes that do not say.
+    pub authentication: Option<Vec<String>>,
 }
 
 /// One alternative of what a route takes: everything in it must hold.
@@ -125,6 +127,7 @@ impl Default for Route {
             per_try: None,
             retries: true,
             priority: Priority::default(),
+            authentication: None,
         }
     }
 }

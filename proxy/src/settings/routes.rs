@@ -80,6 +80,7 @@ fn one(n: usize, given: &config::Route, services: &Services, at: &Place, finding
         per_try,
         retries: given.retries.unwrap_or(true),
         priority: given.priority.unwrap_or_default(),
+        authentication: given.authentication.clone(),
     }
 }
 

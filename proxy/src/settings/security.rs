@@ -6,6 +6,8 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 
+use super::Route;
+use super::authentication::{self, Authentication};
 use super::findings::{Findings, Place};
 use crate::config;
 use crate::security::ip_lists::{self, IpLists, IpSet, MAX_LIST_BYTES};
@@ -18,6 +20,8 @@ pub const MAX_SECURITY_FILE_BYTES: usize = MAX_LIST_BYTES;
 pub struct Security {
     /// By network; absent: anyone.
     pub ip_lists: Option<Arc<IpLists>>,
+    /// Who asks; absent: nobody is asked.
+    pub authentication: Option<Authentication>,
     /// What was read, to be watched.
     pub files: Vec<PathBuf>,
 }
@@ -77,8 +81,12 @@ pub(super) fn security(
     let mut reader = Reader::default();
     let lists = given.ip_lists.as_ref();
     let ip_lists = lists.map(|lists| Arc::new(ip_lists_of(lists, &at.at("ip_lists"), &mut reader, findings)));
+    let asked = given.authentication.as_ref();
+    let place = at.at("authentication");
+    let authentication =
+        asked.map(|asked| authentication::authentication(asked, &place, &mut reader, findings));
     let digest = if reader.files.is_empty() { String::new() } else { hex::encode(reader.digest.finalize()) };
-    (Security { ip_lists, files: reader.files }, digest)
+    (Security { ip_lists, authentication, files: reader.files }, digest)
 }
 
 fn ip_lists_of(given: &config::IpLists, at: &Place, reader: &mut Reader, findings: &mut Findings) -> IpLists {
@@ -110,4 +118,22 @@ fn networks(written: &[String], at: &Place, findings: &mut Findings) -> Vec<IpNe
         }
     }
     networks
+}
+
+/// Reports what routes name and `security` does not have.
+pub(super) fn names_of_routes(
+    security: &Security,
+    routes: &[Arc<Route>],
+    at: &Place,
+    findings: &mut Findings,
+) {
+    for (n, route) in routes.iter().enumerate() {
+        let Some(names) = &route.authentication else { continue };
+        let at = at.at(n).at("authentication");
+        match &security.authentication {
+            Some(authentication) => authentication.knows(names, &at, findings),
+            None if names.is_empty() => {}
+            None => findings.add(&at, "there is no security.authentication"),
+        }
+    }
 }

@@ -16,6 +16,7 @@ use super::outlier::Tally;
 use super::seats::Seats;
 use super::sessions::Secret;
 use super::weather;
+use crate::security::authentication::KeyStores;
 use crate::security::rate_limit::Memory;
 
 /// What is known of one endpoint right now.
@@ -97,6 +98,8 @@ pub struct Registry {
     gates: Arc<Mutex<HashMap<ServiceName, Arc<Gate>>>>,
     /// Clients' buckets.
     pub rates: Memory,
+    /// Keys of those who vouch for clients.
+    pub keys: KeyStores,
     /// What sessions' cookies are made with.
     pub secret: Secret,
     /// Tables for hashing, shared by whoever wants the same.
@@ -113,6 +116,7 @@ impl Registry {
             states: Arc::default(),
             gates: Arc::default(),
             rates: Memory::default(),
+            keys: KeyStores::default(),
             secret,
             lookups: Lookups::default(),
         }
