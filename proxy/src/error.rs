@@ -61,6 +61,9 @@ pub enum Refusal {
     /// Policy: who asks cannot be found out at the moment. Worth trying again.
     #[error("who asks cannot be found out at the moment")]
     CannotAuthenticate,
+    /// Policy: who asks may not do this.
+    #[error("this is not allowed")]
+    Denied,
     /// Policy: the client asks too often. When to come back, other fields say.
     #[error("too many requests")]
     RateLimited,
@@ -103,7 +106,7 @@ impl Refusal {
             Self::BadRequest(_) | Self::Framing(_) | Self::UploadBroken => StatusCode::BAD_REQUEST,
             Self::UploadSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Method => StatusCode::NOT_IMPLEMENTED,
-            Self::Blocked | Self::ConnectTarget => StatusCode::FORBIDDEN,
+            Self::Blocked | Self::Denied | Self::ConnectTarget => StatusCode::FORBIDDEN,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
@@ -147,6 +150,7 @@ impl Refusal {
             Self::NothingToServe => "nothing_to_serve",
             Self::Shed => "shed",
             Self::RateLimited => "rate_limited",
+            Self::Denied => "denied",
             Self::Unauthenticated => "unauthenticated",
             Self::CannotAuthenticate => "cannot_authenticate",
             Self::Full(Full::Overload) => "limit_adaptive",
@@ -179,6 +183,7 @@ impl Refusal {
     pub fn for_client(self) -> ClientOutcome {
         match self {
             Self::Blocked
+            | Self::Denied
             | Self::Unauthenticated
             | Self::RateLimited
             | Self::Shed

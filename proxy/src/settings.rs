@@ -15,8 +15,10 @@ use crate::tls::Termination;
 
 mod ai;
 mod authentication;
+mod authorization;
 mod balancing;
 mod breaking;
+mod cors;
 mod document;
 mod edge;
 mod filters;

@@ -4,6 +4,8 @@
 //! An unknown key is an error everywhere.
 
 mod authentication;
+mod authorization;
+mod cors;
 mod edge;
 mod limits;
 mod load_balancing;
@@ -25,6 +27,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use authentication::{ApiKey, ApiKeys, Authentication, CredentialProvider, Jwt};
+pub use authorization::{
+    Authorization, AuthorizationEffect, AuthorizationMode, AuthorizationRule, CedarPolicies,
+};
+pub use cors::{Cors, FrameOptions, Hsts, ResponseHeaders};
 pub use edge::{DotSegments, EscapedSlashes, Http2, PathRules};
 pub use limits::{AdaptiveLimit, Limits, Priority};
 pub use load_balancing::{AlgorithmName, HashName, LoadBalancing, SameSite, SessionCookie, StickySessions};

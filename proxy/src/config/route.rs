@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::cors::Cors;
 use super::limits::Priority;
 use super::route_filters::{Cohort, Fault, HeaderEdits, Mirror, Redirect, Respond, Rewrite};
 use super::route_match::{GrpcRule, MatchRule, PathRule, SourceRule, ValueRule};
@@ -82,6 +83,9 @@ pub struct Route {
     /// Who goes first when there is not enough for all; normal unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
+    /// What pages of other origins may do. Absent: as `security.cors` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cors: Option<Cors>,
     /// Of these providers of `security.authentication`, by name, one must know who asks; `[]`: nobody is asked.
     /// Absent: as `security.authentication.required` says.
     #[serde(default, skip_serializing_if = "Option::is_none")]

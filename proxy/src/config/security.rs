@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::authentication::Authentication;
+use super::authorization::Authorization;
+use super::cors::{Cors, ResponseHeaders};
 
 /// Who may ask. Absent: anyone.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -15,6 +17,15 @@ pub struct Security {
     /// Who asks. Absent: nobody is asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authentication: Option<Authentication>,
+    /// Whether who asks may do what is asked. Absent: everything is allowed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorization: Option<Authorization>,
+    /// What pages of other origins may do, for routes that do not say. Absent: the proxy takes no part in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cors: Option<Cors>,
+    /// Fields that tell browsers to be careful. Absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_headers: Option<ResponseHeaders>,
 }
 
 /// Networks of clients (10.0.0.0/8) or single addresses; a file has one a line, `#` begins a comment.

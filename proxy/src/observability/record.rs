@@ -44,6 +44,10 @@ pub struct Record {
     pub user_agent: Option<HeaderValue>,
     /// The response's; `None` where the client went away before.
     pub status: Option<u16>,
+    /// Who asked, by the credential that was shown.
+    pub user: Option<Box<str>>,
+    /// What was decided of whether that is allowed.
+    pub decision: Option<Box<str>>,
     /// One word for what went wrong.
     pub reason: Option<&'static str>,
     /// Request body bytes.
@@ -105,6 +109,8 @@ impl Record {
             version: parts.version,
             user_agent: parts.headers.get(USER_AGENT).cloned(),
             status: None,
+            user: None,
+            decision: None,
             reason: None,
             bytes_in: 0,
             bytes_out: 0,

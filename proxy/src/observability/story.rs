@@ -62,6 +62,16 @@ impl Story {
         });
     }
 
+    /// It was found out who asks.
+    pub(crate) fn asked_by(&self, name: &str) {
+        self.tell(|record| record.user = Some(name.into()));
+    }
+
+    /// It was decided whether that is allowed.
+    pub(crate) fn decided(&self, decision: &str) {
+        self.tell(|record| record.decision = Some(decision.into()));
+    }
+
     /// The client's body goes to an endpoint.
     pub(crate) fn uploads(&self, progress: &Rc<UploadProgress>) {
         *self.upload.borrow_mut() = Some(Rc::clone(progress));

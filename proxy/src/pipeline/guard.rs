@@ -4,18 +4,22 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use http::HeaderValue;
+use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::request::Parts;
+use http::{HeaderValue, Response, StatusCode};
 use tokio::time::Instant;
 
 use super::Asker;
 use super::seen::Seen;
 use crate::clock;
 use crate::error::Refusal;
+use crate::middleware::validity;
 use crate::routing::view::RouteView;
 use crate::routing::view::View;
 use crate::security::authentication::{Failure, Principal, authenticate, challenge};
+use crate::security::authorization::Question;
+use crate::security::cors::Preflight;
 use crate::security::rate_limit::{Asked, Rule, tell};
 
 /// Whether the client's network is let in: by leases, then by the configuration.
@@ -65,7 +69,10 @@ pub(super) async fn identity(
         }
     }
     match found {
-        Ok(principal) => Ok(Some(principal)),
+        Ok(principal) => {
+            seen.asked_by(&principal);
+            Ok(Some(principal))
+        }
         Err(Failure::Stale(_)) if providers.iter().any(|known| known.is_blind()) => {
             seen.fields(|fields| _ = fields.insert(RETRY_AFTER, HeaderValue::from_static("1")));
             Err(Refusal::CannotAuthenticate)
@@ -80,4 +87,43 @@ pub(super) async fn identity(
 /// Seconds of Unix time, by which tokens end.
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// The answer to a preflight. Of any other request it is noted what pages of other origins are told.
+pub(super) fn cross_origin(route: &RouteView, parts: &Parts, seen: &Seen<'_>) -> Option<Response<Bytes>> {
+    let cors = route.settings.cors.as_ref()?;
+    match cors.preflight(parts) {
+        Preflight::No => {
+            seen.cross_origin(cors.of_answer(&parts.headers), cors.varies());
+            None
+        }
+        Preflight::Answered(fields) => {
+            let mut response = Response::new(Bytes::new());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            *response.headers_mut() = fields;
+            Some(response)
+        }
+    }
+}
+
+/// Whether who asks may do this.
+pub(super) fn allowed(
+    view: &View,
+    route: &RouteView,
+    (parts, asker): (&Parts, Asker),
+    (who, seen): (Option<&Principal>, &Seen<'_>),
+) -> Result<(), Refusal> {
+    let Some(authorizer) = &view.table.live.settings.security.authorization else { return Ok(()) };
+    let question = Question {
+        principal: who,
+        ip: asker.ip,
+        method: &parts.method,
+        path: parts.uri.path(),
+        host: validity::without_port(validity::host_of(parts)),
+        route: &route.name,
+        services: &route.services,
+    };
+    let decision = authorizer.decide(&question);
+    seen.decided(&decision, authorizer.shadow);
+    if decision.allows() || authorizer.shadow { Ok(()) } else { Err(Refusal::Denied) }
 }

@@ -79,6 +79,11 @@ pub(crate) async fn handle(
     let is_call = parts.method == Method::POST && grpc::is_grpc(&parts.headers);
     let id = worker.request_ids.keep_or_make(&parts.headers);
     let view = worker.view();
+    let settings = &view.table.live.settings;
+    let over_tls = settings.security.response_fields.as_ref().map(|_| {
+        let trusted = &settings.server.trusted_proxies;
+        client::scheme(connection.peer, connection.scheme, &parts.headers, trusted) == client::Scheme::Https
+    });
     let asker = Asker::of(&worker, &connection, &parts, &view.table.live.settings.server);
     let seen = Seen::begin(&worker, &view, (&parts, asker.ip, &id), started);
     let answered = answer(&worker, &connection, &view, (parts, body), (&id, asker), started, &seen).await;
@@ -114,6 +119,9 @@ pub(crate) async fn handle(
         }
     };
     seen.complete(response.headers_mut());
+    if let (Some(fields), Some(over_tls)) = (&view.table.live.settings.security.response_fields, over_tls) {
+        fields.complete(response.headers_mut(), over_tls);
+    }
     response.headers_mut().insert(X_REQUEST_ID, id);
     if version < Version::HTTP_2 && (closes || worker.is_draining()) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -151,10 +159,15 @@ async fn answer(
     headers::strip_internal(&mut parts.headers);
     view.table.authenticator.iter().for_each(|authenticator| authenticator.strip(&mut parts));
     guard::network(view, asker).map_err(refuse)?;
-    let (route, found) = view.route(&parts).ok_or_else(|| refuse(Refusal::NoRoute))?;
+    let (route, found) = view.route_of(&mut parts).ok_or_else(|| refuse(Refusal::NoRoute))?;
+    if let Some(answer) = guard::cross_origin(route, &parts, seen) {
+        worker.answered(asker, started, answer.status());
+        return Err(Ending::Answered(Box::new(answer)));
+    }
     let by = (&*route.name, "");
     guard::rate(view, &route.rates.arriving, (&parts, asker), by, (None, seen)).map_err(refuse)?;
     let who = guard::identity(route, &mut parts, seen).await.map_err(refuse)?;
+    guard::allowed(view, route, (&parts, asker), (who.as_ref(), seen)).map_err(refuse)?;
     guard::rate(view, &route.rates.known, (&parts, asker), by, (who.as_ref(), seen)).map_err(refuse)?;
     let injected = own::inject(worker, route, &parts.headers).await.map_err(refuse)?;
     let started = if injected { Instant::now() } else { started };

@@ -15,6 +15,9 @@ use crate::error::Refusal;
 use crate::observability::passage::Passage;
 use crate::observability::story::{AttemptNote, Story};
 use crate::routing::view::{Target, View};
+use crate::security::authentication::Principal;
+use crate::security::authorization::Decision;
+use crate::security::cors;
 use crate::telemetry::cells::EndpointLabel;
 use crate::telemetry::shard::RouteCounters;
 use crate::upstream::upload::UploadProgress;
@@ -31,6 +34,8 @@ pub(crate) struct Seen<'a> {
     story: Option<Rc<Story>>,
     /// What the response says beside, whoever makes it.
     fields: RefCell<Option<Box<HeaderMap>>>,
+    /// The same of other origins, and whether it differs by origin; what the response says of it is taken away.
+    cross_origin: RefCell<Option<Box<(HeaderMap, bool)>>>,
 }
 
 impl<'a> Seen<'a> {
@@ -43,8 +48,8 @@ impl<'a> Seen<'a> {
         let settings = &view.table.live.settings.observability;
         let (passage, story) = worker.observer.begin(settings, (parts, client, id), started);
         let (counters, ended) = (RefCell::default(), Cell::new(false));
-        let fields = RefCell::default();
-        Self { worker, started, counters, ended, passage, story, fields }
+        let (fields, cross_origin) = (RefCell::default(), RefCell::default());
+        Self { worker, started, counters, ended, passage, story, fields, cross_origin }
     }
 
     /// A route and a share of its split were found.
@@ -63,10 +68,29 @@ impl<'a> Seen<'a> {
         *fields = Some(map).filter(|map| !map.is_empty());
     }
 
+    /// Pages of other origins are told this.
+    pub(super) fn cross_origin(&self, fields: HeaderMap, varies: bool) {
+        *self.cross_origin.borrow_mut() = Some(Box::new((fields, varies)));
+    }
+
+    /// It was found out who asks.
+    pub(super) fn asked_by(&self, principal: &Principal) {
+        self.story.iter().for_each(|story| story.asked_by(&principal.name));
+    }
+
+    /// It was decided whether that is allowed.
+    pub(super) fn decided(&self, decision: &Decision<'_>, shadow: bool) {
+        self.story.iter().for_each(|story| story.decided(&decision.text(shadow)));
+    }
+
     /// Has a response say what was added; of a field that it has already, this is what counts.
     pub(super) fn complete(&self, headers: &mut HeaderMap) {
         if let Some(fields) = self.fields.take() {
             headers.extend(*fields);
+        }
+        if let Some(told) = self.cross_origin.take() {
+            let (fields, varies) = *told;
+            cors::replace(headers, fields, varies);
         }
     }
 

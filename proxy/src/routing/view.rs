@@ -22,6 +22,7 @@ use super::traffic_split::TrafficSplit;
 use crate::middleware::block_list::BlockList;
 use crate::middleware::shed::Shedder;
 use crate::security::authentication::Known;
+use crate::security::cors;
 use crate::security::rate_limit::{Rates, Rule};
 use crate::settings::{Algorithm, Mirror, Priority, RateKey, Route, SplitTarget};
 use crate::table::{EndpointHandle, ServiceTable, Table};
@@ -44,6 +45,8 @@ pub struct View {
     /// Who is refused.
     pub blocks: BlockList,
     router: Rc<Router>,
+    /// Whether any route lets pages of other origins in.
+    cross_origin: bool,
     /// In the order of the configuration.
     routes: Vec<RouteView>,
     services: BTreeMap<ServiceName, Rc<ServiceView>>,
@@ -61,6 +64,8 @@ pub struct RouteView {
     pub faults: Option<Faults>,
     /// By whom who asks must be known; absent: nobody is asked.
     pub authentication: Option<Vec<Arc<Known>>>,
+    /// Where it may lead.
+    pub services: Vec<ServiceName>,
     /// How often it may be asked, as far as the service does not matter.
     pub rates: RouteRates,
     /// Where its requests are copied to.
@@ -142,7 +147,8 @@ impl View {
         shard.retain_routes(|service, route| ways.contains(&(service, route)));
         drop(ways);
         let endpoints = builder.all.into_inner();
-        Self { table, blocks, router, routes, services, endpoints }
+        let cross_origin = table.live.settings.routes.iter().any(|route| route.cors.is_some());
+        Self { table, blocks, router, cross_origin, routes, services, endpoints }
     }
 
     /// The most specific route that takes the request, and how it was found.
@@ -150,6 +156,23 @@ impl View {
     pub fn route(&self, request: &Parts) -> Option<(&RouteView, Found)> {
         let found = self.router.find(request)?;
         self.routes.get(found.route).map(|route| (route, found))
+    }
+
+    /// The same. Where pages of other origins are let in, a preflight is led where the request will be that it
+    /// asks about, though no route takes OPTIONS.
+    #[must_use]
+    pub fn route_of(&self, request: &mut Parts) -> Option<(&RouteView, Found)> {
+        if self.cross_origin
+            && let Some(method) = cors::asked_method(request)
+        {
+            let own = std::mem::replace(&mut request.method, method);
+            let found = self.route(request);
+            request.method = own;
+            if found.as_ref().is_some_and(|(route, _)| route.settings.cors.is_some()) {
+                return found;
+            }
+        }
+        self.route(request)
     }
 
     /// Every endpoint, for upkeep.
@@ -294,6 +317,7 @@ fn route_view(
         name,
         faults: route.fault.clone().map(Faults::new),
         authentication: authentication(table, route),
+        services: route.split.iter().map(|share| share.service.clone()).collect(),
         rates: RouteRates::new(rates(table, route, None)),
         shadow: route.mirror.as_ref().and_then(|mirror| shadow(mirror, services, worker)).map(Rc::new),
         cohorts: route.cohort.as_ref().map(|_| Cohorts::new(shares.iter().zip(weights.iter().copied()))),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use protocol::document::{Document, Report};
 
+use super::authorization::Named;
 use super::findings::{Findings, Place};
 use super::{
     AiMode, Floor, Settings, ai, limits, listeners, observability, outliers, rates, retries, routes,
@@ -52,8 +53,9 @@ impl Settings {
         let observability = observability::observability(&config.observability, &at, &mut findings);
         let (at, given_rates) = (root.at("rate_limit"), config.rate_limit.as_ref());
         let rate_limit = rates::rates(given_rates, &services, &routes, &at, &mut findings);
-        let (security, read) =
-            security::security(config.security.as_ref(), &root.at("security"), &mut findings);
+        let (at, asked) = (root.at("security"), config.security.as_ref());
+        let named = Named { services: &services, routes: &routes };
+        let (security, read) = security::security(asked, &named, &at, &mut findings);
         security::names_of_routes(&security, &routes, &root.at("routes"), &mut findings);
         let effective = effective(&config);
         let hash = if read.is_empty() { digest::of(&effective) } else { digest::of(&(effective, read)) };

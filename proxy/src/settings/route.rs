@@ -1,6 +1,7 @@
 //! Routes as the data path reads them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, Method};
@@ -9,6 +10,7 @@ use protocol::id::ServiceName;
 pub use super::pattern::Pattern;
 use super::{Answer, Cohort, Endpoint, Fault, HeaderEdits, Mirror, Priority, Rewrite};
 use crate::identity::allowed::Principal;
+use crate::security::cors::Cors;
 
 /// One route.
 #[derive(Debug, Clone)]
@@ -47,6 +49,8 @@ pub struct Route {
     pub retries: bool,
     /// Who goes first.
     pub priority: Priority,
+    /// What pages of other origins may do; absent: the proxy takes no part in it.
+    pub cors: Option<Arc<Cors>>,
     /// By whom who asks must be known; absent: as for all routes that do not say.
     pub authentication: Option<Vec<String>>,
 }
@@ -127,6 +131,7 @@ impl Default for Route {
             per_try: None,
             retries: true,
             priority: Priority::default(),
+            cors: None,
             authentication: None,
         }
     }

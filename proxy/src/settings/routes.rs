@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use protocol::id::ServiceName;
 
+use super::cors;
 use super::findings::{Findings, Place};
 use super::services::{MAX_WEIGHT, Services, is_host_name};
 use super::{Mirror, Route, SplitTarget};
 use crate::config::{self, Config};
+use crate::security::cors::Cors;
 
 /// Routes, in the file's order.
 pub(super) fn routes(
@@ -20,14 +22,21 @@ pub(super) fn routes(
     at: &Place,
     findings: &mut Findings,
 ) -> Vec<Arc<Route>> {
+    let security = Place::root().at("security").at("cors");
+    let common = config.security.as_ref().and_then(|security_of| security_of.cors.as_ref());
+    let common = common.and_then(|given| cors::cors(given, &security, findings)).map(Arc::new);
     if config.routes.is_empty() {
-        return from_services(services);
+        return from_services(services, common.as_ref());
     }
     let mut names = BTreeSet::new();
     let mut routes = Vec::with_capacity(config.routes.len());
     for (n, route) in config.routes.iter().enumerate() {
         let at = at.at(n);
-        let route = one(n, route, services, &at, findings);
+        let says = route.cors.is_some();
+        let mut route = one(n, route, services, &at, findings);
+        if !says {
+            route.cors = common.clone();
+        }
         if !names.insert(route.name.clone()) {
             findings.add(&at.at("name"), format!("another route is called {:?} already", route.name));
         }
@@ -37,12 +46,13 @@ pub(super) fn routes(
 }
 
 /// One service takes everything; several are chosen by the Host header's first label.
-fn from_services(services: &Services) -> Vec<Arc<Route>> {
+fn from_services(services: &Services, cors: Option<&Arc<Cors>>) -> Vec<Arc<Route>> {
     let single = services.len() == 1;
     let route = |name: &ServiceName| Route {
         name: if single { "default".to_owned() } else { name.to_string() },
         hosts: if single { Vec::new() } else { vec![format!("{}.*", name.as_str().to_ascii_lowercase())] },
         split: vec![SplitTarget::whole(name.clone())],
+        cors: cors.cloned(),
         ..Route::default()
     };
     services.keys().map(route).map(Arc::new).collect()
@@ -80,6 +90,7 @@ fn one(n: usize, given: &config::Route, services: &Services, at: &Place, finding
         per_try,
         retries: given.retries.unwrap_or(true),
         priority: given.priority.unwrap_or_default(),
+        cors: given.cors.as_ref().and_then(|own| cors::cors(own, &at.at("cors"), findings)).map(Arc::new),
         authentication: given.authentication.clone(),
     }
 }

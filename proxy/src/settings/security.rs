@@ -8,9 +8,13 @@ use sha2::{Digest, Sha256};
 
 use super::Route;
 use super::authentication::{self, Authentication};
+use super::authorization::{self, Named};
+use super::cors;
 use super::findings::{Findings, Place};
 use crate::config;
+use crate::security::authorization::Authorizer;
 use crate::security::ip_lists::{self, IpLists, IpSet, MAX_LIST_BYTES};
+use crate::security::response_fields::ResponseFields;
 
 /// The largest file that any part of `security` reads.
 pub const MAX_SECURITY_FILE_BYTES: usize = MAX_LIST_BYTES;
@@ -22,6 +26,10 @@ pub struct Security {
     pub ip_lists: Option<Arc<IpLists>>,
     /// Who asks; absent: nobody is asked.
     pub authentication: Option<Authentication>,
+    /// Whether who asks may; absent: everything is allowed.
+    pub authorization: Option<Arc<Authorizer>>,
+    /// What answers say to browsers beside; absent: nothing.
+    pub response_fields: Option<Arc<ResponseFields>>,
     /// What was read, to be watched.
     pub files: Vec<PathBuf>,
 }
@@ -74,6 +82,7 @@ fn read(path: &Path, most: usize) -> Result<String, String> {
 /// What is asked for, and a digest over the files that it was read from; empty where there are none.
 pub(super) fn security(
     given: Option<&config::Security>,
+    named: &Named<'_>,
     at: &Place,
     findings: &mut Findings,
 ) -> (Security, String) {
@@ -85,8 +94,13 @@ pub(super) fn security(
     let place = at.at("authentication");
     let authentication =
         asked.map(|asked| authentication::authentication(asked, &place, &mut reader, findings));
+    let (asked, place) = (given.authorization.as_ref(), at.at("authorization"));
+    let authorization = asked
+        .map(|asked| Arc::new(authorization::authorization(asked, named, &place, &mut reader, findings)));
+    let (asked, place) = (given.response_headers.as_ref(), at.at("response_headers"));
+    let response_fields = asked.map(|asked| Arc::new(cors::response_fields(asked, &place, findings)));
     let digest = if reader.files.is_empty() { String::new() } else { hex::encode(reader.digest.finalize()) };
-    (Security { ip_lists, authentication, files: reader.files }, digest)
+    (Security { ip_lists, authentication, authorization, response_fields, files: reader.files }, digest)
 }
 
 fn ip_lists_of(given: &config::IpLists, at: &Place, reader: &mut Reader, findings: &mut Findings) -> IpLists {

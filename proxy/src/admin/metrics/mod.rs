@@ -3,6 +3,7 @@
 //! configuration, never a path or a client.
 
 mod control;
+mod decisions;
 mod family;
 mod overload;
 mod places;
@@ -62,6 +63,7 @@ fn families(admin: &Shared) -> Vec<MetricFamily> {
     families.extend(traffic::by_endpoint(&readings.traffic, &view.table));
     families.extend(places::by_service(&view.table));
     families.extend(rates::by_rule(&view.table));
+    families.extend(decisions::families(&view.table));
     families.extend(control::families(&view, &readings, &admin.control.reloads.seen()));
     families.extend(sinks::families(&readings.sinks));
     families.extend(overload::families(&readings, &view));

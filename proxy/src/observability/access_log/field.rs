@@ -56,6 +56,10 @@ pub enum Field {
     Attempts,
     /// What the client calls itself.
     UserAgent,
+    /// Who asked, by the credential that was shown.
+    User,
+    /// What was decided of whether that is allowed, and by which rule.
+    Decision,
 }
 
 /// What a field holds in one record.
@@ -73,7 +77,7 @@ pub enum Value<'a> {
 
 impl Field {
     /// All of them, in their usual order.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::Time,
         Self::RequestId,
         Self::TraceId,
@@ -97,6 +101,8 @@ impl Field {
         Self::Endpoint,
         Self::Attempts,
         Self::UserAgent,
+        Self::User,
+        Self::Decision,
     ];
 
     /// As the configuration and the JSON format call it.
@@ -126,6 +132,8 @@ impl Field {
             Self::Endpoint => "endpoint",
             Self::Attempts => "attempts",
             Self::UserAgent => "user_agent",
+            Self::User => "user",
+            Self::Decision => "decision",
         }
     }
 
@@ -163,6 +171,8 @@ impl Field {
             Self::Endpoint => bytes(last.map(|attempt| attempt.endpoint.endpoint.as_bytes())),
             Self::Attempts => Value::Number(record.attempts_made.into()),
             Self::UserAgent => bytes(record.user_agent.as_ref().map(http::HeaderValue::as_bytes)),
+            Self::User => bytes(record.user.as_deref().map(str::as_bytes)),
+            Self::Decision => bytes(record.decision.as_deref().map(str::as_bytes)),
         }
     }
 }

@@ -1,0 +1,81 @@
+//! `security.authorization`: whether who asks may do what is asked.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Whether who asks may do what is asked. Absent: everything is allowed. Once it is there, nothing is that no
+/// rule allows; with rules and Cedar's policies, both must.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Authorization {
+    /// `shadow`: the same is decided, counted and logged, and nobody is refused.
+    pub mode: AuthorizationMode,
+    /// A rule that denies wins over all that allow, whatever their order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Vec<AuthorizationRule>>,
+    /// Policies in Cedar's language. Absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cedar: Option<CedarPolicies>,
+}
+
+/// Whether decisions hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+// A described variant would turn the schema's plain `enum` into a `oneOf`, and "did you mean" with it.
+#[allow(missing_docs)]
+pub enum AuthorizationMode {
+    #[default]
+    Enforce,
+    Shadow,
+}
+
+/// What a rule does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum AuthorizationEffect {
+    Allow,
+    Deny,
+}
+
+/// One rule: everything that it says must hold, of a list one entry; what it does not say may be anything.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AuthorizationRule {
+    /// Its name in logs. Absent: `rule-N`, counted from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// allow or deny.
+    pub effect: AuthorizationEffect,
+    /// Who asks: `PROVIDER:ID`, `PROVIDER:*`, or `*` for whoever is known. None: anyone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub principals: Vec<String>,
+    /// What a token says of who asks: the claim is, or holds, one of these texts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub claims: BTreeMap<String, Vec<String>>,
+    /// From which networks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<String>,
+    /// Methods.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<String>,
+    /// Paths: `/a`, or `/a/*` for /a and all below it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+    /// Routes, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<String>,
+    /// Services: a rule that allows must name all that the route may lead to, one that denies any of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<String>,
+}
+
+/// Policies in Cedar's language, checked against the schema when they are read.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CedarPolicies {
+    /// A file, or a folder of which every `*.cedar` is read; watched.
+    pub policies: String,
+}
