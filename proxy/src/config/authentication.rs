@@ -16,13 +16,19 @@ pub struct Authentication {
     pub required: Vec<String>,
 }
 
-/// One who vouches: exactly one of `jwt` and `api_keys`.
+/// One who vouches: exactly one of `jwt`, `introspection`, `api_keys` and `mtls`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CredentialProvider {
     /// JSON web tokens that an issuer has signed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jwt: Option<Jwt>,
+    /// Tokens of which their server is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub introspection: Option<Introspection>,
+    /// Certificates of workloads, on listeners with `client_auth`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mtls: Option<Mtls>,
     /// Keys that clients were given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_keys: Option<ApiKeys>,
@@ -70,6 +76,53 @@ pub struct Jwt {
     /// The claim that says who it is; sub unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub principal_claim: Option<String>,
+}
+
+/// Tokens of which the server is asked that has made them (RFC 7662).
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Introspection {
+    /// Where it is asked: https://, or http:// of this machine.
+    pub url: String,
+    /// Whose certificates are believed of it. Absent: those that the system believes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_path: Option<String>,
+    /// What this proxy is called there. Absent: it does not say who it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// The file with this proxy's secret there, which is watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret_file: Option<String>,
+    /// `iss` must be exactly this. Absent: it is not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// `aud` must name one of these. None: it is not looked at.
+    #[serde(default)]
+    pub audiences: Vec<String>,
+    /// A request waits so long for an answer; 1000 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// What stands is remembered so long, never past its `exp`; for so long a token that was taken back still
+    /// passes. 30 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_s: Option<u64>,
+    /// The most tokens that are remembered, by their hash; 10000 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_cached: Option<u64>,
+    /// Longer tokens are refused unasked; 8192 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_token_bytes: Option<u64>,
+    /// What says who it is; sub unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal_claim: Option<String>,
+}
+
+/// Certificates of workloads, as the listener's `client_auth` believes them.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mtls {
+    /// Whose: SPIFFE ids, or with `/*` at the end all below. None: of any that the listener lets in.
+    pub allow: Vec<String>,
 }
 
 /// Keys that clients were given; only their SHA-256 is kept.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Whether who asks may do what is asked. Absent: everything is allowed. Once it is there, nothing is that no
-/// rule allows; with rules and Cedar's policies, both must.
+/// rule allows; with several ways to decide, all must allow it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Authorization {
@@ -18,6 +18,12 @@ pub struct Authorization {
     /// Policies in Cedar's language. Absent: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cedar: Option<CedarPolicies>,
+    /// Policies in Rego, the language of Open Policy Agent. Absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rego: Option<RegoPolicies>,
+    /// An authorizer elsewhere, asked about what the others allow. Absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external: Option<ExternalAuthorizer>,
 }
 
 /// Whether decisions hold.
@@ -78,4 +84,54 @@ pub struct AuthorizationRule {
 pub struct CedarPolicies {
     /// A file, or a folder of which every `*.cedar` is read; watched.
     pub policies: String,
+}
+
+/// Policies in Rego (in builds with the feature `rego`).
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RegoPolicies {
+    /// A file, or a folder of which every `*.rego` is read; watched.
+    pub policies: String,
+    /// The rule that must be true: `data.PACKAGE.RULE`.
+    pub rule: String,
+}
+
+/// An authorizer elsewhere. It gets a request's head, never its body.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExternalAuthorizer {
+    /// Where it is: http:// or https://. Over HTTP the request's target is appended to its path.
+    pub url: String,
+    /// http: 2xx allows, 3xx and 4xx is what the client is answered. grpc: Envoy's ext_authz v3. http unless given.
+    #[serde(default)]
+    pub protocol: ExternalProtocol,
+    /// Whose certificates are believed of it. Absent: those that the system believes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_path: Option<String>,
+    /// A request waits so long for it; 200 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// deny or allow: what becomes of requests that it cannot be asked about. deny unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<AuthorizationEffect>,
+    /// The header fields that it gets. Absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_headers: Option<Vec<String>>,
+    /// The header fields that it may add to requests; what clients say in them is taken away.
+    #[serde(default)]
+    pub endpoint_headers: Vec<String>,
+    /// The header fields of a denial that clients get. Absent: content-type, location, www-authenticate,
+    /// retry-after, set-cookie.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_headers: Option<Vec<String>>,
+}
+
+/// What is spoken with an authorizer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum ExternalProtocol {
+    #[default]
+    Http,
+    Grpc,
 }

@@ -26,9 +26,10 @@ mod upstream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use authentication::{ApiKey, ApiKeys, Authentication, CredentialProvider, Jwt};
+pub use authentication::{ApiKey, ApiKeys, Authentication, CredentialProvider, Introspection, Jwt, Mtls};
 pub use authorization::{
     Authorization, AuthorizationEffect, AuthorizationMode, AuthorizationRule, CedarPolicies,
+    ExternalAuthorizer, ExternalProtocol, RegoPolicies,
 };
 pub use cors::{Cors, FrameOptions, Hsts, ResponseHeaders};
 pub use edge::{DotSegments, EscapedSlashes, Http2, PathRules};

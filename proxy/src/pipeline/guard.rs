@@ -14,11 +14,13 @@ use super::Asker;
 use super::seen::Seen;
 use crate::clock;
 use crate::error::Refusal;
+use crate::identity::PeerIdentity;
 use crate::middleware::validity;
 use crate::routing::view::RouteView;
 use crate::routing::view::View;
 use crate::security::authentication::{Failure, Principal, authenticate, challenge};
-use crate::security::authorization::Question;
+use crate::security::authorization::external::{About, NAME, Said};
+use crate::security::authorization::{Decision, Question};
 use crate::security::cors::Preflight;
 use crate::security::rate_limit::{Asked, Rule, tell};
 
@@ -61,6 +63,12 @@ pub(super) async fn identity(
 ) -> Result<Option<Principal>, Refusal> {
     let Some(providers) = &route.authentication else { return Ok(None) };
     let mut found = authenticate(providers, parts, now());
+    if let Err(Failure::Unasked(server, token)) = &found {
+        let (server, token) = (Arc::clone(server), token.clone());
+        if Box::pin(server.ask(&token, now())).await {
+            found = authenticate(providers, parts, now());
+        }
+    }
     if let Err(Failure::Stale(store)) = &found {
         let store = Arc::clone(store);
         // On the heap, so that requests that need not wait are no larger.
@@ -73,7 +81,7 @@ pub(super) async fn identity(
             seen.asked_by(&principal);
             Ok(Some(principal))
         }
-        Err(Failure::Stale(_)) if providers.iter().any(|known| known.is_blind()) => {
+        Err(failure) if failure.may_pass(providers) => {
             seen.fields(|fields| _ = fields.insert(RETRY_AFTER, HeaderValue::from_static("1")));
             Err(Refusal::CannotAuthenticate)
         }
@@ -106,14 +114,22 @@ pub(super) fn cross_origin(route: &RouteView, parts: &Parts, seen: &Seen<'_>) ->
     }
 }
 
-/// Whether who asks may do this.
-pub(super) fn allowed(
+/// Why a request is not allowed, as its client is told.
+pub(super) enum Denial {
+    /// As everyone is told.
+    Plain,
+    /// As the authorizer says it.
+    Told(Box<Response<Bytes>>),
+}
+
+/// Whether who asks may do this; and what an authorizer changes of the request.
+pub(super) async fn allowed(
     view: &View,
     route: &RouteView,
-    (parts, asker): (&Parts, Asker),
+    (parts, asker, id): (&Parts, Asker, &HeaderValue),
     (who, seen): (Option<&Principal>, &Seen<'_>),
-) -> Result<(), Refusal> {
-    let Some(authorizer) = &view.table.live.settings.security.authorization else { return Ok(()) };
+) -> Result<Option<Box<Said>>, Denial> {
+    let Some(authorizer) = &view.table.live.settings.security.authorization else { return Ok(None) };
     let question = Question {
         principal: who,
         ip: asker.ip,
@@ -123,7 +139,34 @@ pub(super) fn allowed(
         route: &route.name,
         services: &route.services,
     };
-    let decision = authorizer.decide(&question);
+    let mut decision = authorizer.judge(&question).unwrap_or(Decision::Allow(NAME.into()));
+    let (mut said, mut passes) = (None, decision.allows());
+    if let Some(line) = view.authorizer.as_ref().filter(|_| passes) {
+        let about = About {
+            who: who.map_or_else(|| certified(parts), |who| who.name.as_str()),
+            ip: question.ip,
+            host: validity::host_of(parts),
+            id: id.to_str().unwrap_or_default(),
+            route: question.route,
+        };
+        // On the heap, so that requests that need not wait are no larger.
+        let (answer, changes) = Box::pin(line.decide(parts, about)).await;
+        passes = answer.allows() || matches!(answer, Decision::Broken(_)) && line.to.fails_open;
+        (decision, said) = (answer, Some(Box::new(changes)));
+    }
+    authorizer.count(&decision);
     seen.decided(&decision, authorizer.shadow);
-    if decision.allows() || authorizer.shadow { Ok(()) } else { Err(Refusal::Denied) }
+    if authorizer.shadow {
+        return Ok(None);
+    }
+    match said.as_mut().and_then(|said| said.denial.take()) {
+        _ if passes => Ok(said),
+        Some(answer) => Err(Denial::Told(answer)),
+        None => Err(Denial::Plain),
+    }
+}
+
+/// Who asks by its certificate; empty: nobody who is known.
+fn certified(parts: &Parts) -> &str {
+    parts.extensions.get::<Arc<PeerIdentity>>().map_or("", |peer| peer.id.as_str())
 }

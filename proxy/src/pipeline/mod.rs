@@ -158,6 +158,7 @@ async fn answer(
     spelt.into_iter().for_each(|uri| parts.uri = uri);
     headers::strip_internal(&mut parts.headers);
     view.table.authenticator.iter().for_each(|authenticator| authenticator.strip(&mut parts));
+    view.authorizer.iter().for_each(|line| line.to.strip(&mut parts.headers));
     guard::network(view, asker).map_err(refuse)?;
     let (route, found) = view.route_of(&mut parts).ok_or_else(|| refuse(Refusal::NoRoute))?;
     if let Some(answer) = guard::cross_origin(route, &parts, seen) {
@@ -167,7 +168,15 @@ async fn answer(
     let by = (&*route.name, "");
     guard::rate(view, &route.rates.arriving, (&parts, asker), by, (None, seen)).map_err(refuse)?;
     let who = guard::identity(route, &mut parts, seen).await.map_err(refuse)?;
-    guard::allowed(view, route, (&parts, asker), (who.as_ref(), seen)).map_err(refuse)?;
+    let allowed = guard::allowed(view, route, (&parts, asker, id), (who.as_ref(), seen)).await;
+    let changes = allowed.map_err(|denial| match denial {
+        // What speaks gRPC is told in its own words.
+        guard::Denial::Told(answer) if !grpc::is_grpc(&parts.headers) => {
+            worker.answered(asker, started, answer.status());
+            Ending::Answered(answer)
+        }
+        _ => refuse(Refusal::Denied).into(),
+    })?;
     guard::rate(view, &route.rates.known, (&parts, asker), by, (who.as_ref(), seen)).map_err(refuse)?;
     let injected = own::inject(worker, route, &parts.headers).await.map_err(refuse)?;
     let started = if injected { Instant::now() } else { started };
@@ -200,6 +209,7 @@ async fn answer(
     switch.into_iter().for_each(|protocol| upgrade::say(protocol, &mut parts.headers));
     own::rewrite(route, found, &mut parts);
     who.iter().for_each(|who| who.tell(&mut parts.headers));
+    changes.into_iter().for_each(|changes| changes.apply(&mut parts.headers));
     let (mut upload, progress) = Upload::new(body, uploader(connection, &parts, &server.edge));
     mirror::copy(worker, view, route, &parts, &mut upload);
     seen.uploads(&progress);

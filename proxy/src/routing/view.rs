@@ -22,6 +22,7 @@ use super::traffic_split::TrafficSplit;
 use crate::middleware::block_list::BlockList;
 use crate::middleware::shed::Shedder;
 use crate::security::authentication::Known;
+use crate::security::authorization::external::Line;
 use crate::security::cors;
 use crate::security::rate_limit::{Rates, Rule};
 use crate::settings::{Algorithm, Mirror, Priority, RateKey, Route, SplitTarget};
@@ -45,6 +46,8 @@ pub struct View {
     /// Who is refused.
     pub blocks: BlockList,
     router: Rc<Router>,
+    /// The way to an authorizer elsewhere, if one is asked.
+    pub authorizer: Option<Rc<Line>>,
     /// Whether any route lets pages of other origins in.
     cross_origin: bool,
     /// In the order of the configuration.
@@ -148,7 +151,8 @@ impl View {
         drop(ways);
         let endpoints = builder.all.into_inner();
         let cross_origin = table.live.settings.routes.iter().any(|route| route.cors.is_some());
-        Self { table, blocks, router, cross_origin, routes, services, endpoints }
+        let authorizer = authorizer(&table, before);
+        Self { table, blocks, router, authorizer, cross_origin, routes, services, endpoints }
     }
 
     /// The most specific route that takes the request, and how it was found.
@@ -289,6 +293,14 @@ fn label(service: &ServiceName, version: &str, endpoint: &str) -> EndpointLabel 
 
 fn ways(route: &Route) -> impl Iterator<Item = (&ServiceName, &str)> {
     route.split.iter().map(|share| (&share.service, route.name.as_str()))
+}
+
+/// With the connections of `before`, where it is the same.
+fn authorizer(table: &Table, before: Option<&View>) -> Option<Rc<Line>> {
+    let external = table.live.settings.security.authorization.as_ref()?.external.as_ref()?;
+    let same = |line: &&Rc<Line>| Arc::ptr_eq(&line.to, external);
+    let known = before.and_then(|view| view.authorizer.as_ref()).filter(same).cloned();
+    Some(known.unwrap_or_else(|| Rc::new(Line::new(Arc::clone(external)))))
 }
 
 fn route_view(

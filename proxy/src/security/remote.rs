@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Error, Result};
+use std::net::IpAddr;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use tokio::time::timeout;
 
 use crate::settings::{Endpoint, Protocol, Transport};
 use crate::tls::MinVersion;
-use crate::upstream::connector::Connector;
+use crate::upstream::connector::{Connector, Speaks, Stream};
 use crate::upstream::tls::{Origination, Parties, Trust};
 
 const OURSELVES: HeaderValue = HeaderValue::from_static("sidecar-proxy");
@@ -34,6 +35,7 @@ pub struct Remote {
     connector: Connector,
     host: HeaderValue,
     path: String,
+    origin: String,
     within: Duration,
 }
 
@@ -44,6 +46,19 @@ impl Remote {
     /// # Errors
     /// It is none of these, or there is nobody to trust.
     pub fn new(url: &str, ca: Option<&str>, within: Duration) -> std::result::Result<Self, String> {
+        Self::over(url, ca, within, Protocol::Http1)
+    }
+
+    /// The same, speaking `protocol`.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn over(
+        url: &str,
+        ca: Option<&str>,
+        within: Duration,
+        protocol: Protocol,
+    ) -> std::result::Result<Self, String> {
         let none = || format!("{url:?} is no URL: give http://HOST/PATH or https://HOST/PATH");
         let uri: Uri = url.parse().map_err(|_| none())?;
         let authority =
@@ -52,7 +67,7 @@ impl Remote {
             Some("http") => (80, None),
             Some("https") => {
                 let trust = ca.map_or(Trust::System, |ca| Trust::File(Path::new(ca)));
-                let tls = Origination::load(&trust, Parties::default(), MinVersion::Tls12, Protocol::Http1);
+                let tls = Origination::load(&trust, Parties::default(), MinVersion::Tls12, protocol);
                 (443, Some(Arc::new(tls.map_err(|why| why.to_string())?)))
             }
             _ => return Err(none()),
@@ -68,14 +83,44 @@ impl Remote {
             zone: String::new(),
             metadata: BTreeMap::new(),
         };
-        let transport = Transport { tls, ..Transport::default() };
+        let origin = format!("{}://{authority}", uri.scheme_str().unwrap_or_default());
+        let transport = Transport { tls, protocol, ..Transport::default() };
         Ok(Self {
             url: url.to_owned(),
             connector: Connector { endpoint: Arc::new(endpoint), transport: Arc::new(transport) },
             host: HeaderValue::try_from(authority.as_str()).map_err(|_| none())?,
             path: uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
+            origin,
             within,
         })
+    }
+
+    /// Whether what is said there is read by nobody on the way: over TLS, or to this machine.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        let host = self.connector.endpoint.host.trim_start_matches('[').trim_end_matches(']');
+        let here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        here || self.connector.transport.tls.is_some()
+    }
+
+    /// The URL's path and query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The URL without them.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// A connection of its own, for whoever keeps connections open.
+    ///
+    /// # Errors
+    /// There is none to be had.
+    pub async fn connect(&self) -> Result<(Stream, Speaks)> {
+        self.connector.connect().await
     }
 
     /// What is there, at most `most` bytes.

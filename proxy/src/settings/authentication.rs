@@ -6,10 +6,14 @@ use std::time::Duration;
 use http::HeaderName;
 
 use super::findings::{Findings, Place};
+use super::identities::principals;
+use super::introspection;
 use super::security::Reader;
 use crate::config;
+use crate::identity::allowed::Principal;
 use crate::security::authentication::{
-    Algorithm, ApiKeys, KeySet, KeyUrl, MAX_JWKS_BYTES, MAX_KEYS, MAX_KEYS_BYTES, Rules, key_hash, parse_keys,
+    Algorithm, ApiKeys, Introspector, KeySet, KeyUrl, MAX_JWKS_BYTES, MAX_KEYS, MAX_KEYS_BYTES, Rules,
+    key_hash, parse_keys,
 };
 use crate::security::remote::Remote;
 
@@ -48,8 +52,21 @@ pub struct Provider {
 pub enum ProviderKind {
     /// Tokens.
     Jwt(Box<Jwt>),
+    /// Tokens of which the server is asked that has made them.
+    Introspection(Asked),
     /// Keys.
     ApiKeys(Keys),
+    /// Certificates, of one of these workloads; none: of any that the listener lets in.
+    Certificate(Vec<Principal>),
+}
+
+/// Tokens that are asked about.
+#[derive(Debug)]
+pub struct Asked {
+    /// Who is asked.
+    pub server: Arc<Introspector>,
+    /// What says who it is.
+    pub principal_claim: String,
 }
 
 /// Tokens.
@@ -88,6 +105,8 @@ pub enum Credential {
     Header(HeaderName),
     /// A cookie.
     Cookie(String),
+    /// None: it is the connection's.
+    Connection,
 }
 
 impl Authentication {
@@ -149,22 +168,37 @@ fn one(
     reader: &mut Reader,
     findings: &mut Findings,
 ) -> Option<Provider> {
-    let (kind, usual) = match (&given.jwt, &given.api_keys) {
-        (Some(jwt), None) => (
+    let (kind, usual) = match (&given.jwt, &given.api_keys, &given.introspection, &given.mtls) {
+        (None, None, None, Some(mtls)) => {
+            let allowed = principals(&mtls.allow, &at.at("mtls").at("allow"), findings);
+            if allowed.len() < mtls.allow.len() {
+                return None;
+            }
+            (Some(ProviderKind::Certificate(allowed)), "connection")
+        }
+        (None, None, Some(asked), None) => {
+            let asked = introspection::introspection(asked, &at.at("introspection"), reader, findings);
+            (asked.map(ProviderKind::Introspection), "bearer")
+        }
+        (Some(jwt), None, None, None) => (
             self::jwt(jwt, &at.at("jwt"), reader, findings).map(|jwt| ProviderKind::Jwt(Box::new(jwt))),
             "bearer",
         ),
-        (None, Some(keys)) => {
+        (None, Some(keys), None, None) => {
             let keys = api_keys(keys, &at.at("api_keys"), reader, findings);
             (Some(ProviderKind::ApiKeys(Keys { keys })), "header:x-api-key")
         }
         _ => {
-            findings.add(at, "a provider has exactly one of jwt and api_keys");
+            findings.add(at, "a provider has exactly one of jwt, introspection, api_keys and mtls");
             return None;
         }
     };
     let written = given.credential.as_deref().unwrap_or(usual);
-    let credential = Credential::named(written);
+    let certificate = given.mtls.is_some();
+    if certificate && given.credential.is_some() {
+        findings.add(&at.at("credential"), "a certificate stands in no field");
+    }
+    let credential = if certificate { Some(Credential::Connection) } else { Credential::named(written) };
     if credential.is_none() {
         let message = format!("{written:?} is no place: give bearer, header:NAME or cookie:NAME");
         findings.add(&at.at("credential"), message);

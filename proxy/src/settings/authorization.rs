@@ -6,7 +6,10 @@ use http::Method;
 use protocol::id::ServiceName;
 
 use super::Route;
+use super::external_authorizer as external;
 use super::findings::{Findings, Place};
+#[cfg(any(feature = "cedar", feature = "rego"))]
+use super::policy_files;
 use super::security::Reader;
 use super::services::Services;
 use crate::config::{self, AuthorizationEffect, AuthorizationMode};
@@ -43,10 +46,21 @@ pub(super) fn authorization(
     if let Some(given) = &given.cedar {
         engines.extend(cedar(given, &at.at("cedar"), reader, findings));
     }
-    if given.rules.is_none() && given.cedar.is_none() {
-        findings.add(at, "there is neither rules nor cedar: nothing would be allowed");
+    if let Some(given) = &given.rego {
+        engines.extend(rego(given, &at.at("rego"), reader, findings));
     }
-    Authorizer { engines, shadow: given.mode == AuthorizationMode::Shadow, counts: Counts::default() }
+    let place = at.at("external");
+    let external = given.external.as_ref().and_then(|given| external::external(given, &place, findings));
+    if given.rules.is_none() && given.cedar.is_none() && given.rego.is_none() && given.external.is_none() {
+        findings.add(at, "there is none of rules, cedar, rego and external: nothing would be allowed");
+    }
+    let external = external.map(Arc::new);
+    Authorizer {
+        engines,
+        external,
+        shadow: given.mode == AuthorizationMode::Shadow,
+        counts: Counts::default(),
+    }
 }
 
 #[cfg(feature = "cedar")]
@@ -56,14 +70,9 @@ fn cedar(
     reader: &mut Reader,
     findings: &mut Findings,
 ) -> Option<Box<dyn Engine>> {
-    use crate::security::authorization::cedar::{Cedar, MAX_POLICY_BYTES, files};
+    use crate::security::authorization::cedar::{Cedar, MAX_POLICY_BYTES};
     let at = at.at("policies");
-    let files = files(std::path::Path::new(&given.policies)).map_err(|why| findings.add(&at, why)).ok()?;
-    let mut texts = Vec::with_capacity(files.len());
-    for file in files {
-        let text = reader.text(&file, MAX_POLICY_BYTES, &at, findings)?;
-        texts.push((file, text));
-    }
+    let texts = policy_files::read(&given.policies, "cedar", MAX_POLICY_BYTES, &at, (reader, findings))?;
     match Cedar::new(&texts) {
         Ok(cedar) => Some(Box::new(cedar)),
         Err(faults) => {
@@ -81,6 +90,36 @@ fn cedar(
     findings: &mut Findings,
 ) -> Option<Box<dyn Engine>> {
     findings.add(at, "this build is without Cedar (its feature `cedar`)");
+    None
+}
+
+#[cfg(feature = "rego")]
+fn rego(
+    given: &config::RegoPolicies,
+    at: &Place,
+    reader: &mut Reader,
+    findings: &mut Findings,
+) -> Option<Box<dyn Engine>> {
+    use crate::security::authorization::rego::{MAX_POLICY_BYTES, Rego};
+    let place = at.at("policies");
+    let texts = policy_files::read(&given.policies, "rego", MAX_POLICY_BYTES, &place, (reader, findings))?;
+    match Rego::new(&texts, &given.rule) {
+        Ok(rego) => Some(Box::new(rego)),
+        Err(why) => {
+            findings.add(at, why);
+            None
+        }
+    }
+}
+
+#[cfg(not(feature = "rego"))]
+fn rego(
+    _given: &config::RegoPolicies,
+    at: &Place,
+    _reader: &mut Reader,
+    findings: &mut Findings,
+) -> Option<Box<dyn Engine>> {
+    findings.add(at, "this build is without Rego (its feature `rego`)");
     None
 }
 

@@ -16,7 +16,11 @@ pub fn challenge(providers: &[Arc<Known>], failure: &Failure, fields: &mut Heade
     for known in providers {
         let name = &known.settings.name;
         let text = match (&known.settings.kind, &known.settings.credential) {
-            (ProviderKind::Jwt(_), _) | (_, Credential::Bearer) => format!("Bearer realm=\"{name}\"{error}"),
+            (ProviderKind::Certificate(_), _) => format!("ClientCertificate realm=\"{name}\""),
+            (ProviderKind::Jwt(_) | ProviderKind::Introspection(_), _) | (_, Credential::Bearer) => {
+                format!("Bearer realm=\"{name}\"{error}")
+            }
+            (_, Credential::Connection) => continue,
             (_, Credential::Header(header)) => format!("ApiKey realm=\"{name}\", header=\"{header}\""),
             (_, Credential::Cookie(cookie)) => format!("ApiKey realm=\"{name}\", cookie=\"{cookie}\""),
         };

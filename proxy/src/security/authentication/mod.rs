@@ -1,4 +1,4 @@
-//! Who asks: tokens, keys, and what an endpoint is told of them.
+//! Who asks: tokens, keys, certificates, and what an endpoint is told of them.
 //!
 //! A route names the providers of which one must know the request. Each looks for its own kind of credential
 //! where it was told to; the first that takes one says who asks. A credential that nobody takes is a refusal,
@@ -7,10 +7,12 @@
 mod algorithm;
 mod api_keys;
 mod challenge;
+mod introspection;
 mod jwks;
 mod key_store;
 mod presented;
 mod principal;
+mod standings;
 mod strict_json;
 mod token;
 
@@ -22,6 +24,7 @@ use http::request::Parts;
 pub use algorithm::Algorithm;
 pub use api_keys::{ApiKeys, MAX_KEYS, MAX_KEYS_BYTES, hash as key_hash, parse as parse_keys};
 pub use challenge::challenge;
+pub use introspection::{Introspector, Terms as IntrospectionTerms, credentials};
 pub use jwks::{KeySet, MAX_JWKS_BYTES};
 pub use key_store::{KeyStore, KeyStores, KeyUrl, run as keep_keys};
 pub use principal::Principal;
@@ -31,6 +34,7 @@ use jwks::NoKey;
 use presented::{presented, withhold};
 use token::Unverified;
 
+use crate::identity::PeerIdentity;
 use crate::settings::{Provider, ProviderKind, Security, TokenKeys};
 
 /// Why nobody is known.
@@ -42,6 +46,30 @@ pub enum Failure {
     Invalid,
     /// It cannot be judged by the keys that there are; these may have others.
     Stale(Arc<KeyStore>),
+    /// This one must be asked about this token, of which it has not said anything yet.
+    Unasked(Arc<Introspector>, String),
+}
+
+impl Failure {
+    /// Whether it says nothing of the credential, but that nobody could judge it.
+    #[must_use]
+    pub fn may_pass(&self, providers: &[Arc<Known>]) -> bool {
+        match self {
+            Self::Unasked(..) => true,
+            Self::Stale(_) => providers.iter().any(|known| known.is_blind()),
+            Self::Missing | Self::Invalid => false,
+        }
+    }
+
+    /// Which of two counts: what can still be mended before what cannot, then what was shown before what was not.
+    fn weight(&self) -> u8 {
+        match self {
+            Self::Missing => 0,
+            Self::Invalid => 1,
+            Self::Stale(_) => 2,
+            Self::Unasked(..) => 3,
+        }
+    }
 }
 
 /// A provider in force.
@@ -73,7 +101,7 @@ impl Authenticator {
                 TokenKeys::Url(url) => Some(url.clone()),
                 TokenKeys::Fixed(_) => None,
             },
-            ProviderKind::ApiKeys(_) => None,
+            _ => None,
         };
         let urls: Vec<KeyUrl> = settings.providers.iter().filter_map(url).collect();
         let mut stores = stores.of(&urls.iter().collect::<Vec<_>>()).into_iter();
@@ -83,7 +111,7 @@ impl Authenticator {
                     TokenKeys::Url(_) => stores.next(),
                     TokenKeys::Fixed(keys) => Some(Arc::new(KeyStore::fixed(Arc::clone(keys)))),
                 },
-                ProviderKind::ApiKeys(_) => None,
+                _ => None,
             };
             Arc::new(Known { settings: Arc::clone(provider), keys })
         };
@@ -125,8 +153,7 @@ pub fn authenticate(providers: &[Arc<Known>], request: &mut Parts, now: u64) -> 
                 withhold(&known.settings, request);
                 return Ok(principal);
             }
-            Err(Failure::Missing) => {}
-            Err(failure) if matches!(worst, Failure::Stale(_)) => drop(failure),
+            Err(failure) if failure.weight() <= worst.weight() => {}
             Err(failure) => worst = failure,
         }
     }
@@ -135,8 +162,22 @@ pub fn authenticate(providers: &[Arc<Known>], request: &mut Parts, now: u64) -> 
 
 impl Known {
     fn ask(&self, request: &Parts, now: u64) -> Result<Principal, Failure> {
+        if let ProviderKind::Certificate(allowed) = &self.settings.kind {
+            let peer = request.extensions.get::<Arc<PeerIdentity>>().ok_or(Failure::Missing)?;
+            let means = allowed.is_empty() || allowed.iter().any(|entry| entry.means(&peer.id));
+            let known = || Principal::named(&self.settings, peer.id.to_string());
+            return if means { Ok(known()) } else { Err(Failure::Invalid) };
+        }
         let shown = presented(&self.settings, &request.headers)?;
         match &self.settings.kind {
+            ProviderKind::Certificate(_) => Err(Failure::Missing),
+            ProviderKind::Introspection(asked) => {
+                let token = std::str::from_utf8(shown).ok().filter(|token| asked.server.could_be(token));
+                let token = token.ok_or(Failure::Invalid)?;
+                let unasked = || Failure::Unasked(Arc::clone(&asked.server), token.to_owned());
+                let said = asked.server.standing(token, now).ok_or_else(unasked)?.ok_or(Failure::Invalid)?;
+                Principal::of_claims(&self.settings, &asked.principal_claim, said).ok_or(Failure::Invalid)
+            }
             ProviderKind::ApiKeys(keys) => {
                 let owner = keys.keys.owner(shown).ok_or(Failure::Invalid)?;
                 Ok(Principal::named(&self.settings, owner.to_owned()))
@@ -152,7 +193,9 @@ impl Known {
                     Err(NoKey::WrongSignature) => None,
                 };
                 claims
-                    .and_then(|claims| Principal::of_claims(&self.settings, jwt, claims))
+                    .and_then(|claims| {
+                        Principal::of_claims(&self.settings, &jwt.principal_claim, Arc::new(claims))
+                    })
                     .ok_or(Failure::Invalid)
             }
         }

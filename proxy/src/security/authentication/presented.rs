@@ -16,6 +16,7 @@ pub fn presented<'a>(provider: &Provider, headers: &'a HeaderMap) -> Result<&'a 
         Credential::Bearer => bearer(once(headers, &AUTHORIZATION)?),
         Credential::Header(name) => once(headers, name),
         Credential::Cookie(name) => cookie(headers, name),
+        Credential::Connection => Err(Failure::Missing),
     }
 }
 
@@ -55,6 +56,7 @@ pub fn withhold(provider: &Provider, request: &mut Parts) {
         Credential::Bearer => drop(headers.remove(AUTHORIZATION)),
         Credential::Header(name) => drop(headers.remove(name)),
         Credential::Cookie(name) => without(name, headers),
+        Credential::Connection => {}
     }
 }
 

@@ -1,9 +1,11 @@
 //! Somebody who is known.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
-use crate::settings::{Jwt, Provider};
+use crate::settings::Provider;
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -15,7 +17,7 @@ pub struct Principal {
     /// What it is called there.
     pub id: String,
     /// What else is said of it.
-    pub claims: Map<String, Value>,
+    pub claims: Arc<Map<String, Value>>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -27,13 +29,21 @@ impl Principal {
         let headers = headers.filter_map(|(_, name)| Some((name.clone(), HeaderValue::from_str(&id).ok()?)));
         let headers = headers.collect();
         let name = format!("{}:{id}", provider.name);
-        Self { name, provider: provider.name.clone(), id, claims: Map::new(), headers }
+        Self { name, provider: provider.name.clone(), id, claims: Arc::default(), headers }
+    }
+
+    /// One of whom a test says this.
+    #[cfg(test)]
+    #[must_use]
+    pub fn of(provider: &str, id: &str, claims: Arc<Map<String, Value>>) -> Self {
+        let name = format!("{provider}:{id}");
+        Self { name, provider: provider.to_owned(), id: id.to_owned(), claims, headers: Vec::new() }
     }
 
     /// The one of whom a token says this; `None` where it does not say whom it is about.
     #[must_use]
-    pub fn of_claims(provider: &Provider, jwt: &Jwt, claims: Map<String, Value>) -> Option<Self> {
-        let id = claims.get(&jwt.principal_claim)?.as_str().filter(|id| !id.is_empty())?.to_owned();
+    pub fn of_claims(provider: &Provider, name_in: &str, claims: Arc<Map<String, Value>>) -> Option<Self> {
+        let id = claims.get(name_in)?.as_str().filter(|id| !id.is_empty())?.to_owned();
         let told = |(claim, name): &(String, HeaderName)| Some((name.clone(), value(claims.get(claim)?)?));
         let headers = provider.headers.iter().filter_map(told).collect();
         let name = format!("{}:{id}", provider.name);
@@ -45,14 +55,16 @@ impl Principal {
         self.headers.iter().for_each(|(name, value)| drop(headers.insert(name.clone(), value.clone())));
     }
 
-    /// The texts that a claim is, or holds: groups, roles, scopes (which are one text with spaces).
+    /// The texts that a claim is, or holds: groups, roles; scopes are one text with spaces (RFC 8693 section 4.2).
     pub fn texts<'a>(&'a self, claim: &'a str) -> impl Iterator<Item = &'a str> {
+        let spaced = matches!(claim, "scope" | "scp");
         let (one, many) = match self.claims.get(claim) {
             Some(Value::String(text)) => (Some(text.as_str()), &[][..]),
             Some(Value::Array(all)) => (None, all.as_slice()),
             _ => (None, &[][..]),
         };
-        one.into_iter().chain(many.iter().filter_map(Value::as_str))
+        let one = one.into_iter().flat_map(move |text| text.split(move |sign| spaced && sign == ' '));
+        one.chain(many.iter().filter_map(Value::as_str))
     }
 }
 

@@ -20,8 +20,6 @@ use super::{DEFAULT, Decision, Engine, Question};
 pub const SCHEMA: &str = include_str!("../../../../policies/authorization/schema.cedarschema");
 /// The largest file of policies that is read.
 pub const MAX_POLICY_BYTES: usize = 1 << 20;
-/// The most files of a folder.
-const MAX_FILES: usize = 256;
 /// Methods with an action of their own.
 const METHODS: [&str; 7] = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"];
 
@@ -35,27 +33,6 @@ pub struct Cedar {
     actions: Vec<(&'static str, EntityUid)>,
     /// The actions and their groups, as policies ask for them.
     known: Entities,
-}
-
-/// The files that `path` means: itself, or what lies in it and ends with `.cedar`, by name.
-///
-/// # Errors
-/// There is none, too many, or the folder cannot be read.
-pub fn files(path: &Path) -> Result<Vec<String>, String> {
-    if !path.is_dir() {
-        return Ok(vec![path.display().to_string()]);
-    }
-    let unreadable = |why: std::io::Error| format!("{} cannot be read: {why}", path.display());
-    let entries = std::fs::read_dir(path).map_err(unreadable)?;
-    let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
-    let policies = paths.filter(|path| path.extension().is_some_and(|end| end == "cedar"));
-    let mut all: Vec<String> = policies.map(|path| path.display().to_string()).collect();
-    all.sort_unstable();
-    match all.len() {
-        0 => Err(format!("{} holds no *.cedar", path.display())),
-        n if n > MAX_FILES => Err(format!("{} holds {n} files; {MAX_FILES} are the most", path.display())),
-        _ => Ok(all),
-    }
 }
 
 impl Cedar {
@@ -173,7 +150,7 @@ impl Engine for Cedar {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use http::Method;
     use protocol::id::ServiceName;

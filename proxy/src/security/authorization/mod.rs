@@ -1,20 +1,25 @@
 //! Whether who asks may do what is asked.
 //!
-//! One question, several engines: the rules of the configuration and Cedar's policies. Each that is configured
-//! must allow it. Nothing is allowed that no rule or policy allows, and what cannot be evaluated is denied, by
+//! One question, several engines: the rules of the configuration, policies of Cedar and of Rego, and last an authorizer
+//! elsewhere, which is asked only what the others allow. Each that is configured must allow it. Nothing is allowed that no rule or policy allows, and what cannot be evaluated is denied, by
 //! the name of what could not be. In shadow mode the same is decided, counted and logged, and nobody refused.
 
 #[cfg(feature = "cedar")]
 pub mod cedar;
+pub mod external;
+#[cfg(feature = "rego")]
+pub mod rego;
 mod rules;
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::Method;
 use protocol::id::ServiceName;
 
+pub use external::External;
 pub use rules::{Effect, PathRule, PrincipalRule, Rule, Rules};
 
 use super::authentication::Principal;
@@ -79,8 +84,10 @@ pub trait Engine: Send + Sync {
 
 /// See the module. Made once a configuration, shared by all workers.
 pub struct Authorizer {
-    /// All must allow; at least one.
+    /// All must allow.
     pub engines: Vec<Box<dyn Engine>>,
+    /// And this one, asked after them. It or one of them is there.
+    pub external: Option<Arc<External>>,
     /// Whether nobody is refused.
     pub shadow: bool,
     /// What was decided.
@@ -108,25 +115,35 @@ impl std::fmt::Debug for Authorizer {
 }
 
 impl Authorizer {
-    /// What all engines say together: the first that does not allow it, else the last that does.
+    /// What all engines of this process say together: the first that does not allow it, else the last that
+    /// does. `None`: there is none.
     #[must_use]
-    pub fn decide<'a>(&'a self, question: &Question<'a>) -> Decision<'a> {
-        let mut decision = Decision::Deny(DEFAULT.into());
+    pub fn judge<'a>(&'a self, question: &Question<'a>) -> Option<Decision<'a>> {
+        let mut said = None;
         for engine in &self.engines {
-            decision = engine.decide(question);
-            if !decision.allows() {
+            let decision = engine.decide(question);
+            let allows = decision.allows();
+            said = Some(decision);
+            if !allows {
                 break;
             }
         }
-        let count = match &decision {
+        said
+    }
+
+    /// Counts a decision.
+    pub fn count(&self, decision: &Decision<'_>) {
+        let count = match decision {
             Decision::Allow(_) => &self.counts.allowed,
             Decision::Deny(_) => &self.counts.denied,
             Decision::Broken(by) => {
-                tracing::warn!(policy = %by, "a policy cannot be evaluated: denied");
+                // By powers of two: a policy that is asked for every request is not to fill the log.
+                if (self.counts.broken.load(Ordering::Relaxed) + 1).is_power_of_two() {
+                    tracing::warn!(policy = %by, "this cannot be evaluated");
+                }
                 &self.counts.broken
             }
         };
         count.fetch_add(1, Ordering::Relaxed);
-        decision
     }
 }
