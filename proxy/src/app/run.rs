@@ -19,7 +19,7 @@ use crate::observability::access_log::LogSender;
 use crate::security::authentication::keep_keys;
 use crate::upstream::{health_check, outlier};
 use crate::worker::Lifecycle;
-use crate::{admin, file_watch, service_manager, supervise};
+use crate::{admin, allocator, file_watch, service_manager, supervise};
 
 /// For aborted workers to leave.
 const ABORT_WITHIN: Duration = Duration::from_secs(2);
@@ -136,6 +136,8 @@ impl App {
         let overload = Arc::clone(&self.data_path.overload);
         let workers = self.data_path.start_workers(&control.table(), tap.as_ref())?;
         overload.begin(&self.settings.server.overload);
+        // What reading the file took is needed no more.
+        allocator::give_back();
         Ok(Started { workers, giver: self.giver, predecessor: self.predecessor })
     }
 }

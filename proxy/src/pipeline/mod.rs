@@ -1,9 +1,11 @@
 //! The order in which a request is judged and served.
 
+mod asker;
 mod attempts;
 mod body;
 mod call;
 mod connect;
+mod ending;
 mod exchange;
 mod flight;
 mod guard;
@@ -11,56 +13,36 @@ mod hedge;
 mod mirror;
 mod own;
 mod passing;
+mod prepare;
 mod seen;
 mod tunnel;
 mod verdict;
 
-use std::net::IpAddr;
 use std::rc::Rc;
 
-use bytes::Bytes;
-use http::header::{CONNECTION, EXPECT, HOST, TRANSFER_ENCODING};
+use http::header::{CONNECTION, HOST};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+pub(crate) use asker::Asker;
 use attempts::Call;
 pub use body::ProxyBody;
+pub(crate) use ending::BrokenOff;
+use ending::Ending;
+use prepare::{prepare, uploader};
 use seen::Seen;
 pub(crate) use tunnel::Tunnel;
 
 use crate::connection::ClientConnection;
 use crate::error::Refusal;
 use crate::middleware::request_id::X_REQUEST_ID;
-use crate::middleware::{client, grpc, headers, path, upgrade, validity};
+use crate::middleware::{grpc, headers, path, upgrade, validity};
 use crate::routing::view::View;
-use crate::settings::{Edge, Server};
-use crate::telemetry::callers::CallerId;
-use crate::telemetry::distinct::hash_of;
-use crate::upstream::intake::Uploader;
 use crate::upstream::upload::Upload;
 use crate::worker::Worker;
-
-/// Who asks, as it is counted.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Asker {
-    pub(crate) ip: IpAddr,
-    /// The path's hash; 0 while nothing is recorded.
-    pub(crate) path: u64,
-    /// The workload that its certificate names.
-    pub(crate) caller: CallerId,
-}
-
-impl Asker {
-    fn of(worker: &Worker, connection: &ClientConnection, parts: &Parts, server: &Server) -> Self {
-        let ip = client::identify(connection.peer, &parts.headers, &server.trusted_proxies);
-        let path = if worker.recorder.is_on() { hash_of(parts.uri.path()) } else { 0 };
-        Self { ip, path, caller: connection.caller }
-    }
-}
 
 /// Answers one request: what goes wrong becomes a response.
 ///
@@ -148,7 +130,7 @@ async fn answer(
     let fault = connection.fault_before(connection.requests());
     fault.map_or(Ok(()), |fault| Err(refuse(Refusal::Framing(fault))))?;
     if connect::is_wanted(&parts, server) {
-        let to = connect::to(&parts, !body.is_end_stream(), asker.ip, &view.blocks, server).await;
+        let to = Box::pin(connect::to(&parts, !body.is_end_stream(), asker.ip, &view.blocks, server)).await;
         let to = to.map_err(refuse)?;
         worker.answered(asker, started, StatusCode::OK);
         return Err(Ending::Connected(to));
@@ -230,64 +212,4 @@ async fn answer(
     }
     let counted = |refusal: Refusal| if refusal.outcome().is_some() { refusal } else { refuse(refusal) };
     answered.map_err(|refusal| counted(refusal).into())
-}
-
-/// A request ends here without a response of an endpoint.
-#[derive(Debug)]
-enum Ending {
-    /// Refused, for whatever reason.
-    Refused(Refusal),
-    /// Answered as its route says.
-    Answered(Box<Response<Bytes>>),
-    /// The client is connected to where it wanted.
-    Connected(TcpStream),
-}
-
-impl From<Refusal> for Ending {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
-/// A fault on purpose: the client's stream ends without an answer.
-#[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("broken off on purpose")]
-pub(crate) struct BrokenOff;
-
-fn uploader(connection: &Rc<ClientConnection>, parts: &Parts, edge: &Edge) -> Uploader {
-    // gRPC's streams are conversations: their clients may be quiet.
-    Uploader {
-        connection: Rc::clone(connection),
-        max_bytes: edge.max_body_bytes,
-        paced: edge.min_body_rate > 0 && (parts.method != Method::POST || !grpc::is_grpc(&parts.headers)),
-    }
-}
-
-/// Makes the client's request this proxy's own.
-fn prepare(
-    parts: &mut Parts,
-    body: &Incoming,
-    connection: &ClientConnection,
-    id: &HeaderValue,
-    server: &Server,
-) {
-    if parts.uri.authority().is_some() {
-        if let Ok(host) = HeaderValue::from_str(validity::host_of(parts)) {
-            parts.headers.insert(HOST, host);
-        }
-        parts.uri = validity::origin_form(&parts.uri);
-    }
-    if parts.version == Version::HTTP_2 {
-        headers::join_cookies(&mut parts.headers);
-    }
-    parts.version = Version::HTTP_11;
-    headers::strip_request(&mut parts.headers);
-    // The server side has answered `100-continue` itself when it reads the body.
-    parts.headers.remove(EXPECT);
-    if !body.is_end_stream() && body.size_hint().exact().is_none() {
-        parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    }
-    client::announce(connection.peer, connection.scheme, &mut parts.headers, &server.trusted_proxies);
-    connection.peer_identity.iter().for_each(|peer| client::name(peer, &mut parts.headers));
-    parts.headers.insert(X_REQUEST_ID, id.clone());
 }

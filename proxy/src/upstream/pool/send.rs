@@ -63,7 +63,8 @@ impl EndpointPool {
         within: Duration,
     ) -> Result<(Lent, Box<Request<Upload>>), SendFailure> {
         let mut stage = Stage::Connecting;
-        match timeout(within, self.connect(after)).await {
+        // On the heap: handshakes need much, and most requests find a connection.
+        match timeout(within, Box::pin(self.connect(after))).await {
             Ok(Ok(connection)) => return Ok((connection, request)),
             Ok(Err(why)) if why.kind() == ErrorKind::QuotaExceeded => stage = Stage::Full,
             Ok(Err(why)) if is_exhausted(&why) => stage = Stage::Exhausted,
