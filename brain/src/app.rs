@@ -24,6 +24,8 @@ use crate::clock::wall_clock_ms;
 use crate::control_loop::ControlLoop;
 use crate::domain::{Actor, ActorKind, Mode, PersonRequest, TickOutput, View};
 use crate::fleet::Fleet;
+use crate::forecast::History;
+use crate::forecast::task::{self, Told};
 use crate::ingest::{Ingest, ProxyTable};
 use crate::metrics::Metrics;
 use crate::policies::Policies;
@@ -43,6 +45,8 @@ const MAX_WINDOWS: usize = 8_192;
 const MAX_REPLIES: usize = 4_096;
 const MAX_ASKS: usize = 256;
 const MAX_EVENTS: usize = 1_024;
+/// Between two forecasts: they are made of minutes.
+const FORECAST_MS: i64 = 60_000;
 /// Between two times at which what is normal is kept for a later life.
 const REMEMBER_MS: i64 = 15_000;
 
@@ -103,6 +107,7 @@ pub struct App {
     reader: AuditReader,
     access: Access,
     data_dir: std::path::PathBuf,
+    forecasts: Told,
     stop: CancellationToken,
 }
 
@@ -152,6 +157,7 @@ impl App {
             metrics.clone(),
             stop.clone(),
         );
+        let forecasts = Arc::clone(&state.forecasts);
         let mut inbox = Inbox::new(windows, replies, asks, policies);
         if was_frozen {
             tracing::warn!("a person froze this brain before its restart; it stays frozen until unfrozen");
@@ -184,6 +190,7 @@ impl App {
             reader,
             access,
             data_dir: settings.data_dir,
+            forecasts,
             recording: None,
             stop,
         })
@@ -220,8 +227,10 @@ impl App {
         let stop_loop = CancellationToken::new();
         let Shared { fleet, proxies, metrics, .. } = self.shared.clone();
         let (memories_in, memories) = mpsc::channel(1);
+        let (histories_in, histories) = mpsc::channel(1);
+        let keep = Keep { memories: memories_in, histories: histories_in };
         let mut runtime = Runtime::new(
-            turns(self.control, self.least_confidence, memories_in, metrics.clone()),
+            turns(self.control, self.least_confidence, keep, metrics.clone()),
             self.store,
             self.inbox,
             memories,
@@ -234,6 +243,11 @@ impl App {
         tasks.spawn(named("telemetry listener", serve_telemetry(self.telemetry, self.service, stop.clone())));
         let watch = fleet.watch(proxies, stop.clone());
         tasks.spawn(named("fleet watch", async { watch.await.map_err(|why| why.to_string()) }));
+        let telling = task::run(histories, self.forecasts, metrics.clone(), stop.clone());
+        tasks.spawn(named("forecasts", async {
+            telling.await;
+            Ok(())
+        }));
         let watch = policy_files::watch(self.policies_dir, self.policies, metrics, stop.clone());
         tasks.spawn(named("policy watch", async {
             watch.await;
@@ -268,14 +282,21 @@ impl App {
     }
 }
 
+/// Where what the loop knows goes now and then.
+struct Keep {
+    memories: mpsc::Sender<Memory>,
+    histories: mpsc::Sender<Vec<History>>,
+}
+
 /// The control loop as the runtime calls it.
 fn turns(
     mut control: ControlLoop,
     least_confidence: f64,
-    memories: mpsc::Sender<Memory>,
+    keep: Keep,
     metrics: Metrics,
 ) -> impl FnMut(Turn) -> (TickOutput, View) + Send {
-    let mut remembered_ms = i64::MIN;
+    let Keep { memories, histories } = keep;
+    let (mut remembered_ms, mut told_ms) = (i64::MIN, i64::MIN);
     let mut kept_lessons = control.lessons();
     let (mut set_aside, mut overflowed) = (control.quarantine(), control.refused().1);
     move |turn| {
@@ -300,6 +321,13 @@ fn turns(
             if memories.try_send(control.memory()).is_ok() {
                 kept_lessons = control.lessons();
             }
+        }
+        // One that is still being fitted makes this one wait.
+        if control.now_ms() >= told_ms.saturating_add(FORECAST_MS)
+            && let Ok(place) = histories.try_reserve()
+        {
+            told_ms = control.now_ms();
+            place.send(control.histories());
         }
         (output, control.view())
     }

@@ -14,6 +14,7 @@ use crate::decision::Desk;
 use crate::detection::{Findings, detect};
 use crate::diagnosis::{Book, Waiting, diagnose, lingers};
 use crate::domain::{Actor, CauseKind, Decision, Event, Incident, Mode, TickInput, TickOutput, View};
+use crate::forecast::History;
 use crate::guard::{Fleet, Ledger};
 use crate::learning::Learned;
 use crate::policies::Policies;
@@ -205,6 +206,12 @@ impl ControlLoop {
     #[must_use]
     pub fn view(&self) -> View {
         picture::view(self)
+    }
+
+    /// What the load to come can be told from.
+    #[must_use]
+    pub fn histories(&self) -> Vec<History> {
+        picture::histories(self)
     }
 
     /// Other policies, from the next tick on. What is learned and what is live stays.

@@ -17,6 +17,7 @@ pub mod detection;
 pub mod diagnosis;
 pub mod domain;
 pub mod fleet;
+pub mod forecast;
 pub mod guard;
 pub mod ingest;
 pub mod learning;

@@ -1,10 +1,12 @@
 //! What the brain counts about itself, for `GET /metrics`.
 
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    Encoder as _, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
 };
 
-/// Counters and gauges; cheap to clone, shared by all tasks. Labels come from closed sets.
+use crate::forecast::Forecast;
+
+/// Counters and gauges; cheap to clone, shared by all tasks. Labels come from closed sets or, for forecasts, from at most 512 services.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     registry: Registry,
@@ -32,6 +34,8 @@ pub struct Metrics {
     pub events_lagged: IntCounter,
     /// Windows that a recording lost because the disk could not take them in time.
     pub recording_lost: IntCounter,
+    /// Load to come, in 15 minutes, by service and end of the interval.
+    pub forecast_rps: GaugeVec,
     /// How long a turn of the control loop takes.
     pub tick_seconds: Histogram,
 }
@@ -64,7 +68,16 @@ impl Metrics {
                 .buckets(buckets),
         )?;
         registry.register(Box::new(tick_seconds.clone()))?;
+        let forecast_rps = GaugeVec::new(
+            Opts::new(
+                "lightsout_forecast_requests_per_second",
+                "Load expected in 15 minutes, with the ends of the 90 % interval",
+            ),
+            &["service", "bound"],
+        )?;
+        registry.register(Box::new(forecast_rps.clone()))?;
         Ok(Self {
+            forecast_rps,
             windows: counter("lightsout_windows_total", "Telemetry windows taken")?,
             windows_refused: counters(
                 "lightsout_windows_refused_total",
@@ -97,6 +110,18 @@ impl Metrics {
             tick_seconds,
             registry,
         })
+    }
+
+    /// Shows these forecasts and no others.
+    pub fn show_forecasts(&self, forecasts: &[Forecast]) {
+        self.forecast_rps.reset();
+        for forecast in forecasts {
+            let Some(last) = forecast.minutes.last() else { continue };
+            let bounds = [("expected", last.expected_rps), ("low", last.low_rps), ("high", last.high_rps)];
+            for (bound, rps) in bounds {
+                self.forecast_rps.with_label_values(&[forecast.service.as_str(), bound]).set(rps);
+            }
+        }
     }
 
     /// The exposition text.

@@ -50,6 +50,9 @@ struct Args {
     /// Instead of measuring, print the recording of one fault of the suite, by its number from 0
     #[arg(long, value_name = "N")]
     record: Option<usize>,
+    /// Note every incident here, one JSON object a line: what was said of it, and whether it was right
+    #[arg(long, value_name = "FILE")]
+    incidents: Option<PathBuf>,
     /// The first seed; the others follow
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -68,7 +71,9 @@ fn main() -> Result<()> {
     let runs = args.runs * (6 + scenario::suite().len() as u64) + args.quiet + args.crowds;
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {eta} left")?;
     let bar = ProgressBar::new(runs).with_style(style);
-    let measure = Measure { lightsout: &args.lightsout, seed: args.seed, bar: &bar };
+    let incidents = args.incidents.as_ref().map(std::fs::File::create).transpose()?;
+    let incidents = incidents.as_ref();
+    let measure = Measure { lightsout: &args.lightsout, seed: args.seed, bar: &bar, incidents };
     let mut rows = measure.delays(args.runs)?;
     rows.extend(measure.suite(args.runs)?);
     rows.extend(measure.quiet(args.quiet, args.days, args.crowds)?);

@@ -1,5 +1,6 @@
 //! The families of measurements, each over its seeds; one row of the report a figure.
 
+use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
@@ -35,6 +36,8 @@ pub struct Measure<'a> {
     pub seed: u64,
     /// Told after each run.
     pub bar: &'a ProgressBar,
+    /// Where every incident is noted with what was said of it and whether it was right, for fitting.
+    pub incidents: Option<&'a std::fs::File>,
 }
 
 impl Measure<'_> {
@@ -44,9 +47,24 @@ impl Measure<'_> {
             let scenario = scenario(seed);
             let answer = replay(self.lightsout, &scenario, seed)?;
             self.bar.inc(1);
-            all.push(judge(&answer, scenario.truth.as_ref()));
+            let judged = judge(&answer, scenario.truth.as_ref());
+            self.note(&scenario, seed, &judged)?;
+            all.push(judged);
         }
         Ok(all)
+    }
+
+    /// One line an incident: what calibration is fitted to.
+    fn note(&self, scenario: &Scenario, seed: u64, judged: &Judged) -> Result<()> {
+        let Some(mut to) = self.incidents else { return Ok(()) };
+        let fault = scenario.faults.first().map_or_else(String::new, |fault| format!("{:?}", fault.kind));
+        for ((confidence, right), kind) in judged.confidences.iter().zip(&judged.kinds) {
+            let line = serde_json::json!({
+                "fault": fault, "seed": seed, "kind": kind, "confidence": confidence, "right": right,
+            });
+            writeln!(to, "{line}")?;
+        }
+        Ok(())
     }
 
     /// Delays of faults at one service.

@@ -27,6 +27,8 @@ pub struct Judged {
     pub ips: Option<(f64, f64)>,
     /// (confidence, right) of every incident, as it was opened.
     pub confidences: Vec<(f64, bool)>,
+    /// The kinds of cause that go with them.
+    pub kinds: Vec<String>,
     /// Actions that the guard let pass alone.
     pub allowed: usize,
     /// Of them, IP blocks.
@@ -49,6 +51,7 @@ pub fn judge(answer: &Answer, truth: Option<&Truth>) -> Judged {
             if opens {
                 judged.incidents += 1;
                 judged.confidences.push((said.confidence, right));
+                judged.kinds.push(said.cause.as_ref().map_or_else(String::new, |c| c.kind.clone()));
                 first = first.or(said.cause.as_ref());
             }
         }

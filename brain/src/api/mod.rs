@@ -9,6 +9,7 @@ mod audit;
 mod auth;
 mod autonomy;
 mod events;
+mod forecasts;
 mod health;
 mod incidents;
 mod mode;

@@ -18,6 +18,7 @@ use super::session::{LoginBody, SessionView};
 use super::status::Status;
 use crate::access::{COOKIE, Deed};
 use crate::audit::{Proof, Record};
+use crate::forecast::Forecast;
 use crate::domain::{Action, AutonomyRow, Incident, Proposal, ProxyView, ServiceView};
 
 /// How a type describes itself.
@@ -73,6 +74,7 @@ fn operations() -> Vec<Operation> {
         read("/v1/status", "The brain", json(of::<Status>)),
         read("/v1/proxies", "Who reports", json(of::<Items<ProxyView>>)),
         read("/v1/services", "What the mesh does", json(of::<Items<ServiceView>>)),
+        read("/v1/forecasts", "The load to come, by service", json(of::<Items<Forecast>>)),
         read("/v1/autonomy", "What each kind of action has shown", json(of::<Items<AutonomyRow>>)),
         read("/v1/topology", "Who calls whom", json(of::<Topology>)),
         read("/v1/incidents", "Incidents, newest first", json(of::<Items<Incident>>)),

@@ -15,12 +15,13 @@ use tokio_util::sync::CancellationToken;
 use super::auth;
 use super::problem::{Refusal, as_problems};
 use super::{
-    actions, audit, autonomy, events, health, incidents, mode, openapi, proposals, security_headers,
+    actions, audit, autonomy, events, forecasts, health, incidents, mode, openapi, proposals, security_headers,
     services, session, status,
 };
 use crate::access::Access;
 use crate::audit::{AuditReader, Record};
 use crate::console;
+use crate::forecast::task::Told;
 use crate::metrics::Metrics;
 use crate::runtime::{Ask, Live};
 
@@ -46,6 +47,8 @@ pub struct Api {
     pub metrics: Metrics,
     /// When the brain started.
     pub started: Instant,
+    /// The load to come.
+    pub forecasts: Told,
     /// Open event streams, bounded.
     pub streams: Arc<Semaphore>,
     /// The OpenAPI document.
@@ -74,6 +77,7 @@ impl Api {
             access,
             metrics,
             started: Instant::now(),
+            forecasts: Told::default(),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             document: Arc::new(openapi::document()),
             stop,
@@ -88,6 +92,7 @@ pub fn router(api: Api) -> Router {
         .merge(health::routes())
         .merge(status::routes())
         .merge(services::routes())
+        .merge(forecasts::routes())
         .merge(incidents::routes())
         .merge(proposals::routes())
         .merge(actions::routes())

@@ -6,7 +6,7 @@ use protocol::action::Items;
 
 use super::client::{Connection, Failure};
 use super::output::{Format, percent, print_list};
-use crate::domain::ServiceView;
+use crate::domain::{ServiceView, Silence};
 
 pub(super) async fn run(connection: &Connection, format: Format) -> Result<ExitCode, Failure> {
     let services: Items<ServiceView> = connection.get(&["v1", "services"], &[]).await?;
@@ -23,7 +23,7 @@ fn rows(service: &ServiceView) -> Vec<[String; 7]> {
         percent(service.failure_share),
         format!("{:.1}", service.p50_ms),
         format!("{:.1}", service.p99_ms),
-        String::new(),
+        heard(service),
     ];
     let endpoint = |e: &crate::domain::EndpointView| {
         let weight = e.weight.map_or_else(|| "?".to_owned(), |w| w.to_string());
@@ -38,4 +38,16 @@ fn rows(service: &ServiceView) -> Vec<[String; 7]> {
         ]
     };
     std::iter::once(whole).chain(service.endpoints.iter().map(endpoint)).collect()
+}
+
+/// Why less than all is known of it, in two words.
+fn heard(service: &ServiceView) -> String {
+    let gone = service.lost_proxies.len() + service.mute_proxies.len();
+    match service.silence {
+        Some(Silence::NoTraffic) => "no traffic".to_owned(),
+        Some(Silence::NoTelemetry) => "no telemetry".to_owned(),
+        Some(Silence::LostProxies) => "proxies lost".to_owned(),
+        None if gone > 0 => format!("{gone} proxies silent"),
+        None => String::new(),
+    }
 }

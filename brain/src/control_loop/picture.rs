@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::ControlLoop;
 use crate::domain::{AutonomyRow, EndpointView, ProxyView, ServiceView, View};
+use crate::forecast::{HORIZON, History};
 use crate::learning::rows;
-use crate::state::{Endpoint, Service, Sketch, share};
+use crate::state::{Endpoint, Hearing, Service, Sketch, share};
 
 /// Seconds that count as now.
 const LATELY_S: i64 = 10;
@@ -29,6 +30,20 @@ pub(super) fn view(of: &ControlLoop) -> View {
         proxies: proxies(of),
         autonomy: autonomy(of),
     }
+}
+
+/// What the load to come can be told from, by service.
+pub(super) fn histories(of: &ControlLoop) -> Vec<History> {
+    let history = |(name, service): (&String, &Service)| {
+        let (rates, end_s) = service.minutes.rates();
+        let season = service.baseline.season();
+        let first = end_s - 60 * rates.len() as i64;
+        // The middle of each minute.
+        let minutes = (0..rates.len() + HORIZON).map(|n| first + 60 * n as i64 + 30);
+        let season = minutes.map(|second| season.offset(second)).collect();
+        History { service: name.clone(), end_s, rates, season }
+    };
+    of.mesh.services.iter().map(history).collect()
 }
 
 fn autonomy(of: &ControlLoop) -> Vec<AutonomyRow> {
@@ -62,6 +77,8 @@ fn service_view(of: &ControlLoop, name: &str, service: &Service) -> ServiceView 
             ejected: told.is_some_and(|t| t.1),
         }
     };
+    let Hearing { mute, lost, silence } = of.mesh.hearing(service, of.now_ms, &|p| of.fleet.contains_key(p));
+    let (usual, known) = (service.baseline.pace_at(of.mesh.second).0, service.baseline.learned_s());
     ServiceView {
         service: name.to_owned(),
         rps: sum.n as f64 / LATELY_S as f64,
@@ -69,7 +86,11 @@ fn service_view(of: &ControlLoop, name: &str, service: &Service) -> ServiceView 
         p50_ms: quantile(0.5),
         p99_ms: quantile(0.99),
         callers: service.callers.keys().cloned().collect(),
-        learned_s: service.baseline.learned_s(),
+        learned_s: known,
+        silence,
+        mute_proxies: mute,
+        lost_proxies: lost,
+        usual_rps: (known >= of.policies.detection.service.min_learned_s).then_some(usual),
         endpoints: service.endpoints.iter().map(endpoint).collect(),
     }
 }

@@ -8,6 +8,7 @@ mod origin;
 mod quiet;
 mod remedies;
 mod restart;
+mod silence;
 mod staged;
 
 use super::*;

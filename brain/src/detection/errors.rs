@@ -5,12 +5,11 @@ use crate::domain::Signal;
 use crate::policies::ServicePolicy;
 use crate::state::{Service, share};
 
-/// Whether the service fails more than it did, or simply fails.
+/// Whether the service fails more than it did, or simply fails; how much evidence is enough is not asked here.
 pub(super) fn detect(
     name: &str,
     service: &Service,
     second: i64,
-    needed: f64,
     policy: &ServicePolicy,
 ) -> Option<Anomaly> {
     let (last, before) = (service.ring.at(second), service.ring.at(second - 1));
@@ -25,7 +24,7 @@ pub(super) fn detect(
         (w, sum.failed, sum.n)
     });
     let rate = &service.baseline.errors;
-    let found = own_past::strongest(&sums, rate, &policy.errors, needed)?;
+    let found = own_past::strongest(&sums, rate, &policy.errors)?;
     let recent = service.ring.sum(second - 4, second);
     // A minute remembers what is over: the last seconds must show some of it still.
     let some = (policy.errors.min_excess / 2.0).max((found.observed - found.baseline) / 4.0);

@@ -6,12 +6,11 @@ use crate::domain::Signal;
 use crate::policies::ServicePolicy;
 use crate::state::{Service, share};
 
-/// Whether the service is slower than it was.
+/// Whether the service is slower than it was; how much evidence is enough is not asked here.
 pub(super) fn detect(
     name: &str,
     service: &Service,
     second: i64,
-    needed: f64,
     policy: &ServicePolicy,
 ) -> Option<Anomaly> {
     if service.baseline.learned_s() < policy.min_learned_s {
@@ -32,6 +31,6 @@ pub(super) fn detect(
     if slow_seconds < floor.min_seconds as usize {
         return None;
     }
-    let found = own_past::strongest(&sums, &service.baseline.slow, floor, needed)?;
+    let found = own_past::strongest(&sums, &service.baseline.slow, floor)?;
     Some(service_anomaly(name, Signal::Latency, found, false, second))
 }

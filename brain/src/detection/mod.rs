@@ -9,6 +9,7 @@ mod part;
 mod peers;
 mod rate;
 
+use std::cmp::Ordering::Equal;
 use std::collections::BTreeMap;
 
 pub use clients::Abuse;
@@ -17,7 +18,7 @@ pub use rate::Surge;
 
 use crate::domain::{Evidence, Signal};
 use crate::policies::DetectionPolicy;
-use crate::state::MeshState;
+use crate::state::{MeshState, Service, Tail};
 use crate::state::evidence::threshold;
 
 /// Something is odd.
@@ -96,14 +97,7 @@ pub fn detect(
         let min_learned_s = policy.service.min_learned_s;
         let surge = rate::detect(service, second - 1, needed, min_learned_s);
         found.surges.extend(surge.map(|surge| (name.clone(), surge)));
-        // The newest second may still be filling: the one before is judged too, whichever shows it.
-        let judged = [second, second - 1];
-        found
-            .anomalies
-            .extend(judged.iter().find_map(|s| errors::detect(name, service, *s, needed, &policy.service)));
-        found
-            .anomalies
-            .extend(judged.iter().find_map(|s| latency::detect(name, service, *s, needed, &policy.service)));
+        found.anomalies.extend(against_its_past(name, service, second, needed, policy));
         if found.anomalies.len() > before || troubled(name) {
             service.frozen_until_ms = now_ms + 5_000;
         }
@@ -111,6 +105,36 @@ pub fn detect(
     found.maybe_abused = clients::suspected(mesh, policy);
     found.abuse = clients::detect(mesh, policy, troubled);
     found
+}
+
+/// Failures and slowness of the whole, where there is evidence enough.
+fn against_its_past(
+    name: &str,
+    service: &mut Service,
+    second: i64,
+    needed: f64,
+    policy: &DetectionPolicy,
+) -> Vec<Anomaly> {
+    // The newest second may still be filling: the one before is judged too, whichever shows more.
+    let strongest = |detect: &dyn Fn(i64) -> Option<Anomaly>| {
+        let either = [second, second - 1].into_iter().filter_map(detect);
+        either.max_by(|a, b| (a.gross, a.evidence.log_e).partial_cmp(&(b.gross, b.evidence.log_e)).unwrap_or(Equal))
+    };
+    let failures = strongest(&|s| errors::detect(name, service, s, &policy.service));
+    let slowness = strongest(&|s| latency::detect(name, service, s, &policy.service));
+    let budget = policy.alarms_per_service_week;
+    let tails = &mut service.tails;
+    let both = [(failures, &mut tails.errors), (slowness, &mut tails.latency)];
+    both.into_iter().filter_map(|(anomaly, tail)| enough(anomaly, tail, second, needed, budget)).collect()
+}
+
+/// The anomaly, if it stands out of what quiet times bring about too.
+fn enough(anomaly: Option<Anomaly>, tail: &mut Tail, second: i64, needed: f64, budget: f64) -> Option<Anomaly> {
+    let log_e = anomaly.as_ref().map_or(0.0, |a| a.evidence.log_e);
+    let asked = if log_e >= needed { tail.threshold(budget, needed) } else { needed };
+    let alarm = anomaly.as_ref().is_some_and(|a| a.gross || log_e >= asked);
+    tail.watch(second, log_e, alarm);
+    anomaly.filter(|_| alarm)
 }
 
 fn service_anomaly(

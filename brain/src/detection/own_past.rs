@@ -17,19 +17,14 @@ pub(super) struct Finding {
     pub(super) log_e: f64,
 }
 
-/// The strongest window, if it passes the floor and needs no more evidence than `needed`.
-pub(super) fn strongest(
-    sums: &[(i64, u64, u64)],
-    rate: &Rate,
-    floor: &Floor,
-    needed: f64,
-) -> Option<Finding> {
+/// The strongest window that passes the floor, however little its evidence.
+pub(super) fn strongest(sums: &[(i64, u64, u64)], rate: &Rate, floor: &Floor) -> Option<Finding> {
     let findings = sums.iter().filter_map(|(window_s, part, n)| {
         let observed = share(*part, *n);
         let enough = *part >= floor.min_count && observed - rate.share() >= floor.min_excess;
         let log_e = deviance(*part, *n, rate) - (sums.len() as f64).ln();
         let finding = Finding { window_s: *window_s, observed, baseline: rate.share(), n: *n, log_e };
-        (enough && log_e >= needed).then_some(finding)
+        (enough && log_e > 0.0).then_some(finding)
     });
     findings.max_by(|a, b| a.log_e.total_cmp(&b.log_e))
 }

@@ -8,7 +8,7 @@ use super::{Anomaly, Of};
 use crate::domain::{Evidence, Signal};
 use crate::policies::{DetectionPolicy, Floor};
 use crate::state::evidence::{Cusum, Dispersion, Step, threshold};
-use crate::state::{Service, Tally};
+use crate::state::{Service, Tails, Tally};
 
 /// Of the threshold, what one second may bring: so many seconds are needed at least.
 fn cap(threshold: f64, floor: &Floor, endpoints: usize) -> f64 {
@@ -91,44 +91,60 @@ pub(super) fn anomalies(
     second: i64,
     policy: &DetectionPolicy,
 ) -> Vec<Anomaly> {
-    let (mut found, mut over) = (Vec::new(), Vec::new());
+    let mut looked = Looked { of: name, second, policy, found: Vec::new(), over: Vec::new(), peaks: [0.0; 2] };
     let needed = |parts: usize| threshold(policy.alarms_per_service_week, parts, policy.safety_nats);
     let of_endpoints = needed(service.endpoints.len());
     for (id, endpoint) in &service.endpoints {
         let (part, of) = (Part::endpoint(service, endpoint), Of::Endpoint(id.clone()));
-        look(name, &part, of, of_endpoints, second, policy, &mut found, &mut over);
+        looked.at(&part, of, of_endpoints, &service.tails);
     }
     let of_versions = needed(service.versions.len());
     for (label, version) in service.versions.iter().filter(|_| service.versions.len() > 1) {
         let (part, of) = (Part::version(service, label, version), Of::Version(label.clone()));
-        look(name, &part, of, of_versions, second, policy, &mut found, &mut over);
+        looked.at(&part, of, of_versions, &service.tails);
     }
+    let Looked { found, over, peaks, .. } = looked;
     for (of, signal) in over {
         forget(service, &of, signal);
     }
+    let alarm = |signal| found.iter().any(|a: &Anomaly| a.evidence.signal == signal);
+    let (errors, latency) = (alarm(Signal::PeerErrors), alarm(Signal::PeerLatency));
+    service.tails.peer_errors.watch(second, peaks[0], errors);
+    service.tails.peer_latency.watch(second, peaks[1], latency);
     found
 }
 
-#[allow(clippy::too_many_arguments)]
-fn look(
-    name: &str,
-    part: &Part<'_>,
-    of: Of,
-    needed: f64,
+/// One look at all parts of a service.
+struct Looked<'a> {
+    of: &'a str,
     second: i64,
-    policy: &DetectionPolicy,
-    found: &mut Vec<Anomaly>,
-    over: &mut Vec<(Of, Signal)>,
-) {
-    for signal in [Signal::PeerErrors, Signal::PeerLatency] {
-        let log_e = part.evidence(signal).log_e();
-        if log_e < needed {
-            continue;
-        }
-        match part.judge(signal, second, policy) {
-            Finding::Sick(tail) => found.push(anomaly(name, of.clone(), signal, log_e, tail, second)),
-            Finding::NotEnough => {}
-            Finding::Over => over.push((of.clone(), signal)),
+    policy: &'a DetectionPolicy,
+    found: Vec<Anomaly>,
+    over: Vec<(Of, Signal)>,
+    /// The greatest evidence that passed the floors, of failures and of slowness.
+    peaks: [f64; 2],
+}
+
+impl Looked<'_> {
+    fn at(&mut self, part: &Part<'_>, of: Of, needed: f64, tails: &Tails) {
+        let both = [(Signal::PeerErrors, &tails.peer_errors), (Signal::PeerLatency, &tails.peer_latency)];
+        for ((signal, tail), n) in both.into_iter().zip(0..) {
+            let log_e = part.evidence(signal).log_e();
+            // Below half of what is needed nothing is of interest, not even to the tail.
+            if log_e < needed / 2.0 {
+                continue;
+            }
+            match part.judge(signal, self.second, self.policy) {
+                Finding::Sick(tail_of_it) => {
+                    self.peaks[n] = self.peaks[n].max(log_e);
+                    let budget = self.policy.alarms_per_service_week;
+                    if log_e >= needed && log_e >= tail.threshold(budget, needed) {
+                        self.found.push(anomaly(self.of, of.clone(), signal, log_e, tail_of_it, self.second));
+                    }
+                }
+                Finding::Over if log_e >= needed => self.over.push((of.clone(), signal)),
+                Finding::Over | Finding::NotEnough => {}
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ const NOW_S: i64 = 5;
 const RATIO: f64 = 1.5;
 /// From here on a second belongs to the surge.
 const BELONGS: f64 = 1.25;
-/// Standard deviations of the service's own ten-second blocks.
+/// Standard deviations of the service's own ten-second blocks, at this hour.
 const SPREADS: f64 = 5.0;
 /// Seconds back to which a surge's beginning is looked for.
 const BACK_S: i64 = 60;
@@ -34,7 +34,7 @@ pub(super) fn detect(service: &Service, second: i64, needed: f64, min_learned_s:
     if service.baseline.learned_s() < min_learned_s {
         return None;
     }
-    let (usual, spread) = service.baseline.pace();
+    let (usual, spread) = service.baseline.pace_at(second);
     let now = service.ring.sum(second - NOW_S + 1, second).n;
     let rate = now as f64 / NOW_S as f64;
     let log_e = deviance(now as f64, usual * NOW_S as f64);

@@ -83,6 +83,14 @@ pub(super) fn name_it(mut diagnosis: Diagnosis, found: &Findings, mesh: &MeshSta
     diagnosis
 }
 
+/// Whether the last two seconds asked so many times the usual of the service, or of the edge before it.
+pub(super) fn rises(name: &str, mesh: &MeshState, times: f64) -> bool {
+    let Some(service) = mesh.services.get(name) else { return false };
+    let (usual, _) = service.baseline.pace_at(mesh.second);
+    let now = service.ring.sum(mesh.second - 1, mesh.second).n as f64 / 2.0;
+    usual > 0.0 && now >= times * usual
+}
+
 /// When the trouble showed first: evidence is summed over a window, and it began somewhere within.
 fn showed_ms(diagnosis: &Diagnosis, mesh: &MeshState) -> i64 {
     let Some(service) = mesh.services.get(&diagnosis.cause.service) else { return diagnosis.onset_ms };

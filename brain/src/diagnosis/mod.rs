@@ -34,6 +34,15 @@ const LONGEST_HOLDS: i64 = 5;
 /// And so many while one endpoint explains it, on too few failures to say so.
 const HOLDS_FOR_ONE: i64 = 20;
 
+/// And so many while its load has just risen: what comes of a crowd and what of a few clients shows in seconds.
+const HOLDS_FOR_A_SURGE: i64 = 4;
+/// The load, over the usual, that is a rise.
+const SURGE: f64 = 1.5;
+/// How young a version is whose trouble is told apart from its service's before the service is named, and how
+/// many holds that may take.
+const YOUNG_MS: i64 = 600_000;
+const HOLDS_FOR_A_VERSION: i64 = 8;
+
 /// How sure a diagnosis is at most that another witness contradicts.
 const DISPUTED: f64 = 0.5;
 
@@ -127,7 +136,9 @@ fn deepest_services(
         let drilled = drill::one_part(service, &found.anomalies, mesh, policy);
         let holds = match drilled {
             Some(Drilled::Perhaps) => HOLDS_FOR_ONE,
+            _ if version::may_explain(service, mesh, now_ms, YOUNG_MS) => HOLDS_FOR_A_VERSION,
             _ if suspected => LONGEST_HOLDS,
+            _ if load::rises(service, mesh, SURGE) => HOLDS_FOR_A_SURGE,
             _ => 1,
         };
         if explained || now_ms - since < policy.service.hold_ms * holds {

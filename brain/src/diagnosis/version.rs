@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Diagnosis, cause, of_evidence};
 use crate::detection::{Anomaly, Of};
 use crate::domain::{Cause, CauseKind, Evidence, Signal};
-use crate::state::{MeshState, Service, Tally, share};
+use crate::state::{MeshState, Service, Tally, Version, share};
 
 /// A version is new for so long, milliseconds.
 const NEW_MS: i64 = 3_600_000;
@@ -59,6 +59,25 @@ pub(super) fn everything_changed(name: &str, onset_ms: i64, mesh: &MeshState) ->
     let since = service.versions.get(&label)?.first_ms;
     let soon = (since - 5_000..since + AFTER_DEPLOY_MS).contains(&onset_ms);
     (one && soon && is_new(service, &label, onset_ms)).then(|| blank(name, &label).cause)
+}
+
+/// Whether a version that has come within `young_ms` runs beside others and fails more than they do: by how
+/// much is for its evidence to say, which may take some seconds more than the whole service's.
+pub(super) fn may_explain(name: &str, mesh: &MeshState, now_ms: i64, young_ms: i64) -> bool {
+    let Some(service) = mesh.services.get(name) else { return false };
+    let from = mesh.second - LATELY_S + 1;
+    let all = service.attempts(from, mesh.second);
+    let worse = |label: &String| {
+        let mut own = Tally::default();
+        service.of_version(label).for_each(|(_, e)| own.add(e.ring.sum(from, mesh.second)));
+        let rest = all.without(own);
+        let fails = share(own.failed, own.n) > 2.0 * share(rest.failed, rest.n);
+        let slow = share(own.slow, own.n) > 2.0 * share(rest.slow, rest.n);
+        own.n > 0 && rest.n > 0 && (fails || slow)
+    };
+    let young = |version: &Version| now_ms - version.first_ms < young_ms;
+    let mut versions = service.versions.iter();
+    versions.any(|(label, version)| young(version) && is_new(service, label, now_ms) && worse(label))
 }
 
 fn blank(name: &str, label: &str) -> Diagnosis {

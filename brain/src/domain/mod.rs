@@ -21,4 +21,4 @@ pub use proposal::{
 pub use tick::{
     Command, Mode, Outcome, PersonAnswer, PersonRequest, Refusal, Reply, TickInput, TickOutput, Verb,
 };
-pub use view::{AutonomyRow, Bin, EndpointView, ProxyView, ServiceView, View};
+pub use view::{AutonomyRow, Bin, EndpointView, ProxyView, ServiceView, Silence, View};

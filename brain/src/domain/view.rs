@@ -86,8 +86,32 @@ pub struct ServiceView {
     pub callers: Vec<String>,
     /// Seconds of quiet traffic learned from.
     pub learned_s: u64,
+    /// Why nothing is heard of it now; absent: it is asked, and its proxies tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silence: Option<Silence>,
+    /// Proxies before it that live and report nothing: what they serve is not seen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mute_proxies: Vec<String>,
+    /// Proxies before it of which nothing is heard any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost_proxies: Vec<String>,
+    /// Requests a second that are usual at this time of the day and week; absent before it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usual_rps: Option<f64>,
     /// Its endpoints.
     pub endpoints: Vec<EndpointView>,
+}
+
+/// Why nothing is heard of a service. None of these is its fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Silence {
+    /// Its proxies report, and nobody asks it.
+    NoTraffic,
+    /// Its proxies live, and none of them reports.
+    NoTelemetry,
+    /// All of its proxies are gone.
+    LostProxies,
 }
 
 /// One endpoint over the last ten seconds.

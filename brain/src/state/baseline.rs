@@ -3,6 +3,7 @@
 use protocol::latency::{Latency, MAX_INDEX};
 use serde::{Deserialize, Serialize};
 
+use super::season::Season;
 use super::series::{Sketch, Tally, share};
 
 /// Seconds that make one lesson; long enough that slow bursts show as overdispersion.
@@ -56,16 +57,29 @@ impl Rate {
     }
 }
 
-/// How many requests a second there are, learned block by block.
+/// How many requests a second there are beyond what the hour makes of them, learned block by block.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Pace {
     mean: f64,
     variance: f64,
     blocks: f64,
+    /// What the season made of the last block's rate, as a logarithm.
+    #[serde(default)]
+    offset: f64,
+    #[serde(default)]
+    seasonal: bool,
 }
 
 impl Pace {
-    fn learn(&mut self, rate: f64, memory_blocks: f64) {
+    fn learn(&mut self, rate: f64, season: &Season, second: i64, memory_blocks: f64) {
+        self.offset = season.offset(second);
+        if season.is_known() && !self.seasonal {
+            // From now on the season is taken out of what is learned; so it is out of what was.
+            self.seasonal = true;
+            self.mean *= (-self.offset).exp();
+            self.variance *= (-2.0 * self.offset).exp();
+        }
+        let rate = rate * (-self.offset).exp();
         self.blocks = (self.blocks + 1.0).min(memory_blocks);
         let most = self.mean + WINSOR_SD * self.variance.sqrt().max(0.1 * self.mean);
         let rate = if self.blocks < 6.0 { rate } else { rate.min(most) };
@@ -92,6 +106,8 @@ pub struct Baseline {
     #[serde(default)]
     retries: f64,
     pace: Pace,
+    #[serde(default)]
+    season: Season,
     block: (Tally, u64),
     learned_s: u64,
     memory_blocks: f64,
@@ -110,6 +126,7 @@ impl Baseline {
             in_flight: 0.0,
             retries: 0.0,
             pace: Pace::default(),
+            season: Season::default(),
             block: (Tally::default(), 0),
             learned_s: 0,
             memory_blocks: half_life_s / std::f64::consts::LN_2 / BLOCK_S as f64,
@@ -146,15 +163,37 @@ impl Baseline {
         self.retries
     }
 
-    /// Requests a second, usually, and the standard deviation of that over ten seconds.
+    /// Requests a second, usually at the time of the last lesson, and the standard deviation of that over
+    /// ten seconds.
     #[must_use]
     pub fn pace(&self) -> (f64, f64) {
-        (self.pace.mean, self.pace.variance.sqrt())
+        let season = self.pace.offset.exp();
+        (self.pace.mean * season, self.pace.variance.sqrt() * season)
     }
 
-    /// Forgets how many requests there usually are.
+    /// The same at another time.
+    #[must_use]
+    pub fn pace_at(&self, second: i64) -> (f64, f64) {
+        let season = self.season.offset(second).exp();
+        if self.pace.seasonal { (self.pace.mean * season, self.pace.variance.sqrt() * season) } else { self.pace() }
+    }
+
+    /// The day and the week of its rate.
+    #[must_use]
+    pub fn season(&self) -> &Season {
+        &self.season
+    }
+
+    /// Takes up the days and weeks that were learned before anything else.
+    pub fn recall_season(&mut self, season: Season) {
+        self.season = season;
+    }
+
+    /// Forgets how many requests there usually are, unless the season tells what they are by now.
     pub fn forget_pace(&mut self) {
-        self.pace = Pace::default();
+        if !self.pace.seasonal {
+            self.pace = Pace::default();
+        }
     }
 
     /// Latencies of a quiet second.
@@ -163,7 +202,7 @@ impl Baseline {
     }
 
     /// One quiet second is over.
-    pub fn learn_second(&mut self, tally: Tally, in_flight: u64, retries: u64) {
+    pub fn learn_second(&mut self, second: i64, tally: Tally, in_flight: u64, retries: u64) {
         if tally.n == 0 {
             return;
         }
@@ -178,7 +217,9 @@ impl Baseline {
             return;
         }
         let (block, _) = std::mem::take(&mut self.block);
-        self.pace.learn(block.n as f64 / BLOCK_S as f64, self.memory_blocks);
+        let rate = block.n as f64 / BLOCK_S as f64;
+        self.season.learn(second, rate);
+        self.pace.learn(rate, &self.season, second, self.memory_blocks);
         self.errors.learn(block.failed, block.n, self.memory_blocks);
         if self.slow_index.is_some() {
             self.slow.learn(block.slow, block.n, self.memory_blocks);
@@ -196,7 +237,7 @@ mod tests {
 
     fn quiet(baseline: &mut Baseline, seconds: u64, failed: impl Fn(u64) -> u64) {
         for second in 0..seconds {
-            baseline.learn_second(Tally { n: 200, failed: failed(second), slow: 2 }, 4, 0);
+            baseline.learn_second(second as i64, Tally { n: 200, failed: failed(second), slow: 2 }, 4, 0);
         }
     }
 

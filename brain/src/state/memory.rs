@@ -12,7 +12,8 @@ use super::MeshState;
 use super::baseline::Baseline;
 use super::clients::Edge;
 use super::evidence::Dispersion;
-use super::service::{Service, Version};
+use super::service::{Service, Tails, Version};
+use crate::forecast::Minutes;
 use crate::learning::Learned;
 use crate::policies::DetectionPolicy;
 
@@ -20,6 +21,8 @@ use crate::policies::DetectionPolicy;
 const FORMAT: u32 = 1;
 /// What was normal so long ago is normal no more, milliseconds.
 const TOO_OLD_MS: i64 = 86_400_000;
+/// Days and weeks stay what they are for so long, milliseconds.
+const SEASON_TOO_OLD_MS: i64 = 28 * TOO_OLD_MS;
 /// A rate is another at another time of the day, milliseconds.
 const RATE_TOO_OLD_MS: i64 = 3_600_000;
 
@@ -44,6 +47,10 @@ struct ServiceMemory {
     error_dispersion: Dispersion,
     slow_dispersion: Dispersion,
     peer_slow_index: i32,
+    #[serde(default)]
+    tails: Tails,
+    #[serde(default)]
+    minutes: Minutes,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -68,7 +75,12 @@ impl MeshState {
     /// Takes up what an earlier life of this brain knew. Only what is met again becomes part of the picture.
     pub fn recall(&mut self, mut memory: Memory, now_ms: i64) {
         let age_ms = now_ms - memory.at_ms;
-        if memory.format != FORMAT || !(0..TOO_OLD_MS).contains(&age_ms) {
+        if memory.format != FORMAT || !(0..SEASON_TOO_OLD_MS).contains(&age_ms) {
+            return;
+        }
+        if age_ms >= TOO_OLD_MS {
+            let season = |(name, service): (String, ServiceMemory)| (name, service.baseline.season().clone());
+            self.seasons = memory.services.into_iter().map(season).collect();
             return;
         }
         if age_ms >= RATE_TOO_OLD_MS {
@@ -81,6 +93,9 @@ impl MeshState {
     /// A service met for the first time in this life.
     pub(super) fn new_service(&mut self, name: &str, policy: &DetectionPolicy) -> Service {
         let mut service = Service::new(policy);
+        if let Some(season) = self.seasons.remove(name) {
+            service.baseline.recall_season(season);
+        }
         if let Some(known) = self.recalled.services.remove(name) {
             let seen = |(label, first_ms): (String, i64)| (label, Version::seen_since(first_ms));
             service.first_ms = known.first_ms;
@@ -89,6 +104,8 @@ impl MeshState {
             service.error_dispersion = known.error_dispersion;
             service.slow_dispersion = known.slow_dispersion;
             service.peer_slow_index = known.peer_slow_index;
+            service.tails = known.tails;
+            service.minutes = known.minutes;
         }
         service
     }
@@ -114,6 +131,8 @@ fn of_service(service: &Service) -> ServiceMemory {
         error_dispersion: service.error_dispersion,
         slow_dispersion: service.slow_dispersion,
         peer_slow_index: service.peer_slow_index,
+        tails: service.tails.clone(),
+        minutes: service.minutes.clone(),
     }
 }
 

@@ -1,15 +1,17 @@
 //! Observe: windows become a picture of the mesh. Bounded in series, deterministic, without a clock.
 //!
-//! Three kinds of silence are kept apart, and none is a fault: a service without requests (its
-//! proxies still report), a service without telemetry (they do not), a proxy that is lost.
+//! Three kinds of silence are kept apart (`silence.rs`), and none is a fault.
 
 mod baseline;
 pub mod clients;
 pub mod evidence;
 mod memory;
 mod quarantine;
+mod season;
 mod series;
 mod service;
+mod silence;
+mod tail;
 mod witness;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -21,8 +23,11 @@ use sha2::{Digest, Sha256};
 pub use baseline::{Baseline, Rate};
 pub use memory::Memory;
 pub use quarantine::{Quarantine, Reason};
+pub use season::Season;
 pub use series::{RING_S, Ring, Sketch, Tally, share};
-pub use service::{Endpoint, Moment, Service, Version};
+pub use service::{Endpoint, Moment, Service, Tails, Version};
+pub use silence::Hearing;
+pub use tail::Tail;
 pub use witness::Witness;
 
 use crate::policies::DetectionPolicy;
@@ -62,6 +67,8 @@ pub struct MeshState {
     pub second: i64,
     series: usize,
     recalled: Memory,
+    /// Of a life longer ago, by service.
+    seasons: BTreeMap<String, Season>,
     trace: VecDeque<(i64, String)>,
 }
 

@@ -5,9 +5,13 @@ use std::collections::BTreeMap;
 use protocol::latency::{MAX_INDEX, index_of, value_of};
 use protocol::telemetry::Cell;
 
+use serde::{Deserialize, Serialize};
+
 use super::baseline::Baseline;
 use super::series::{Ring, Sketch, Tally};
+use super::tail::Tail;
 use super::witness::{Witness, testify};
+use crate::forecast::Minutes;
 use crate::policies::{DetectionPolicy, PeerPolicy};
 use crate::state::evidence::{Cusum, Dispersion};
 
@@ -114,6 +118,19 @@ impl Version {
     }
 }
 
+/// How far each final statistic of a service reaches in quiet times.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Tails {
+    /// Failures of the whole against its past.
+    pub errors: Tail,
+    /// Slowness of the whole against its past.
+    pub latency: Tail,
+    /// Failures of a part against the rest.
+    pub peer_errors: Tail,
+    /// Slowness of a part against the rest.
+    pub peer_latency: Tail,
+}
+
 /// One service.
 #[derive(Debug, Clone)]
 pub struct Service {
@@ -143,6 +160,10 @@ pub struct Service {
     pub error_dispersion: Dispersion,
     /// How unevenly slow responses do.
     pub slow_dispersion: Dispersion,
+    /// What its alarms need beyond theory.
+    pub tails: Tails,
+    /// The last hours' load, for forecasts.
+    pub minutes: Minutes,
     /// Above this bucket an endpoint's response counts as slow.
     pub peer_slow_index: i32,
     /// The last second whose lesson was learned.
@@ -171,6 +192,8 @@ impl Service {
             baseline: Baseline::new(policy.service.half_life_s),
             error_dispersion: Dispersion::default(),
             slow_dispersion: Dispersion::default(),
+            tails: Tails::default(),
+            minutes: Minutes::default(),
             peer_slow_index: MAX_INDEX,
             learned_second: i64::MIN,
             doubted_until_ms: i64::MIN,
@@ -305,9 +328,10 @@ impl Service {
         let last = now_second - 3;
         let first = self.learned_second.max(last - 30) + 1;
         for second in first..=last {
+            self.minutes.count(second, self.ring.at(second).n);
             if second * 1_000 > self.frozen_until_ms {
                 let (tally, retries) = (self.ring.at(second), self.broken.at(second).slow);
-                self.baseline.learn_second(tally, self.in_flight.at(second).n, retries);
+                self.baseline.learn_second(second, tally, self.in_flight.at(second).n, retries);
             }
         }
         self.learned_second = self.learned_second.max(last);
