@@ -30,6 +30,8 @@ pub struct Summary {
     pub refused: u64,
     /// Windows whose numbers contradict themselves.
     pub quarantined: u64,
+    /// Cells of series beyond the bound.
+    pub overflowed: u64,
 }
 
 /// Runs the loop over a recording, one window a line, and hands every line of the answer to `tell`.
@@ -70,7 +72,7 @@ pub fn replay(
         turn(&mut brain, batch, &mut summary, &mut tell)?;
     }
     summary.refused = order.refused();
-    summary.quarantined = brain.refused().0;
+    (summary.quarantined, summary.overflowed) = brain.refused();
     Ok(summary)
 }
 

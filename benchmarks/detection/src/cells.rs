@@ -18,8 +18,10 @@ pub struct Endpoint {
     pub address: String,
     /// Its version.
     pub version: &'static str,
-    /// Share of requests answered 5xx.
+    /// Share of requests answered 5xx in typical weather.
     pub errors: f64,
+    /// Share on top that a fault adds, whatever the weather.
+    pub added: f64,
     /// Share of requests that time out.
     pub timeouts: f64,
     /// Share of connections refused.
@@ -49,13 +51,13 @@ pub fn strike(endpoints: &mut [Endpoint], kind: &Kind) {
     for (index, endpoint) in endpoints.iter_mut().enumerate() {
         match kind {
             Kind::EndpointDown { endpoint: at } if *at == index => endpoint.refusing = 1.0,
-            Kind::EndpointErrors { endpoint: at, added } if *at == index => endpoint.errors += added,
+            Kind::EndpointErrors { endpoint: at, added } if *at == index => endpoint.added += added,
             Kind::EndpointSlow { endpoint: at, factor } if *at == index => endpoint.median_us *= factor,
             Kind::VersionErrors { first, added } if index >= *first => {
                 endpoint.version = "v2";
-                endpoint.errors += added;
+                endpoint.added += added;
             }
-            Kind::ServiceErrors { added } => endpoint.errors += added,
+            Kind::ServiceErrors { added } => endpoint.added += added,
             Kind::ServiceSlow { factor } => endpoint.median_us *= factor,
             Kind::Crowd { hurts: true, .. } | Kind::Abuse { .. } => {
                 endpoint.median_us *= 4.0;
@@ -67,7 +69,7 @@ pub fn strike(endpoints: &mut [Endpoint], kind: &Kind) {
             }
             _ => {}
         }
-        endpoint.errors = endpoint.errors.min(1.0);
+        endpoint.added = endpoint.added.min(1.0);
     }
 }
 
@@ -91,7 +93,7 @@ fn cell(service: &Service, at: &Endpoint, mean: f64, abused: f64, weather: Secon
     };
     let connect_failures = take(at.refusing, dice);
     let timeouts = take(at.timeouts, dice);
-    let errors = take(at.errors * weather.errors, dice);
+    let errors = take((at.errors * weather.errors + at.added).min(1.0), dice);
     let not_found = take(at.not_found + 0.9 * abused, dice);
     let counts = [("2xx", left), ("4xx", not_found), ("5xx", errors)];
     let responses = requests - connect_failures - timeouts;

@@ -9,11 +9,13 @@ mod fault;
 mod floor;
 mod measure;
 mod mesh;
+mod petshop;
 mod regime;
 mod replay;
 mod report;
 mod scenario;
 mod score;
+mod speed;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -47,6 +49,9 @@ struct Args {
     /// Flash crowds
     #[arg(long, default_value_t = 100)]
     crowds: u64,
+    /// Folder of public development data (its `petshop` is read); absent: those rows say so
+    #[arg(long, value_name = "DIR", env = "LIGHTSOUT_DATASETS", default_value = "../shared/datasets")]
+    public: Option<PathBuf>,
     /// Instead of measuring, print the recording of one fault of the suite, by its number from 0
     #[arg(long, value_name = "N")]
     record: Option<usize>,
@@ -77,12 +82,20 @@ fn main() -> Result<()> {
     let mut rows = measure.delays(args.runs)?;
     rows.extend(measure.suite(args.runs)?);
     rows.extend(measure.quiet(args.quiet, args.days, args.crowds)?);
+    rows.extend(measure.public(args.public.as_deref())?);
+    rows.push(measure.speed()?);
+    rows.extend(measure::elsewhere());
     bar.finish_and_clear();
     let how = format!(
-        "Seeds {} to {}; regimes iid, mild and wild in turn; {} s of history before each fault. Run time {:.0} s.",
+        "Seeds {} to {}; regimes iid, mild and wild in turn; {} s of history before each fault; {} runs of each fault, \
+         {} quiet meshes of {} days, {} crowds. Run time {:.0} s.",
         args.seed,
         args.seed + args.runs.max(args.crowds).max(args.quiet) - 1,
         scenario::HISTORY_S,
+        args.runs,
+        args.quiet,
+        args.days,
+        args.crowds,
         began.elapsed().as_secs_f64(),
     );
     let text = report::report(&rows, &how);

@@ -8,8 +8,8 @@ use crate::clients::Clients;
 use crate::fault::{Fault, Kind};
 use crate::regime::{Regime, Second, Weather};
 
-/// When simulated time begins: a Monday at midnight, ms since the epoch.
-pub const BEGIN_MS: i64 = 1_700_438_400_000;
+/// When simulated time begins: a Monday at six, ms since the epoch.
+pub const BEGIN_MS: i64 = 1_700_460_000_000;
 
 /// One service.
 #[derive(Debug, Clone)]
@@ -72,7 +72,7 @@ impl Mesh {
         let service = &self.services[at];
         let endpoints = self.endpoints(service, at_s, faults, inherited);
         let n = endpoints.len() as f64;
-        let failing = endpoints.iter().map(|e| (e.errors - service.errors).max(e.refusing)).sum::<f64>() / n;
+        let failing = endpoints.iter().map(|e| e.added.max(e.refusing)).sum::<f64>() / n;
         let slower = endpoints.iter().map(|e| e.median_us - service.median_us).sum::<f64>() / n;
         (failing.max(0.0), slower.max(0.0))
     }
@@ -87,7 +87,8 @@ impl Mesh {
         let healthy = |index| Endpoint {
             address: address(service.name, index),
             version: "v1",
-            errors: (service.errors + inherited.0).min(1.0),
+            errors: service.errors,
+            added: inherited.0.min(1.0),
             timeouts: 0.0,
             refusing: 0.0,
             not_found: 0.01,

@@ -22,6 +22,15 @@ impl Regime {
     /// All, in turn.
     pub const ALL: [Self; 3] = [Self::Iid, Self::Mild, Self::Wild];
 
+    /// Its name in the report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Iid => "iid",
+            Self::Mild => "mild",
+            Self::Wild => "wild",
+        }
+    }
+
     /// Coefficient of variation of a second's rate; standard deviation and correlation time (s) of the log
     /// share of errors; standard deviation of the log latency; amplitude of the daily profile.
     fn shape(self) -> Shape {
@@ -71,13 +80,13 @@ impl Weather {
         Self { shape, error: error * shape.error_sd, latency: latency * shape.latency_sd }
     }
 
-    /// The next second, `at_s` seconds after midnight of the first day.
+    /// The next second, `at_s` seconds after six o'clock of the first day: there the rate is the stated one.
     pub fn next(&mut self, at_s: u64, dice: &mut Dice) -> Second {
         let Shape { rate_cv, error_sd, error_s, latency_sd, daily } = self.shape;
         self.error = wander(self.error, error_sd, error_s, dice);
         self.latency = wander(self.latency, latency_sd, error_s, dice);
         let turn = at_s as f64 / 86_400.0 * std::f64::consts::TAU;
-        let day = 1.0 - daily * turn.cos();
+        let day = 1.0 + daily * turn.sin();
         Second { rate: day * scatter(rate_cv, dice), errors: self.error.exp(), latency: self.latency.exp() }
     }
 }

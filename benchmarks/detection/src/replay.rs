@@ -2,9 +2,10 @@
 
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use protocol::telemetry::Window;
 use rand_pcg::rand_core::SeedableRng;
 use serde::Deserialize;
 
@@ -65,13 +66,7 @@ pub struct Answer {
 /// # Errors
 /// The brain's program cannot be run, fails, or says what is no line of CONTRACTS §4.
 pub fn replay(lightsout: &Path, scenario: &Scenario, seed: u64) -> Result<Answer> {
-    let mut brain = Command::new(lightsout)
-        .args(["replay", "-", "--format", "json"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .with_context(|| format!("cannot run {}", lightsout.display()))?;
+    let mut brain = spawn(lightsout)?;
     let (input, output) = (brain.stdin.take(), brain.stdout.take());
     let (input, output) = (input.context("no standard input")?, output.context("no standard output")?);
     let of_writer = scenario.clone();
@@ -81,6 +76,39 @@ pub fn replay(lightsout: &Path, scenario: &Scenario, seed: u64) -> Result<Answer
     ensure!(brain.wait()?.success(), "the replay failed");
     let floor = writer.join().map_err(|_| anyhow::anyhow!("the simulator failed"))??;
     Ok(Answer { said, floor })
+}
+
+/// What the brain says of these windows.
+///
+/// # Errors
+/// As [`replay`].
+pub fn judged_by(lightsout: &Path, windows: Vec<Window>) -> Result<Vec<Said>> {
+    let mut brain = spawn(lightsout)?;
+    let (input, output) = (brain.stdin.take(), brain.stdout.take());
+    let (input, output) = (input.context("no standard input")?, output.context("no standard output")?);
+    let writer = std::thread::spawn(move || {
+        let mut out = BufWriter::new(input);
+        for window in &windows {
+            serde_json::to_writer(&mut out, window)?;
+            out.write_all(b"\n")?;
+        }
+        anyhow::Ok(out.flush()?)
+    });
+    let said = BufReader::new(output).lines().map(|line| Ok(serde_json::from_str(&line?)?));
+    let said = said.collect::<Result<Vec<Said>>>()?;
+    ensure!(brain.wait()?.success(), "the replay failed");
+    writer.join().map_err(|_| anyhow::anyhow!("the writer failed"))??;
+    Ok(said)
+}
+
+fn spawn(lightsout: &Path) -> Result<Child> {
+    Command::new(lightsout)
+        .args(["replay", "-", "--format", "json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .with_context(|| format!("cannot run {}", lightsout.display()))
 }
 
 /// Writes the scenario's recording, and hears what the floor detectors say of it.

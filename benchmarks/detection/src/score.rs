@@ -9,6 +9,8 @@ use crate::scenario::Truth;
 /// One scenario, judged.
 #[derive(Debug, Clone, Default)]
 pub struct Judged {
+    /// How restless the mesh was.
+    pub regime: &'static str,
     /// Seconds from the fault's beginning to the first right diagnosis; absent: missed.
     pub delay_s: Option<f64>,
     /// Seconds until the z-score rang; absent: missed.

@@ -18,8 +18,8 @@ use super::session::{LoginBody, SessionView};
 use super::status::Status;
 use crate::access::{COOKIE, Deed};
 use crate::audit::{Proof, Record};
-use crate::forecast::Forecast;
 use crate::domain::{Action, AutonomyRow, Incident, Proposal, ProxyView, ServiceView};
+use crate::forecast::Forecast;
 
 /// How a type describes itself.
 type Describe = fn(&mut SchemaGenerator) -> Schema;
@@ -191,6 +191,7 @@ mod tests {
             include_str!("audit.rs"),
             include_str!("autonomy.rs"),
             include_str!("events.rs"),
+            include_str!("forecasts.rs"),
             include_str!("health.rs"),
             include_str!("incidents.rs"),
             include_str!("mode.rs"),

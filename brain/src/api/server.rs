@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::auth;
 use super::problem::{Refusal, as_problems};
 use super::{
-    actions, audit, autonomy, events, forecasts, health, incidents, mode, openapi, proposals, security_headers,
-    services, session, status,
+    actions, audit, autonomy, events, forecasts, health, incidents, mode, openapi, proposals,
+    security_headers, services, session, status,
 };
 use crate::access::Access;
 use crate::audit::{AuditReader, Record};

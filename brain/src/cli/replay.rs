@@ -103,6 +103,7 @@ pub fn run(
         (summary.skipped, "lines that are no windows were skipped"),
         (summary.refused, "windows were repeated or too late"),
         (summary.quarantined, "windows contradict themselves and were set aside"),
+        (summary.overflowed, "cells beyond the bound on series were not judged"),
     ] {
         if count > 0 {
             writeln!(err, "{count} {what}")?;

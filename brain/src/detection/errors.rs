@@ -6,12 +6,7 @@ use crate::policies::ServicePolicy;
 use crate::state::{Service, share};
 
 /// Whether the service fails more than it did, or simply fails; how much evidence is enough is not asked here.
-pub(super) fn detect(
-    name: &str,
-    service: &Service,
-    second: i64,
-    policy: &ServicePolicy,
-) -> Option<Anomaly> {
+pub(super) fn detect(name: &str, service: &Service, second: i64, policy: &ServicePolicy) -> Option<Anomaly> {
     let (last, before) = (service.ring.at(second), service.ring.at(second - 1));
     if let Some(gross) = own_past::gross(last, before, policy.gross_share, policy.gross_requests) {
         return Some(service_anomaly(name, Signal::Errors, gross, true, second));

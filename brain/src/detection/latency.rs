@@ -7,12 +7,7 @@ use crate::policies::ServicePolicy;
 use crate::state::{Service, share};
 
 /// Whether the service is slower than it was; how much evidence is enough is not asked here.
-pub(super) fn detect(
-    name: &str,
-    service: &Service,
-    second: i64,
-    policy: &ServicePolicy,
-) -> Option<Anomaly> {
+pub(super) fn detect(name: &str, service: &Service, second: i64, policy: &ServicePolicy) -> Option<Anomaly> {
     if service.baseline.learned_s() < policy.min_learned_s {
         return None;
     }

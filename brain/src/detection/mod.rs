@@ -18,8 +18,8 @@ pub use rate::Surge;
 
 use crate::domain::{Evidence, Signal};
 use crate::policies::DetectionPolicy;
-use crate::state::{MeshState, Service, Tail};
 use crate::state::evidence::threshold;
+use crate::state::{MeshState, Service, Tail};
 
 /// Something is odd.
 #[derive(Debug, Clone, PartialEq)]
@@ -118,7 +118,9 @@ fn against_its_past(
     // The newest second may still be filling: the one before is judged too, whichever shows more.
     let strongest = |detect: &dyn Fn(i64) -> Option<Anomaly>| {
         let either = [second, second - 1].into_iter().filter_map(detect);
-        either.max_by(|a, b| (a.gross, a.evidence.log_e).partial_cmp(&(b.gross, b.evidence.log_e)).unwrap_or(Equal))
+        either.max_by(|a, b| {
+            (a.gross, a.evidence.log_e).partial_cmp(&(b.gross, b.evidence.log_e)).unwrap_or(Equal)
+        })
     };
     let failures = strongest(&|s| errors::detect(name, service, s, &policy.service));
     let slowness = strongest(&|s| latency::detect(name, service, s, &policy.service));
@@ -129,7 +131,13 @@ fn against_its_past(
 }
 
 /// The anomaly, if it stands out of what quiet times bring about too.
-fn enough(anomaly: Option<Anomaly>, tail: &mut Tail, second: i64, needed: f64, budget: f64) -> Option<Anomaly> {
+fn enough(
+    anomaly: Option<Anomaly>,
+    tail: &mut Tail,
+    second: i64,
+    needed: f64,
+    budget: f64,
+) -> Option<Anomaly> {
     let log_e = anomaly.as_ref().map_or(0.0, |a| a.evidence.log_e);
     let asked = if log_e >= needed { tail.threshold(budget, needed) } else { needed };
     let alarm = anomaly.as_ref().is_some_and(|a| a.gross || log_e >= asked);

@@ -91,7 +91,8 @@ pub(super) fn anomalies(
     second: i64,
     policy: &DetectionPolicy,
 ) -> Vec<Anomaly> {
-    let mut looked = Looked { of: name, second, policy, found: Vec::new(), over: Vec::new(), peaks: [0.0; 2] };
+    let mut looked =
+        Looked { of: name, second, policy, found: Vec::new(), over: Vec::new(), peaks: [0.0; 2] };
     let needed = |parts: usize| threshold(policy.alarms_per_service_week, parts, policy.safety_nats);
     let of_endpoints = needed(service.endpoints.len());
     for (id, endpoint) in &service.endpoints {

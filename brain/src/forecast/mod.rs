@@ -138,7 +138,8 @@ mod tests {
     #[test]
     fn a_season_that_is_known_is_expected_before_it_shows() {
         // From minute 100 on twice as much is usual.
-        let told = forecast(&history(|n| 50.0 + noise(n), |n| if n < 100 { 0.0 } else { 2.0_f64.ln() })).unwrap();
+        let told =
+            forecast(&history(|n| 50.0 + noise(n), |n| if n < 100 { 0.0 } else { 2.0_f64.ln() })).unwrap();
         assert!(told.minutes.iter().all(|m| (95.0..105.0).contains(&m.expected_rps)), "{told:?}");
     }
 

@@ -66,7 +66,9 @@ mod tests {
         let names: Vec<String> = told.load().iter().map(|f| f.service.clone()).collect();
         assert_eq!(names, ["cart", "new", "web"]);
         let text = metrics.text().unwrap();
-        let line = |bound: &str| format!("lightsout_forecast_requests_per_second{{bound=\"{bound}\",service=\"cart\"}} 1");
+        let line = |bound: &str| {
+            format!("lightsout_forecast_requests_per_second{{bound=\"{bound}\",service=\"cart\"}} 1")
+        };
         for bound in ["expected", "high"] {
             assert!(text.contains(&line(bound)), "{text}");
         }

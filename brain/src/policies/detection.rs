@@ -87,7 +87,7 @@ impl Default for DetectionPolicy {
             warmup_s: 5,
             peers: PeerPolicy::default(),
             service: ServicePolicy::default(),
-            max_series: 8_192,
+            max_series: 10_000,
         }
     }
 }

@@ -175,7 +175,11 @@ impl Baseline {
     #[must_use]
     pub fn pace_at(&self, second: i64) -> (f64, f64) {
         let season = self.season.offset(second).exp();
-        if self.pace.seasonal { (self.pace.mean * season, self.pace.variance.sqrt() * season) } else { self.pace() }
+        if self.pace.seasonal {
+            (self.pace.mean * season, self.pace.variance.sqrt() * season)
+        } else {
+            self.pace()
+        }
     }
 
     /// The day and the week of its rate.

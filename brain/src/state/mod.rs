@@ -3,6 +3,7 @@
 //! Three kinds of silence are kept apart (`silence.rs`), and none is a fault.
 
 mod baseline;
+mod buckets;
 pub mod clients;
 pub mod evidence;
 mod memory;
@@ -261,3 +262,6 @@ fn moment(window: &Window) -> Moment {
     let middle = window.start_ms.saturating_add(i64::from(window.duration_ms) / 2);
     Moment { start_ms: window.start_ms, end_ms, second: middle.div_euclid(1_000) }
 }
+
+#[cfg(test)]
+mod exceedance_tests;

@@ -3,10 +3,11 @@
 use protocol::latency::{Latency, MAX_INDEX, value_of};
 use serde::{Deserialize, Serialize};
 
+use super::buckets::Buckets;
+
 /// Seconds a [`Ring`] remembers.
 pub const RING_S: i64 = 64;
 const SLOTS: usize = 64;
-const BUCKETS: usize = MAX_INDEX as usize + 1;
 
 /// Requests, and how many of them failed or were slow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,13 +45,35 @@ pub fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-/// The last [`RING_S`] seconds, one [`Tally`] each.
+/// One second in 16 bytes: which (0: none yet; until the year 2106), and its counts, saturating.
+#[derive(Debug, Clone, Copy, Default)]
+struct Slot {
+    second: u32,
+    counts: [u32; 3],
+}
+
+impl Slot {
+    fn tally(&self) -> Tally {
+        let [n, failed, slow] = self.counts.map(u64::from);
+        Tally { n, failed, slow }
+    }
+
+    fn add(&mut self, tally: Tally) {
+        let more = [tally.n, tally.failed, tally.slow];
+        for (count, more) in self.counts.iter_mut().zip(more) {
+            *count = count.saturating_add(u32::try_from(more).unwrap_or(u32::MAX));
+        }
+    }
+}
+
+/// The last [`RING_S`] seconds, one [`Tally`] each; counts beyond four thousand million a second are cut off.
+/// One kilobyte.
 #[derive(Debug, Clone)]
-pub struct Ring(Box<[(i64, Tally); SLOTS]>);
+pub struct Ring(Box<[Slot; SLOTS]>);
 
 impl Default for Ring {
     fn default() -> Self {
-        Self(Box::new([(i64::MIN, Tally::default()); SLOTS]))
+        Self(Box::new([Slot::default(); SLOTS]))
     }
 }
 
@@ -58,30 +81,29 @@ impl Ring {
     /// Counts into a second; one that is older than what its slot holds is dropped.
     pub fn add(&mut self, second: i64, tally: Tally) {
         let slot = &mut self.0[slot(second)];
-        if slot.0 > second {
+        let Ok(second) = u32::try_from(second) else { return };
+        if slot.second > second {
             return;
         }
-        if slot.0 < second {
-            *slot = (second, Tally::default());
+        if slot.second < second {
+            *slot = Slot { second, ..Slot::default() };
         }
-        slot.1.add(tally);
+        slot.add(tally);
     }
 
     /// The count of one second.
     #[must_use]
     pub fn at(&self, second: i64) -> Tally {
-        let (held, tally) = self.0[slot(second)];
-        if held == second { tally } else { Tally::default() }
+        let held = &self.0[slot(second)];
+        if i64::from(held.second) == second { held.tally() } else { Tally::default() }
     }
 
     /// The sum over `from..=to`, as far as remembered.
     #[must_use]
     pub fn sum(&self, from: i64, to: i64) -> Tally {
         let mut sum = Tally::default();
-        for (second, tally) in self.0.iter() {
-            if (from..=to).contains(second) {
-                sum.add(*tally);
-            }
+        for second in from.max(to.saturating_sub(RING_S - 1))..=to {
+            sum.add(self.at(second));
         }
         sum
     }
@@ -98,20 +120,17 @@ fn slot(second: i64) -> usize {
 /// the whole is scaled down when numbers get big.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Sketch {
-    #[serde(with = "sparse")]
-    counts: Vec<f32>,
+    counts: Buckets,
     total: f64,
     half_life_s: f64,
     origin_s: i64,
-    /// The indices in use, so that a quantile is not looked for among a thousand empty buckets.
-    used: (usize, usize),
 }
 
 impl Sketch {
     /// An empty one.
     #[must_use]
     pub fn new(half_life_s: f64) -> Self {
-        Self { counts: Vec::new(), total: 0.0, half_life_s, origin_s: 0, used: (BUCKETS, 0) }
+        Self { counts: Buckets::default(), total: 0.0, half_life_s, origin_s: 0 }
     }
 
     /// Adds what ended in `second`.
@@ -120,14 +139,12 @@ impl Sketch {
             return;
         }
         if self.counts.is_empty() {
-            self.counts = vec![0.0; BUCKETS];
             self.origin_s = second;
         }
         let gain = self.gain(second);
         for (index, count) in &latency.buckets {
             let Ok(index) = usize::try_from((*index).min(MAX_INDEX)) else { continue };
-            self.counts[index] += (*count as f64 * gain) as f32;
-            self.used = (self.used.0.min(index), self.used.1.max(index));
+            self.counts.add(index, (*count as f64 * gain) as f32);
             self.total += *count as f64 * gain;
         }
     }
@@ -136,7 +153,7 @@ impl Sketch {
         let age = (second - self.origin_s) as f64 / self.half_life_s;
         if age > 40.0 {
             let scale = (-age).exp2();
-            self.counts.iter_mut().for_each(|c| *c = (f64::from(*c) * scale) as f32);
+            self.counts.scale(scale);
             self.total *= scale;
             self.origin_s = second;
             return 1.0;
@@ -158,13 +175,9 @@ impl Sketch {
         }
         let mut left = q * self.total;
         let mut last = None;
-        let used = self.counts.iter().enumerate().take(self.used.1 + 1).skip(self.used.0);
-        for (index, count) in used {
-            if *count <= 0.0 {
-                continue;
-            }
+        for (index, count) in self.counts.iter() {
             last = i32::try_from(index).ok();
-            left -= f64::from(*count);
+            left -= f64::from(count);
             if left <= 0.0 {
                 break;
             }
@@ -190,33 +203,10 @@ impl Sketch {
         // A count with the later origin stands for more of what is counted with the earlier one.
         let later_by = (other.origin_s - self.origin_s) as f64 / self.half_life_s;
         let scale = later_by.clamp(-60.0, 60.0).exp2();
-        for (mine, theirs) in self.counts.iter_mut().zip(&other.counts) {
-            *mine += (f64::from(*theirs) * scale) as f32;
+        for (index, theirs) in other.counts.iter() {
+            self.counts.add(index, (f64::from(theirs) * scale) as f32);
         }
         self.total += other.total * scale;
-        self.used = (self.used.0.min(other.used.0), self.used.1.max(other.used.1));
-    }
-}
-
-/// Counts as pairs of index and count: of a thousand buckets a service uses a hundred.
-mod sparse {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    use super::BUCKETS;
-
-    pub(super) fn serialize<S: Serializer>(counts: &[f32], to: S) -> Result<S::Ok, S::Error> {
-        let used = counts.iter().enumerate().filter(|(_, count)| **count > 0.0);
-        used.collect::<Vec<_>>().serialize(to)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f32>, D::Error> {
-        let pairs = Vec::<(usize, f32)>::deserialize(from)?;
-        let mut counts = if pairs.is_empty() { Vec::new() } else { vec![0.0; BUCKETS] };
-        for (index, count) in pairs {
-            // What a damaged store says of buckets that do not exist is left out.
-            counts.get_mut(index).into_iter().for_each(|held| *held = count);
-        }
-        Ok(counts)
     }
 }
 

@@ -26,7 +26,7 @@ const SHAPE: (f64, f64) = (0.0, 0.5);
 /// More than so many times the theoretical threshold is never asked for.
 const MOST: f64 = 3.0;
 
-/// See the module. One statistic of one service; at most 2 kilobytes, empty as long as nothing stands out.
+/// See the module. One statistic of one service; at most 2 kilobytes, none as long as nothing stands out.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Tail {
     /// (block since 1970, its greatest value), those above zero only.
@@ -59,35 +59,43 @@ impl Tail {
         if value > 0.0 {
             self.peaks.push_back((block, value));
         }
-        while self.peaks.len() > MAX_PEAKS || self.peaks.front().is_some_and(|(b, _)| b + MEMORY < block) {
+        while self.peaks.front().is_some_and(|(b, _)| b + MEMORY < block) {
             self.peaks.pop_front();
+        }
+        if self.peaks.len() > MAX_PEAKS {
+            let by_value = |a: &(usize, &(i64, f32)), b: &(usize, &(i64, f32))| a.1.1.total_cmp(&b.1.1);
+            let least = self.peaks.iter().enumerate().min_by(by_value).map(|(at, _)| at);
+            least.and_then(|at| self.peaks.remove(at));
         }
     }
 
     /// Blocks that the peaks were found in.
     fn blocks(&self) -> f64 {
-        let first = match self.peaks.front() {
-            Some((oldest, _)) if self.peaks.len() >= MAX_PEAKS => *oldest,
-            _ => self.first.unwrap_or(self.newest),
-        };
+        let first = self.first.unwrap_or(self.newest);
         (self.newest - first.max(self.newest - MEMORY) + 1) as f64
     }
 
     /// The threshold for so many false alarms a week, where theory says `needed`.
     #[must_use]
     pub fn threshold(&self, alarms_a_week: f64, needed: f64) -> f64 {
+        self.level(alarms_a_week).map_or(needed, |level| level.clamp(needed, MOST * needed))
+    }
+
+    /// What quiet blocks exceed so many times a week; nothing as long as too few stand out.
+    pub(super) fn level(&self, alarms_a_week: f64) -> Option<f64> {
         if self.peaks.len() < ENOUGH {
-            return needed;
+            return None;
         }
         let mut sorted: Vec<f64> = self.peaks.iter().map(|(_, value)| f64::from(*value)).collect();
         sorted.sort_by(|a, b| b.total_cmp(a));
         let blocks = self.blocks().max(sorted.len() as f64);
-        let in_tail = ((TAIL * blocks) as usize).clamp(ENOUGH.min(sorted.len()), sorted.len());
+        // Of those that were let go none is above the least that was kept.
+        let most = if sorted.len() == MAX_PEAKS { MAX_PEAKS - 1 } else { sorted.len() };
+        let in_tail = ((TAIL * blocks) as usize).clamp(ENOUGH, most);
         let edge = sorted.get(in_tail).copied().unwrap_or(0.0);
         let excesses: Vec<f64> = sorted.iter().take(in_tail).map(|value| value - edge).collect();
         let wanted = alarms_a_week / BLOCKS_A_WEEK;
-        let level = edge + exceeded(&excesses, wanted / (in_tail as f64 / blocks));
-        level.clamp(needed, MOST * needed)
+        Some(edge + exceeded(&excesses, wanted / (in_tail as f64 / blocks)))
     }
 }
 

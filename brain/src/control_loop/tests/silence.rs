@@ -15,7 +15,8 @@ fn hush(world: &mut World, seconds: usize, mute: &dyn Fn(&str) -> bool, gone: &d
         let mut fleet = world.mesh.fleet();
         fleet.retain(|proxy, _| !gone(proxy));
         let now_ms = world.mesh.now_ms();
-        let events = world.brain.tick(TickInput { now_ms, windows, fleet, audit_ok: true, ..TickInput::default() });
+        let events =
+            world.brain.tick(TickInput { now_ms, windows, fleet, audit_ok: true, ..TickInput::default() });
         assert!(events.events.is_empty(), "{:#?}", events.events);
     }
 }
