@@ -39,7 +39,7 @@ pub(crate) use tunnel::Tunnel;
 use crate::connection::ClientConnection;
 use crate::error::Refusal;
 use crate::middleware::request_id::X_REQUEST_ID;
-use crate::middleware::{grpc, headers, path, upgrade, validity};
+use crate::middleware::{client, grpc, headers, path, upgrade, validity};
 use crate::routing::view::View;
 use crate::upstream::upload::Upload;
 use crate::worker::Worker;
