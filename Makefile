@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-detection bench-goodput fuzz fmt lint sbom setup
+.PHONY: help demo test bench bench-canary bench-detection bench-goodput fuzz fmt lint sbom setup
 
 # Options for the demo: make demo ARGS="--fault slow-endpoint --once"
 ARGS ?=
@@ -29,6 +29,10 @@ bench: setup ## side by side with nginx, HAProxy and Envoy: what a request costs
 bench-detection: setup ## how well the brain sees: simulated faults and quiet weeks, judged by replay
 	cargo build --release --workspace --bins
 	./target/release/detection-bench $(ARGS)
+
+bench-canary: setup ## how well canaries are judged: simulated rollouts, beside a threshold and a Mann-Whitney judge
+	cargo build --release --workspace --bins
+	./target/release/canary-bench $(ARGS)
 
 bench-goodput: setup ## what is still done well at twice and ten times what a service bears
 	cargo build --release --workspace --bins

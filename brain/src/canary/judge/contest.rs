@@ -43,6 +43,8 @@ pub(super) struct Contest {
     strata: BTreeMap<String, Stratum>,
     /// What no stratum holds yet.
     unstaked: f64,
+    /// Whether strata are looked at one by one, too.
+    alone: bool,
     totals: Totals,
 }
 
@@ -51,7 +53,14 @@ impl Contest {
     pub(super) fn new(tolerance: f64, limit: f64) -> Self {
         let grid = Grid::new(tolerance, limit);
         let all = Odds::new(&grid);
-        Self { grid, all, strata: BTreeMap::new(), unstaked: 1.0, totals: Totals::default() }
+        Self { grid, all, strata: BTreeMap::new(), unstaked: 1.0, alone: true, totals: Totals::default() }
+    }
+
+    /// Of which only is asked whether harm is excluded: a coarse grid, and no stratum by itself.
+    pub(super) fn excluding(limit: f64) -> Self {
+        let grid = Grid::coarse(limit);
+        let all = Odds::new(&grid);
+        Self { grid, all, strata: BTreeMap::new(), unstaked: 1.0, alone: false, totals: Totals::default() }
     }
 
     /// Takes one look's splits in, by stratum, in the order of their names.
@@ -62,6 +71,9 @@ impl Contest {
             self.totals.add(*split);
             let Some(reading) = Reading::of(*split, &self.grid) else { continue };
             self.all.take(&reading, &self.grid);
+            if !self.alone {
+                continue;
+            }
             let ratios = reading.against_tolerance(&self.grid);
             if let Some(stratum) = self.strata.get_mut(*name) {
                 stratum.worse.gain(ratios);

@@ -28,11 +28,12 @@ pub(super) struct Dispersion {
 struct Scale {
     now: Vec<(f64, f64)>,
     all: Vec<(f64, f64)>,
+    closed: u32,
 }
 
 impl Scale {
     fn over(values: usize) -> Self {
-        Self { now: vec![(0.0, 0.0); values], all: vec![(0.0, 0.0); values] }
+        Self { now: vec![(0.0, 0.0); values], all: vec![(0.0, 0.0); values], closed: 0 }
     }
 
     fn add(&mut self, surprise: &[(f64, f64)]) {
@@ -43,6 +44,7 @@ impl Scale {
     }
 
     fn close(&mut self) {
+        self.closed = self.closed.saturating_add(1);
         for (now, all) in self.now.iter_mut().zip(&mut self.all) {
             all.0 += now.0 * now.0;
             all.1 += now.1;
@@ -52,7 +54,9 @@ impl Scale {
 
     fn factor(&self, at: usize) -> f64 {
         let (squares, variance) = self.all.get(at).copied().unwrap_or((0.0, 0.0));
-        (squares + PRIOR) / (variance + PRIOR)
+        // Chance alone makes the ratio scatter by so much where failures are rare.
+        let scatter = (2.0 / f64::from(self.closed.max(1)) + 1.0 / (variance + PRIOR)).sqrt();
+        (squares + PRIOR) / (variance + PRIOR) - scatter
     }
 }
 

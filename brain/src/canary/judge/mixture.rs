@@ -18,6 +18,9 @@ const OVER_TIME: f64 = 0.25;
 const AT_STEP: f64 = 0.025;
 const STEPS: u32 = 10;
 
+/// The most log wealth won in one look.
+const MOST_A_LOOK: f64 = 3.0;
+
 /// When part of the stake is laid anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Onset {
@@ -64,10 +67,11 @@ impl Mixture {
         }
     }
 
-    /// Takes a look's log likelihood ratios in, one an alternative.
+    /// Takes a look's log likelihood ratios in, one an alternative. No look decides alone: one broken
+    /// connection may take many requests with it. To gain less than one has won is always allowed.
     pub(super) fn gain(&mut self, ratios: impl IntoIterator<Item = f64>) {
         for (wealth, ratio) in self.wealth.iter_mut().zip(ratios) {
-            *wealth += ratio;
+            *wealth += ratio.min(MOST_A_LOOK);
         }
     }
 

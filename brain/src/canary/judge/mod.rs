@@ -76,6 +76,7 @@ struct Times {
     last_ms: Option<i64>,
     began_ms: Option<i64>,
     cold_until_ms: i64,
+    settling_until_ms: i64,
     onset_ms: i64,
     endpoints: u32,
     colds: u32,
@@ -108,9 +109,13 @@ impl Judge {
         &self.settings
     }
 
-    /// The canary has got another share of the traffic: trouble may begin now.
+    /// The canary has got another share of the traffic: trouble may begin now, and queues and
+    /// autoscalers need a moment before its latency tells anything: two thirds of the warm-up.
     pub fn begin_step(&mut self) {
         self.lay(Onset::Step);
+        if let Some(last) = self.times.last_ms {
+            self.times.settling_until_ms = last.saturating_add(self.settings.warm_up_ms / 3 * 2);
+        }
     }
 
     fn lay(&mut self, onset: Onset) {
@@ -131,9 +136,12 @@ impl Judge {
         }
         let merged = reading::merge(look, &self.references);
         let strata: Vec<(&str, &StratumCounts)> = merged.iter().map(|(n, c)| (n.as_str(), c)).collect();
-        self.warming.take(look.at_ms, &strata);
+        if self.may_be_warming(look.at_ms) {
+            self.warming.take(look.at_ms, &strata);
+        }
         let cold = self.is_cold(look, &strata);
-        let still_warming = cold || self.is_warming(look.at_ms);
+        let settling = look.at_ms < self.times.settling_until_ms;
+        let still_warming = cold || settling || self.is_warming(look.at_ms);
         self.times.warming_up = still_warming;
         if !cold {
             self.judge(look, &strata, still_warming);
@@ -188,10 +196,11 @@ impl Judge {
 
     /// Whether the canary is still growing faster, within the time it is given for that.
     fn is_warming(&self, at_ms: i64) -> bool {
+        self.may_be_warming(at_ms) && self.warming.lasts()
+    }
+
+    fn may_be_warming(&self, at_ms: i64) -> bool {
         let began = self.times.began_ms.unwrap_or(at_ms);
-        let given = at_ms < began.saturating_add(self.settings.longest_warm_up_ms);
-        // Once its latency has been judged, a canary is warm: what comes later is no start.
-        let judged = self.tails.iter().any(|tail| tail.tolerated.totals().canary > 0);
-        given && !judged && self.warming.lasts()
+        at_ms < began.saturating_add(self.settings.longest_warm_up_ms)
     }
 }

@@ -18,8 +18,9 @@ const VALUES: [f64; 23] = [
     0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5, 3.2, 4.0, 5.5, 8.0, 12.0, 20.0,
     35.0, 60.0, 120.0, 300.0,
 ];
-/// A canary this much better than stable is not looked for when harm is to be excluded.
-const LEAST_EXPECTED: f64 = 0.2;
+/// So far below a limit, in logarithms, lies what an equal canary shows, give or take the spread.
+const EQUALS_BELOW: f64 = 0.6;
+const SPREAD: f64 = 0.5;
 
 /// The grid of odds ratios of one metric, the bounds among them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +40,16 @@ impl Grid {
         Self { log_odds: values.iter().map(|v| v.ln()).collect(), tolerance: place }
     }
 
+    /// Without the values that only a rollback needs.
+    pub(super) fn coarse(limit: f64) -> Self {
+        let kept = |v: &f64| (0.15..=20.0).contains(v);
+        let mut values: Vec<f64> = VALUES.iter().copied().chain([limit]).filter(kept).collect();
+        values.sort_by(f64::total_cmp);
+        values.dedup_by(|a, b| (*a / *b - 1.0).abs() < 1e-9);
+        let last = values.len().saturating_sub(1);
+        Self { log_odds: values.iter().map(|v| v.ln()).collect(), tolerance: last }
+    }
+
     /// Index of the largest value not above `odds`: the stricter one.
     pub(super) fn at_most(&self, odds: f64) -> usize {
         let above = self.log_odds.partition_point(|v| *v <= odds.ln() + 1e-9);
@@ -53,6 +64,16 @@ impl Grid {
     /// How many values lie above the tolerance.
     pub(super) fn above_tolerance(&self) -> usize {
         self.log_odds.len() - self.tolerance - 1
+    }
+
+    /// Log stakes on the values below `limit`, most on those that an equal canary shows.
+    fn stakes_below(&self, limit: usize) -> Vec<(usize, f64)> {
+        let centre = self.log_odds.get(limit).copied().unwrap_or(0.0) - EQUALS_BELOW;
+        let bell = |v: f64| -((v - centre) / SPREAD).powi(2) / 2.0;
+        let below = self.log_odds.iter().enumerate().take(limit);
+        let stakes: Vec<(usize, f64)> = below.map(|(at, v)| (at, bell(*v))).collect();
+        let all = log_sum(stakes.iter().map(|(_, stake)| *stake));
+        stakes.into_iter().map(|(at, stake)| (at, stake - all)).collect()
     }
 
     /// The odds ratios, rising.
@@ -92,6 +113,8 @@ impl Reading {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Odds {
     log_likelihood: Vec<f64>,
+    /// Index of equal odds: the most likely value while nothing is known.
+    equal: usize,
     worse: Mixture,
     dispersion: Dispersion,
 }
@@ -112,7 +135,8 @@ impl Odds {
     pub(super) fn new(grid: &Grid) -> Self {
         let values = grid.log_odds.len();
         let worse = Mixture::over(grid.above_tolerance());
-        Self { log_likelihood: vec![0.0; values], worse, dispersion: Dispersion::over(values) }
+        let equal = grid.at_most(1.0);
+        Self { log_likelihood: vec![0.0; values], equal, worse, dispersion: Dispersion::over(values) }
     }
 
     /// Lays part of the bet anew.
@@ -147,30 +171,26 @@ impl Odds {
     /// Log e-value against "at least the value at `limit`".
     pub(super) fn log_e_within(&self, grid: &Grid, limit: usize) -> f64 {
         let null = self.log_likelihood.get(limit).copied().unwrap_or(0.0);
-        let least = grid.at_most(LEAST_EXPECTED).min(limit.saturating_sub(1));
-        let below = self.log_likelihood.iter().take(limit).skip(least);
-        let count = limit.saturating_sub(least).max(1) as f64;
-        log_sum(below.map(|l| l - null)) - count.ln()
+        let value = |at: usize| self.log_likelihood.get(at).copied().unwrap_or(f64::NEG_INFINITY);
+        let stakes = grid.stakes_below(limit);
+        log_sum(stakes.iter().map(|(at, stake)| stake + value(*at) - null))
     }
 
     /// For each value below `limit`, by its index: log evidence that it alone still lacks to `target`.
     pub(super) fn missing_by_value(&self, limit: usize, target: f64, grid: &Grid) -> Vec<(usize, f64)> {
         let null = self.log_likelihood.get(limit).copied().unwrap_or(0.0);
-        let least = grid.at_most(LEAST_EXPECTED).min(limit.saturating_sub(1));
-        let count = limit.saturating_sub(least).max(1) as f64;
-        let each = self.log_likelihood.iter().enumerate().take(limit).skip(least);
-        each.map(|(at, l)| (at, target + count.ln() - (l - null))).collect()
+        let value = |at: usize| self.log_likelihood.get(at).copied().unwrap_or(f64::NEG_INFINITY);
+        let stakes = grid.stakes_below(limit);
+        stakes.iter().map(|(at, stake)| (*at, target - stake - (value(*at) - null))).collect()
     }
 
     /// Index of the most likely value.
     pub(super) fn likeliest(&self) -> usize {
-        // Nothing known: equal odds, which is where the grid's 1 lies.
-        let start = VALUES.iter().position(|v| *v >= 1.0).unwrap_or(0);
         let best = |best: usize, at: usize| {
             let value = |at: usize| self.log_likelihood.get(at).copied().unwrap_or(f64::NEG_INFINITY);
             if value(at) > value(best) { at } else { best }
         };
-        (0..self.log_likelihood.len()).fold(start, best)
+        (0..self.log_likelihood.len()).fold(self.equal, best)
     }
 
     /// Anytime-valid bounds that fail with probability `alpha` at most.

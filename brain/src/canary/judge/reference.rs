@@ -3,7 +3,7 @@
 //! Only how many responses lie beyond a threshold is ever tested, never a quantile's value. The
 //! thresholds of a look come from earlier looks alone, so they may drift without touching the guarantee.
 
-use protocol::latency::{GAMMA, Latency, MAX_INDEX, value_of};
+use protocol::latency::{GAMMA, Latency, MAX_INDEX};
 use serde::{Deserialize, Serialize};
 
 /// Memory of the thresholds, milliseconds to a share of 1/e.
@@ -66,17 +66,24 @@ pub(super) fn shifted(index: i32, ratio: f64, floor_us: u64) -> i32 {
     index.saturating_add(buckets.round().min(f64::from(MAX_INDEX)) as i32)
 }
 
-/// Mean and variance of the log latency, and how many responses; buckets far out count as the 30-fold median bucket.
+/// Mean and variance of the log latency but for a constant that all share, and how many responses.
 pub(super) fn log_moments(latency: &Latency) -> (f64, f64, f64) {
-    let n = latency.count() as f64;
-    let each = || latency.buckets.iter().map(|(index, count)| (value_of(*index).ln(), *count as f64));
-    let mean = each().map(|(v, c)| v * c).sum::<f64>() / n.max(1.0);
-    let variance = each().map(|(v, c)| (v - mean).powi(2) * c).sum::<f64>() / n.max(1.0);
-    (mean, variance, n)
+    let (mut n, mut first, mut second) = (0.0, 0.0, 0.0);
+    for (index, count) in &latency.buckets {
+        let (index, count) = (f64::from(*index), *count as f64);
+        n += count;
+        first += index * count;
+        second += index * index * count;
+    }
+    let (mean, step) = (first / f64::max(n, 1.0), GAMMA.ln());
+    let variance = (second / f64::max(n, 1.0) - mean * mean).max(0.0);
+    (mean * step, variance * step * step, n)
 }
 
 #[cfg(test)]
 mod tests {
+    use protocol::latency::value_of;
+
     use super::*;
 
     fn even(from: i32, to: i32) -> Latency {

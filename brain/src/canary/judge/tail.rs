@@ -26,7 +26,7 @@ const EQUAL_ODDS: f64 = 1.15;
 impl Tail {
     /// Of the responses beyond `quantile`.
     pub(super) fn new(quantile: f64) -> Self {
-        let (tolerated, limited) = (Contest::new(EQUAL_ODDS, 3.0), Contest::new(EQUAL_ODDS, 1.0));
+        let (tolerated, limited) = (Contest::new(EQUAL_ODDS, 3.0), Contest::excluding(1.0));
         Self { quantile, tolerated, limited }
     }
 

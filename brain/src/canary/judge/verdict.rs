@@ -9,6 +9,8 @@ use super::{Judge, forecast};
 const ON_ERRORS: f64 = 0.4;
 const ON_LATENCY: f64 = 0.6;
 const ON_LATENCY_BESIDE_BUSINESS: f64 = 0.4;
+/// Of the stake on few errors, the share on few in comparison; the rest is on few at all.
+const ON_ODDS: f64 = 0.7;
 /// The e-value at which a metric holds promotion back.
 const SUSPICIOUS: f64 = 20.0;
 /// From this share of the traffic on the limits hold in full.
@@ -41,6 +43,12 @@ impl Judge {
         Verdict::Undecided { needs_requests: self.needs(leniency(percent)) }
     }
 
+    /// Whether the canary must go; once found, it stays so.
+    #[must_use]
+    pub fn is_bad(&self) -> bool {
+        self.bad.is_some()
+    }
+
     /// Whether harm is excluded, as far as `percent` of the traffic asks for.
     #[must_use]
     pub fn is_good_for(&self, percent: f64) -> bool {
@@ -66,7 +74,7 @@ impl Judge {
         let bounds = &self.settings.errors;
         let odds = self.errors.log_e_within(1.0 + (bounds.limit.odds - 1.0) * times);
         let share = self.errors.temper(self.share.log_e_within(bounds, times));
-        log_sum([odds, share]) - 2f64.ln()
+        log_sum([ON_ODDS.ln() + odds, (1.0 - ON_ODDS).ln() + share])
     }
 
     /// Every metric's name, share of the stake and log e-value against the canary.
@@ -164,8 +172,9 @@ impl Judge {
         if self.errors_within(times) >= enough {
             return Some(0);
         }
-        let target = enough + 2f64.ln();
-        let odds = forecast::until_within(&self.errors, 1.0 + (bounds.limit.odds - 1.0) * times, target);
+        let limit = 1.0 + (bounds.limit.odds - 1.0) * times;
+        let odds = forecast::until_within(&self.errors, limit, enough - ON_ODDS.ln());
+        let target = enough - (1.0 - ON_ODDS).ln();
         let share = forecast::until_share_within(&self.share, &self.errors, bounds, times, target);
         match (odds, share) {
             (Some(odds), Some(share)) => Some(odds.min(share)),
