@@ -358,6 +358,7 @@ impl Mesh {
                 draining: false,
                 services,
                 leases: leases.collect(),
+                promotions: BTreeMap::new(),
             };
             (proxy, status)
         };

@@ -1,5 +1,7 @@
 //! `GET /status` of a proxy: what it would do with the next request, and why.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +35,9 @@ pub struct ProxyStatus {
     pub services: Vec<ServiceStatus>,
     /// Active leases, by id.
     pub leases: Vec<LeaseRow>,
+    /// By service, the version that was promoted and outlives its lease.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub promotions: BTreeMap<ServiceName, String>,
 }
 
 /// One upstream service.

@@ -14,7 +14,7 @@ use protocol::id::{ActionId, Epoch, ProxyId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::leases::{Leases, Refusal};
+use crate::leases::Refusal;
 use crate::settings::Settings;
 use crate::state_file::{Persisted, StateFile};
 use crate::table::{SharedTable, Table};
@@ -108,7 +108,7 @@ impl Control {
         View {
             table: self.table.load_full(),
             leases: inner.leases.rows(),
-            persisted: inner.held,
+            persisted: inner.held.clone(),
             uptime: self.started.elapsed(),
             leases_dropped: inner.leases_dropped,
         }
@@ -125,8 +125,26 @@ impl Control {
         // after, because a lease may have ended or an operator may have frozen meanwhile.
         self.inner().judge(&id, &request, now)?;
         self.raise(epoch).await?;
-        let receipt = self.change(|inner| inner.put(id, request, now, Timestamp::now()))?;
-        Ok(receipt)
+        let before = self.promote(&request).await?;
+        let taken = self.change(|inner| inner.put(id, request, now, Timestamp::now()));
+        if let (Err(_), Some(before)) = (&taken, before) {
+            self.write(&before).await?;
+        }
+        taken
+    }
+
+    /// Makes sure that a promotion, or its end, survives a restart before it takes effect. What was
+    /// written before, where it is another.
+    async fn promote(&self, request: &ActionRequest) -> Result<Option<Persisted>, Refusal> {
+        let (held, promotions) = {
+            let inner = self.inner();
+            (inner.held.clone(), inner.leases.promotions_with(request))
+        };
+        if promotions == held.promotions {
+            return Ok(None);
+        }
+        self.write(&Persisted { promotions, ..held.clone() }).await?;
+        Ok(Some(held))
     }
 
     /// Lets a lease live on, counted from now.
@@ -164,10 +182,10 @@ impl Control {
         // Once more: an unfreeze may have had the turn before.
         let held = self.change(|inner| {
             inner.freeze();
-            inner.held
+            inner.held.clone()
         });
         tracing::warn!("frozen: all leases dropped, no action is taken");
-        self.write(held).await
+        self.write(&held).await
     }
 
     /// Takes actions again.
@@ -176,8 +194,8 @@ impl Control {
     /// [`Refusal::Storage`] when it cannot be written down; the proxy is then still frozen.
     pub async fn unfreeze(&self) -> Result<(), Refusal> {
         let _turn = self.turn.lock().await;
-        let held = Persisted { frozen: false, ..self.inner().held };
-        self.write(held).await?;
+        let held = Persisted { frozen: false, ..self.inner().held.clone() };
+        self.write(&held).await?;
         self.inner().held.frozen = false;
         tracing::warn!("unfrozen: actions are taken again");
         Ok(())
@@ -185,23 +203,23 @@ impl Control {
 
     /// Makes sure that `epoch` survives a restart before anything is done in its name.
     async fn raise(&self, epoch: Epoch) -> Result<(), Refusal> {
-        let held = self.inner().held;
+        let held = self.inner().held.clone();
         if epoch <= held.epoch {
             return Ok(());
         }
-        self.write(Persisted { epoch, ..held }).await?;
+        self.write(&Persisted { epoch, ..held }).await?;
         self.inner().held.epoch = epoch;
         tracing::info!(%epoch, "a new epoch");
         Ok(())
     }
 
-    async fn write(&self, held: Persisted) -> Result<(), Refusal> {
+    async fn write(&self, held: &Persisted) -> Result<(), Refusal> {
         if self.inner().handed_over {
             // The file is another process's by now.
             return Err(Refusal::HandedOver);
         }
-        let file = self.state_file.clone();
-        let written = tokio::task::spawn_blocking(move || file.write(held)).await;
+        let (file, held) = (self.state_file.clone(), held.clone());
+        let written = tokio::task::spawn_blocking(move || file.write(&held)).await;
         let written = written.map_err(|why| Refusal::Storage(why.to_string()))?;
         written.map_err(|why| {
             tracing::error!("{why}");
@@ -226,9 +244,4 @@ impl Control {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// An empty set, for a start, a freeze.
-fn none() -> Leases {
-    Leases::default()
 }

@@ -7,8 +7,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use protocol::action::{ActionRequest, LeaseRow, Receipt};
-use protocol::id::ActionId;
+use protocol::action::{ActionKind, ActionRequest, LeaseRow, Receipt};
+use protocol::id::{ActionId, ServiceName};
+
+use crate::state_file::{Promotion, Promotions};
 
 mod admission;
 mod refusal;
@@ -37,11 +39,12 @@ pub struct Lease {
     pub sequence: u64,
 }
 
-/// The set of active leases, by id.
+/// The set of active leases, by id, and the one change that needs none: which versions were promoted.
 #[derive(Debug, Clone, Default)]
 pub struct Leases {
     by_id: BTreeMap<ActionId, Lease>,
     next_sequence: u64,
+    promotions: Promotions,
 }
 
 impl Leases {
@@ -63,8 +66,52 @@ impl Leases {
         self.by_id.get(id)
     }
 
+    /// No lease, and what was promoted in an earlier life.
+    #[must_use]
+    pub fn promoted(promotions: Promotions) -> Self {
+        Self { promotions, ..Self::default() }
+    }
+
+    /// What is promoted.
+    #[must_use]
+    pub fn promotions(&self) -> &Promotions {
+        &self.promotions
+    }
+
+    /// The version of `service` that is promoted.
+    #[must_use]
+    pub fn promotion(&self, service: &ServiceName) -> Option<&str> {
+        self.promotions.get(service).map(|promotion| promotion.version.as_str())
+    }
+
+    /// What would be promoted with one more action: a promotion outlives its lease, a rollback ends it.
+    #[must_use]
+    pub fn promotions_with(&self, request: &ActionRequest) -> Promotions {
+        let mut promotions = self.promotions.clone();
+        let service = &request.service;
+        match &request.kind {
+            ActionKind::PromoteCanary { version } if self.promotion(service) != Some(version) => {
+                let before = self.promotion(service).map(str::to_owned);
+                promotions.insert(service.clone(), Promotion { version: version.clone(), before });
+            }
+            ActionKind::RollbackCanary { version } if self.promotion(service) == Some(version) => {
+                let before = promotions.remove(service).and_then(|promotion| promotion.before);
+                let back = before.map(|version| Promotion { version, before: None });
+                promotions.extend(back.map(|promotion| (service.clone(), promotion)));
+            }
+            _ => {}
+        }
+        promotions
+    }
+
+    /// Ends all leases; what is promoted stays.
+    pub fn clear(&mut self) {
+        self.by_id.clear();
+    }
+
     /// Adds one, as the latest.
     pub fn insert(&mut self, request: ActionRequest, receipt: Receipt, expires_at: Duration) {
+        self.promotions = self.promotions_with(&request);
         let lease = Lease { request, expires_at, sequence: self.next_sequence, receipt };
         self.next_sequence += 1;
         self.by_id.insert(lease.receipt.id.clone(), lease);

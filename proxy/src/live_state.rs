@@ -16,10 +16,12 @@ use serde_json::json;
 use crate::digest;
 use crate::leases::{Lease, Leases};
 use crate::settings::{Endpoint, RateRule, Service, Settings};
+pub use trial::Trial;
 use tuning::Tuning;
 
 pub mod blocks;
 mod capacity;
+mod trial;
 pub mod tuning;
 pub mod weights;
 
@@ -49,6 +51,8 @@ pub struct LiveService {
     pub shed: Shed,
     /// How often leases let clients ask it.
     pub rates: Vec<RateRule>,
+    /// Which versions are being tried, or were.
+    pub trial: Trial,
 }
 
 /// One endpoint with its leases applied.
@@ -101,7 +105,7 @@ pub fn derive(settings: &Arc<Settings>, leases: &Leases) -> LiveState {
     let live = |(name, service): (&ServiceName, &Arc<Service>)| {
         let own: Vec<&ActionKind> =
             applied.iter().filter(|lease| lease.request.service == *name).map(|l| &l.request.kind).collect();
-        (name.clone(), Arc::new(live_service(service, &own)))
+        (name.clone(), Arc::new(live_service(service, leases.promotion(name), &own)))
     };
     let services: BTreeMap<_, _> = settings.services.iter().map(live).collect();
     let blocks = blocks::union(applied.iter().flat_map(|lease| blocked(lease)));
@@ -118,12 +122,8 @@ fn blocked(lease: &Lease) -> impl Iterator<Item = IpNet> {
     .copied()
 }
 
-fn live_service(service: &Arc<Service>, kinds: &[&ActionKind]) -> LiveService {
-    let maps = kinds.iter().filter_map(|kind| match kind {
-        ActionKind::SetWeights { weights } => Some(weights),
-        _ => None,
-    });
-    let weights = weights::weights(service, maps);
+fn live_service(service: &Arc<Service>, promoted: Option<&str>, kinds: &[&ActionKind]) -> LiveService {
+    let weights = weights::weights(service, promoted, kinds);
     let live = |(settings, weight): (&Arc<Endpoint>, u32)| live_endpoint(settings, weight, kinds);
     LiveService {
         settings: Arc::clone(service),
@@ -131,6 +131,7 @@ fn live_service(service: &Arc<Service>, kinds: &[&ActionKind]) -> LiveService {
         endpoints: service.endpoints.iter().zip(weights).map(live).collect(),
         shed: kinds.iter().fold(Shed::default(), |shed, kind| shed.strictest(kind)),
         rates: rates(service, kinds),
+        trial: Trial::of(service, promoted, kinds),
     }
 }
 

@@ -1,13 +1,15 @@
-//! What survives a restart: the highest epoch seen, and whether an operator has frozen the proxy.
+//! What survives a restart: the highest epoch seen, whether an operator has frozen the proxy, and which
+//! versions were promoted.
 //!
 //! Leases do not: a restarted proxy starts with none. A file that cannot be understood stops the start,
 //! because epoch 0 would let a brain that was replaced act again.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use protocol::id::Epoch;
+use protocol::id::{Epoch, ServiceName};
 use serde::{Deserialize, Serialize};
 
 use crate::durable;
@@ -16,12 +18,29 @@ use crate::durable;
 const FORMAT: u32 = 1;
 
 /// What is kept.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Persisted {
     /// The highest epoch seen.
     pub epoch: Epoch,
     /// Whether actions are refused.
     pub frozen: bool,
+    /// The versions that completed canaries or people have made the stable ones.
+    pub promotions: Promotions,
+}
+
+/// By service.
+pub type Promotions = BTreeMap<ServiceName, Promotion>;
+
+/// A version that gets all of its service's traffic, whatever the configuration's weights say, until another
+/// one is promoted or it is rolled back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Promotion {
+    /// Which.
+    pub version: String,
+    /// The one promoted before it, to which a rollback returns; absent: the configuration's weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -30,6 +49,9 @@ struct Content {
     format: u32,
     epoch: Epoch,
     frozen: bool,
+    // Absent where there is none: an older build reads that.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    promotions: Promotions,
 }
 
 /// Why the state cannot be kept.
@@ -59,7 +81,7 @@ impl StateFile {
             Err(why) if why.kind() == io::ErrorKind::NotFound => Persisted::default(),
             Err(why) => return Err(file.bad(format!("cannot be read: {why}"))),
         };
-        file.write(held)?;
+        file.write(&held)?;
         Ok((file, held))
     }
 
@@ -67,8 +89,9 @@ impl StateFile {
     ///
     /// # Errors
     /// What the file system says; the old content then still holds.
-    pub fn write(&self, held: Persisted) -> Result<(), BadState> {
-        let content = Content { format: FORMAT, epoch: held.epoch, frozen: held.frozen };
+    pub fn write(&self, held: &Persisted) -> Result<(), BadState> {
+        let promotions = held.promotions.clone();
+        let content = Content { format: FORMAT, epoch: held.epoch, frozen: held.frozen, promotions };
         let text = serde_json::to_vec(&content).map_err(|why| self.bad(why.to_string()))?;
         durable::write(&self.path, &text).map_err(|why| self.bad(format!("cannot be written: {why}")))
     }
@@ -84,7 +107,7 @@ impl StateFile {
             let format = content.format;
             return Err(self.bad(format!("has format {format}; this build reads format {FORMAT}")));
         }
-        Ok(Persisted { epoch: content.epoch, frozen: content.frozen })
+        Ok(Persisted { epoch: content.epoch, frozen: content.frozen, promotions: content.promotions })
     }
 
     fn bad(&self, why: String) -> BadState {
@@ -97,7 +120,11 @@ impl StateFile {
 mod tests {
     use super::*;
 
-    const NINE: Persisted = Persisted { epoch: Epoch(9), frozen: true };
+    fn nine() -> Persisted {
+        let promotion = Promotion { version: "v2".into(), before: None };
+        let promotions = Promotions::from([(ServiceName::new("cart").unwrap(), promotion)]);
+        Persisted { epoch: Epoch(9), frozen: true, promotions }
+    }
 
     #[test]
     fn what_was_written_is_read_by_the_next_life() {
@@ -105,17 +132,17 @@ mod tests {
         let path = folder.path().join("deep/state.json");
         let (file, fresh) = StateFile::open(&path).unwrap();
         assert_eq!(fresh, Persisted::default());
-        file.write(NINE).unwrap();
-        assert_eq!(StateFile::open(&path).unwrap().1, NINE);
+        file.write(&nine()).unwrap();
+        assert_eq!(StateFile::open(&path).unwrap().1, nine());
     }
 
     #[test]
     fn a_write_that_was_killed_half_way_leaves_the_old_state() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
-        StateFile::open(&path).unwrap().0.write(NINE).unwrap();
+        StateFile::open(&path).unwrap().0.write(&nine()).unwrap();
         fs::write(folder.path().join(".state.json.1-0.tmp"), "{\"format\":1,\"epo").unwrap();
-        assert_eq!(StateFile::open(&path).unwrap().1, NINE);
+        assert_eq!(StateFile::open(&path).unwrap().1, nine());
     }
 
     #[test]
@@ -138,7 +165,7 @@ mod tests {
         let (file, _) = StateFile::open(&path).unwrap();
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
-        assert!(file.write(NINE).is_err());
+        assert!(file.write(&nine()).is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no scraps");
     }
 }

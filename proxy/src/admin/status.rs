@@ -135,6 +135,10 @@ fn proxy_status(admin: &Shared, view: View) -> ProxyStatus {
         frozen: view.persisted.frozen,
         draining: admin.drain.is_cancelled(),
         services: view.table.services.values().map(|s| service(s)).collect(),
+        promotions: {
+            let promoted = view.persisted.promotions.into_iter();
+            promoted.map(|(service, promotion)| (service, promotion.version)).collect()
+        },
         leases: view.leases,
     }
 }

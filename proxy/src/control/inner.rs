@@ -7,7 +7,6 @@ use jiff::{SignedDuration, Timestamp};
 use protocol::action::{ActionRequest, Receipt, RenewRequest};
 use protocol::id::{ActionId, Epoch};
 
-use super::none;
 use crate::leases::{Leases, Refusal, admit, check_lease_ms, fitting};
 use crate::live_state::{LiveState, derive};
 use crate::settings::Settings;
@@ -37,8 +36,9 @@ pub(super) enum Judged {
 
 impl Inner {
     pub(super) fn new(settings: Arc<Settings>, held: Persisted) -> Self {
-        let live = Arc::new(derive(&settings, &none()));
-        Self { settings, leases: none(), live, held, generation: 0, leases_dropped: 0, handed_over: false }
+        let leases = Leases::promoted(held.promotions.clone());
+        let live = Arc::new(derive(&settings, &leases));
+        Self { settings, leases, live, held, generation: 0, leases_dropped: 0, handed_over: false }
     }
 
     pub(super) fn table(&self, registry: &Registry) -> Table {
@@ -82,6 +82,7 @@ impl Inner {
         tracing::info!(%id, service = %request.service, kind = request.kind.name(), by = request.issued_by, "action taken");
         let expires_at = now + Duration::from_millis(request.lease_ms);
         self.leases.insert(request, receipt.clone(), expires_at);
+        self.held.promotions.clone_from(self.leases.promotions());
         self.live = Arc::new(*live);
         Ok(receipt)
     }
@@ -138,7 +139,7 @@ impl Inner {
 
     pub(super) fn freeze(&mut self) {
         self.held.frozen = true;
-        self.leases = none();
+        self.leases.clear();
         self.rederive();
     }
 

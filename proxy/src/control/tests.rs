@@ -146,3 +146,69 @@ async fn a_reload_that_would_move_a_listener_is_refused_whole() {
     assert_eq!(refused, Err(NeedsRestart(vec!["server.bind_address and server.port"])));
     assert_eq!(hash(&rig.control), before);
 }
+
+fn canary(kind: &str) -> ActionRequest {
+    request("cart", json!({"type": kind, "version": "v2"}))
+}
+
+fn weights(control: &Control) -> Vec<u32> {
+    let table = control.table().load_full();
+    let cart = table.live.services.iter().find(|(name, _)| name.as_str() == "cart").map(|(_, s)| s).unwrap();
+    cart.endpoints.iter().map(|e| e.weight).collect()
+}
+
+/// `cart` with one endpoint of v2, as large as the four of v1 together.
+fn with_a_large_v2() -> Arc<Settings> {
+    let text = "server: {port: 0, bind_address: 127.0.0.1}\nadmin: {port: 0}\nupstream:\n  services:\n    cart:\n      endpoints:\n        - { address: 10.0.0.1, port: 80, version: v1, weight: 100 }\n        - { address: 10.0.0.2, port: 80, version: v2, weight: 100 }\n        - { address: 10.0.0.3, port: 80, version: v2, weight: 0 }\n";
+    let given =
+        crate::settings::Given { ai_enabled: false, ai_mode: None, host_name: "night".to_owned(), cores: 2 };
+    let document = protocol::document::Document::parse("sample.yaml", text).unwrap();
+    Arc::new(Settings::from_document(&document, &given).unwrap())
+}
+
+fn open_large(folder: &tempfile::TempDir) -> Arc<Control> {
+    let (file, held) = StateFile::open(&folder.path().join("state.json")).unwrap();
+    let proxy = ProxyId::new("p1").unwrap();
+    Control::start(with_a_large_v2(), proxy, "b1".to_owned(), file, held, Secret::new([7; 32]))
+}
+
+#[tokio::test]
+async fn a_promotion_outlives_its_lease_a_freeze_and_the_proxy_until_it_is_rolled_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let control = open_large(&folder);
+    assert_eq!(weights(&control), [100, 100, 0]);
+    control.put(id("promote"), canary("promote_canary")).await.unwrap();
+    assert_eq!(weights(&control), [0, 100, 0]);
+    control.undo(&id("promote"), Epoch(1)).await.unwrap();
+    control.freeze().await.unwrap();
+    control.unfreeze().await.unwrap();
+    assert_eq!(weights(&control), [0, 100, 0]);
+    let reborn = open_large(&folder);
+    assert_eq!(weights(&reborn), [0, 100, 0]);
+    reborn.put(id("back"), canary("rollback_canary")).await.unwrap();
+    assert_eq!(weights(&reborn), [100, 0, 0], "and nothing to it while the lease lives");
+    reborn.undo(&id("back"), Epoch(1)).await.unwrap();
+    assert_eq!(weights(&open_large(&folder)), [100, 100, 0], "then the file's weights hold again");
+}
+
+#[tokio::test]
+async fn a_version_that_is_too_small_is_not_promoted_and_a_canary_is_not_overloaded() {
+    let rig = rig();
+    let before = hash(&rig.control);
+    let refused = rig.control.put(id("a"), canary("promote_canary")).await;
+    assert!(matches!(refused, Err(Refusal::Floor(ref why)) if why.contains("v2 has 25.0 %")), "{refused:?}");
+    let split = |weight: u32| {
+        request(
+            "cart",
+            json!({"type": "set_canary_weight", "stable": "v1", "canary": "v2", "weight": weight}),
+        )
+    };
+    assert!(matches!(rig.control.put(id("b"), split(70)).await, Err(Refusal::Floor(_))));
+    assert_eq!(hash(&rig.control), before, "what is refused changes nothing");
+    rig.control.put(id("c"), split(5)).await.unwrap();
+    rig.control.put(id("d"), split(40)).await.unwrap();
+    rig.control.undo(&id("c"), Epoch(1)).await.unwrap();
+    assert_eq!(weights(&rig.control), [75, 75, 75, 75, 200]);
+    rig.control.undo(&id("d"), Epoch(1)).await.unwrap();
+    assert_eq!(hash(&rig.control), before);
+}

@@ -29,7 +29,23 @@ pub fn admit(settings: &Arc<Settings>, with: &Leases, request: &ActionRequest) -
     }
     let live = derive(settings, with);
     floor(&live, with)?;
+    promotable(&live, request)?;
     Ok(live)
+}
+
+/// A version that is to carry a service alone must be large enough for it.
+fn promotable(live: &LiveState, request: &ActionRequest) -> Result<(), Refusal> {
+    let ActionKind::PromoteCanary { version } = &request.kind else { return Ok(()) };
+    let Some(service) = live.services.get(&request.service) else { return Ok(()) };
+    let (share, floor) = (service.share_of_version(version), live.settings.floor.min_capacity);
+    if share + TOLERANCE < floor {
+        let (share, floor) = (share * 100.0, floor * 100.0);
+        return Err(Refusal::Floor(format!(
+            "{version} has {share:.1} % of the weight that the other versions of {} have; the floor is {floor:.1} %",
+            request.service
+        )));
+    }
+    Ok(())
 }
 
 /// The leases that may stay, and the others with the reason: all of them where they fit together, else

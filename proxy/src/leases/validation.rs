@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use protocol::action::{ActionKind, ActionRequest, MAX_LEASE_MS, MIN_LEASE_MS};
 
 use super::Refusal;
+use crate::live_state::weights::VERSION_PREFIX;
 use crate::live_state::{blocks, weights};
 use crate::settings::{Algorithm, MAX_ATTEMPTS, MAX_WEIGHT, RateKey, Service, Settings};
 
@@ -38,10 +39,9 @@ pub(super) fn validate(settings: &Settings, request: &ActionRequest) -> Result<(
         ActionKind::SetRetryBudget { ratio, max_attempts } => retry_budget(*ratio, *max_attempts),
         ActionKind::SetAlgorithm { algorithm } => known_algorithm(algorithm),
         ActionKind::LimitRate { key, rps, burst } => rate(key, *rps, *burst),
-        ActionKind::SetCanaryWeight { .. }
-        | ActionKind::PromoteCanary { .. }
-        | ActionKind::RollbackCanary { .. } => {
-            invalid(format!("{} is not carried out by this build", request.kind.name()))
+        ActionKind::SetCanaryWeight { stable, canary, weight } => split(service, stable, canary, *weight),
+        ActionKind::PromoteCanary { version } | ActionKind::RollbackCanary { version } => {
+            known(service, &format!("{VERSION_PREFIX}{version}")).map(|_| ())
         }
     }
 }
@@ -96,6 +96,19 @@ fn targets(service: &Service, map: &BTreeMap<String, u32>) -> Result<(), Refusal
                 return invalid(format!("{target} names an endpoint that its own version names already"));
             }
         }
+    }
+    Ok(())
+}
+
+fn split(service: &Service, stable: &str, canary: &str, weight: u32) -> Result<(), Refusal> {
+    if stable == canary {
+        return invalid(format!("{stable} cannot be both stable and canary"));
+    }
+    if weight > 100 {
+        return invalid(format!("weight {weight} is out of range: 0 to 100 percent"));
+    }
+    for version in [stable, canary] {
+        known(service, &format!("{VERSION_PREFIX}{version}"))?;
     }
     Ok(())
 }

@@ -64,6 +64,9 @@ fn any_request() -> impl Strategy<Value = ActionRequest> {
         (0.0f64..1.2, 0u32..12)
             .prop_map(|(ratio, n)| json!({"type": "set_retry_budget", "ratio": ratio, "max_attempts": n})),
         Just(json!({"type": "set_algorithm", "algorithm": "random"})),
+        (0u32..110)
+            .prop_map(|w| json!({"type": "set_canary_weight", "stable": "v1", "canary": "v2", "weight": w})),
+        Just(json!({"type": "rollback_canary", "version": "v2"})),
         (0.5f64..3.0, 0u32..3)
             .prop_map(|(rps, n)| json!({"type": "limit_rate", "key": "ip", "rps": rps, "burst": n})),
     ];

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use protocol::id::{EndpointId, ServiceName};
 use proxy::listener;
 use proxy::live_state::tuning::Tuning;
-use proxy::live_state::{HeldBreaker, LiveEndpoint, LiveService, LiveState, Shed};
+use proxy::live_state::{HeldBreaker, LiveEndpoint, LiveService, LiveState, Shed, Trial};
 use proxy::settings::{
     Admin, Algorithm, Balancing, Breaker, Edge, Endpoint, Floor, HashTable, Http2, KeySource, Route, Server,
     Service, Settings, SplitTarget,
@@ -75,6 +75,7 @@ pub fn live(endpoints: &[SocketAddr]) -> LiveState {
         tuning: Tuning::of(&service, &[]),
         endpoints,
         shed: Shed::default(),
+        trial: Trial::default(),
     };
     LiveState {
         settings: Arc::new(settings(&name, service)),
