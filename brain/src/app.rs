@@ -125,12 +125,14 @@ impl App {
         let telemetry = listen(settings.telemetry.address, "telemetry").await?;
         let api_token = own_token(&settings.api.token_path, "API")?;
         let telemetry_token = own_token(&settings.telemetry.token_path, "telemetry")?;
-        let Past { store, reader, options, was_frozen, modes, memory } = recall(&settings.data_dir).await?;
+        let Past { store, reader, options, was_frozen, modes, memory, canaries } =
+            recall(&settings.data_dir).await?;
         let metrics = Metrics::new().map_err(|why| AppError::Part("metrics", why.to_string()))?;
         let mut control = ControlLoop::new(policies, settings.mode, options);
         if let Some(memory) = memory {
             control.recall(memory, wall_clock_ms());
         }
+        control.recall_canaries(canaries.0, canaries.1);
         let (windows_in, windows) = mpsc::channel(MAX_WINDOWS);
         let (replies_in, replies) = mpsc::channel(MAX_REPLIES);
         let (asks_in, asks) = mpsc::channel(MAX_ASKS);

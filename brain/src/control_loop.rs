@@ -1,6 +1,7 @@
 //! One tick, all stages, one screen. Pure: no clock, no I/O, no randomness, the same input gives the
 //! same output, byte for byte.
 
+mod canaries;
 mod lessons;
 mod people;
 mod picture;
@@ -67,6 +68,7 @@ pub struct ControlLoop {
     learned: Learned,
     leases: Leases,
     operations: Vec<Operation>,
+    rollouts: canaries::Rollouts,
     /// In an open loop: by incident, the ledger entries that stand for what would be live.
     said: BTreeMap<String, String>,
     sick: BTreeSet<(String, String)>,
@@ -93,6 +95,7 @@ impl ControlLoop {
             ledger: Ledger::default(),
             learned: Learned::default(),
             operations: Vec::new(),
+            rollouts: canaries::Rollouts::default(),
             said: BTreeMap::new(),
             sick: BTreeSet::new(),
             probing: BTreeSet::new(),
@@ -126,6 +129,7 @@ impl ControlLoop {
             let status = self.fleet.get(&window.proxy);
             self.mesh.admit(window, status, self.now_ms, &self.policies.detection);
             self.operations.iter_mut().for_each(|operation| operation.observe(window));
+            self.rollouts.observe(window);
         }
         let found = self.detect();
         self.diagnose(&found, &mut out);
@@ -134,6 +138,7 @@ impl ControlLoop {
             out.answers.push((id, answer));
         }
         self.advance(&mut out);
+        self.roll_out(&mut out);
         self.learn(&mut out);
         self.decide(&mut out);
         self.leases.step(self.now_ms, &self.fleet, self.audit_ok, &mut out);

@@ -7,6 +7,7 @@
 mod inbox;
 mod unwritten;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,8 +19,8 @@ use crate::action::client::{ActionClient, Unsent};
 use crate::audit::{AuditStore, Record};
 use crate::clock::wall_clock_ms;
 use crate::domain::{
-    ActionPhase, Command, IncidentState, Outcome, PersonAnswer, Refusal, Reply, TickInput, TickOutput, Verb,
-    View,
+    ActionPhase, Command, IncidentState, KeptCanary, Outcome, PersonAnswer, Refusal, Reply, TickInput,
+    TickOutput, Verb, View,
 };
 use crate::fleet::Fleet;
 use crate::ingest::ProxyTable;
@@ -85,6 +86,8 @@ pub struct Runtime<T> {
     pub memories: mpsc::Receiver<Memory>,
     /// Not yet durable.
     pub(crate) unwritten: Unwritten,
+    /// Rollouts that are not yet durable.
+    pub(crate) unkept: BTreeMap<String, KeptCanary>,
     /// When the epoch was last raised.
     pub(crate) raised_at: Option<Instant>,
     /// The instant of the last turn.
@@ -133,6 +136,7 @@ where
             recording: None,
             memories,
             unwritten: Unwritten::default(),
+            unkept: BTreeMap::new(),
             raised_at: None,
             now_ms: 0,
         }
@@ -161,7 +165,7 @@ where
         let epoch = self.follow_epochs().await;
         let windows = self.inbox.windows(now_ms, &self.proxies, &self.metrics);
         self.recording.iter().for_each(|recording| recording.keep(&windows));
-        let audit_ok = self.unwritten.is_empty();
+        let audit_ok = self.unwritten.is_empty() && self.unkept.is_empty();
         let input = TickInput {
             now_ms,
             windows,
@@ -174,7 +178,8 @@ where
         let (output, view) = (self.turn)(Turn { policies: self.inbox.policies(), epoch, input });
         self.metrics.tick_seconds.observe(started.elapsed().as_secs_f64());
         self.unwritten.push(now_ms, output.events);
-        let durable = self.write().await;
+        self.unkept.extend(output.canaries.into_iter().map(|canary| (canary.id.clone(), canary)));
+        let durable = self.write().await && self.keep().await;
         self.send(output.commands, durable);
         self.inbox.tell(output.answers, durable);
         self.show(view);
@@ -208,6 +213,24 @@ where
             }
         }
         true
+    }
+
+    /// Makes rollouts durable; whether all are.
+    async fn keep(&mut self) -> bool {
+        if self.unkept.is_empty() {
+            return true;
+        }
+        let canaries: Vec<KeptCanary> = self.unkept.values().cloned().collect();
+        match self.store.keep_canaries(&canaries).await {
+            Ok(()) => {
+                self.unkept.clear();
+                true
+            }
+            Err(why) => {
+                tracing::error!("canaries stay as they are: {why}");
+                false
+            }
+        }
     }
 
     /// Sends what may be sent: everything when its intent is durable, else only what lets go.

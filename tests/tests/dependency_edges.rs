@@ -110,6 +110,7 @@ fn the_stages_of_the_brain_do_no_io_and_read_no_clock() {
     for stage in [
         "control_loop.rs",
         "control_loop",
+        "canary",
         "state",
         "detection",
         "diagnosis",

@@ -8,6 +8,7 @@ mod actions;
 mod audit;
 mod auth;
 mod autonomy;
+mod canaries;
 mod events;
 mod forecasts;
 mod health;
@@ -24,6 +25,7 @@ mod session;
 mod status;
 
 pub use actions::{ProposeBody, UndoBody};
+pub use canaries::OrderBody;
 pub use mode::{FreezeBody, ModeBody};
 pub use proposals::{ApproveBody, RejectBody};
 pub use server::{Api, router};

@@ -10,6 +10,7 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
 use super::actions::{ProposeBody, UndoBody};
+use super::canaries::OrderBody;
 use super::mode::{FreezeBody, ModeBody};
 use super::proposals::{ApproveBody, RejectBody};
 use super::server::Api;
@@ -18,6 +19,7 @@ use super::session::{LoginBody, SessionView};
 use super::status::Status;
 use crate::access::{COOKIE, Deed};
 use crate::audit::{Proof, Record};
+use crate::canary::{CanaryDetail, CanarySpec, CanaryView};
 use crate::domain::{Action, AutonomyRow, Incident, Proposal, ProxyView, ServiceView};
 use crate::forecast::Forecast;
 
@@ -86,6 +88,13 @@ fn operations() -> Vec<Operation> {
         read("/v1/actions", "Actions, newest first", json(of::<Items<Action>>)),
         write("/v1/actions", "Propose an action; the guard judges", Some(of::<ProposeBody>)),
         write("/v1/actions/{id}/undo", "Remove a live action", Some(of::<UndoBody>)),
+        read("/v1/canaries", "Canaries, newest first", json(of::<Items<CanaryView>>)),
+        write("/v1/canaries", "Begin a canary", Some(of::<CanarySpec>)),
+        read("/v1/canaries/{id}", "One canary with its record", json(of::<CanaryDetail>)),
+        write("/v1/canaries/{id}/pause", "Hold it where it is", Some(of::<OrderBody>)),
+        write("/v1/canaries/{id}/resume", "Go on, or agree to the next step", Some(of::<OrderBody>)),
+        write("/v1/canaries/{id}/promote", "Make it the stable version", Some(of::<OrderBody>)),
+        write("/v1/canaries/{id}/rollback", "Take it out", Some(of::<OrderBody>)),
         write("/v1/mode", "Set the upper bound of autonomy", Some(of::<ModeBody>)),
         write("/v1/freeze", "Stop acting", Some(of::<FreezeBody>)),
         write("/v1/unfreeze", "Go on", None),
@@ -190,6 +199,7 @@ mod tests {
             include_str!("actions.rs"),
             include_str!("audit.rs"),
             include_str!("autonomy.rs"),
+            include_str!("canaries.rs"),
             include_str!("events.rs"),
             include_str!("forecasts.rs"),
             include_str!("health.rs"),

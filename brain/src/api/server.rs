@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::auth;
 use super::problem::{Refusal, as_problems};
 use super::{
-    actions, audit, autonomy, events, forecasts, health, incidents, mode, openapi, proposals,
+    actions, audit, autonomy, canaries, events, forecasts, health, incidents, mode, openapi, proposals,
     security_headers, services, session, status,
 };
 use crate::access::Access;
@@ -99,6 +99,7 @@ pub fn router(api: Api) -> Router {
         .merge(mode::routes())
         .merge(audit::routes())
         .merge(autonomy::routes())
+        .merge(canaries::routes())
         .merge(events::routes())
         .merge(openapi::routes())
         .merge(session::routes())

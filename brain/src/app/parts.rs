@@ -11,9 +11,10 @@ use trust::hosts::Hosts;
 
 use crate::access::{Access, Key, Principal, Role};
 use crate::audit::{AuditReader, AuditStore, StoreError};
+use crate::canary::Canary;
 use crate::clock::wall_clock_ms;
 use crate::control_loop::LoopOptions;
-use crate::domain::{Event, Mode};
+use crate::domain::{Event, KeptCanary, Mode};
 use crate::ingest::Target;
 use crate::settings::{OPERATOR, Settings};
 use crate::state::Memory;
@@ -29,6 +30,8 @@ pub(super) struct Past {
     pub(super) modes: Vec<(Mode, Option<String>)>,
     /// What its last life knew of the mesh.
     pub(super) memory: Option<Memory>,
+    /// Rollouts, the oldest first, and the number of the last one.
+    pub(super) canaries: (Vec<Canary>, u64),
 }
 
 /// Opens the store, and writes the start into it: a log that cannot be written is found here.
@@ -53,7 +56,21 @@ pub(super) async fn recall(data_dir: &Path) -> Result<Past, StoreError> {
     let started = Event::BrainStarted { epoch, version: env!("CARGO_PKG_VERSION").to_owned() };
     store.append(wall_clock_ms(), &[(brain(), started)]).await?;
     let memory = memory(&mut store).await;
-    Ok(Past { store, reader, options, was_frozen, modes, memory })
+    let last = reader.highest_id("canary_started", "$.canary.id", "can-").await?;
+    let canaries = (canaries(&mut store).await?, last);
+    Ok(Past { store, reader, options, was_frozen, modes, memory, canaries })
+}
+
+/// A rollout that cannot be read is not gone on with; its leases run out, which takes it back.
+async fn canaries(store: &mut AuditStore) -> Result<Vec<Canary>, StoreError> {
+    let read = |kept: KeptCanary| {
+        serde_json::from_str(&kept.state)
+            .inspect_err(|why| tracing::error!("canary {} is of another build and given up: {why}", kept.id))
+            .ok()
+    };
+    let mut canaries: Vec<Canary> = store.kept_canaries().await?.into_iter().filter_map(read).collect();
+    canaries.sort_by_key(|canary| canary.created_ms);
+    Ok(canaries)
 }
 
 /// What cannot be read is learned again: no reason not to start.

@@ -3,6 +3,7 @@
 //! Intent is durable here before an action is sent, its outcome after: no audit, no action. Only this
 //! folder knows SQL. Absent: judgement of any kind; records are written as the control loop states them.
 
+mod canaries;
 mod chain;
 mod query;
 mod record;

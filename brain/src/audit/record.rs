@@ -132,6 +132,11 @@ fn subjects(event: &Event) -> Subjects {
         | Event::Refusal { action, service, incident, .. } => {
             (Some(service.clone()), incident.clone(), Some(action.clone()))
         }
+        Event::CanaryStarted { canary, .. }
+        | Event::CanaryMoved { canary }
+        | Event::CanaryHeld { canary }
+        | Event::CanaryLooked { canary }
+        | Event::CanaryEnded { canary } => (Some(canary.service.clone()), None, None),
         Event::BrainStarted { .. }
         | Event::Autonomy { .. }
         | Event::Mode { .. }

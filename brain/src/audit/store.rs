@@ -20,9 +20,10 @@ use super::record::{FIRST_PREV_HASH, Record};
 use crate::domain::{Actor, Event};
 
 /// Each step of the schema, in order; embedded, so that the program needs no folder beside it.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "audit", include_str!("../../../migrations/sqlite/0001_audit.sql")),
     (2, "memory", include_str!("../../../migrations/sqlite/0002_memory.sql")),
+    (3, "canaries", include_str!("../../../migrations/sqlite/0003_canaries.sql")),
 ];
 /// `application_id` of a Lightsout store.
 const APPLICATION_ID: i64 = 1_280_594_767;
@@ -84,7 +85,7 @@ struct Head {
 /// The one writer of a data directory.
 #[derive(Debug)]
 pub struct AuditStore {
-    connection: SqliteConnection,
+    pub(super) connection: SqliteConnection,
     head: Head,
     epoch: u64,
     // Held until the writer is gone.
@@ -171,11 +172,7 @@ impl AuditStore {
         let row = sqlx::query("SELECT data FROM memory WHERE id = 1").fetch_optional(&mut self.connection);
         let Some(row) = row.await.map_err(|why| StoreError::Read(words(&why)))? else { return Ok(None) };
         let packed: Vec<u8> = row.try_get(0).map_err(|why| StoreError::Read(words(&why)))?;
-        let mut knowledge = Vec::new();
-        let unpacked = zstd::Decoder::new(packed.as_slice())
-            .and_then(|decoder| decoder.take(MAX_MEMORY_BYTES).read_to_end(&mut knowledge));
-        unpacked.map_err(|why| StoreError::Read(why.to_string()))?;
-        Ok(Some(knowledge))
+        unpacked(&packed).map(Some)
     }
 
     /// Appends one record an event, all or none, and returns when they are on the disk.
@@ -269,6 +266,15 @@ impl AuditStore {
     pub(crate) async fn make_room(&mut self) -> Result<(), sqlx::Error> {
         sqlx::query("PRAGMA max_page_count = 1000000").execute(&mut self.connection).await.map(|_| ())
     }
+}
+
+/// What was packed by this store.
+pub(super) fn unpacked(packed: &[u8]) -> Result<Vec<u8>, StoreError> {
+    let mut bytes = Vec::new();
+    let unpacked =
+        zstd::Decoder::new(packed).and_then(|decoder| decoder.take(MAX_MEMORY_BYTES).read_to_end(&mut bytes));
+    unpacked.map_err(|why| StoreError::Read(why.to_string()))?;
+    Ok(bytes)
 }
 
 fn lock(data_dir: &Path) -> Result<Flock<File>, StoreError> {

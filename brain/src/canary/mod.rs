@@ -1,3 +1,29 @@
 //! Canaries: a new version earns its traffic, or loses it, for a stated reason.
+//!
+//! [`CanarySpec`] says what is asked, [`Canary`] is the rollout as a pure state machine that is shown what
+//! is [`Sight`] and says what it [`Canary::wanted`] of the proxies, [`judge`] weighs the evidence. Absent:
+//! leases (the control loop keeps what is wanted in force), clocks, I/O.
 
+mod approach;
 pub mod judge;
+mod looks;
+mod orders;
+mod phase;
+mod record;
+mod rollout;
+mod sight;
+mod spec;
+mod view;
+
+pub use looks::Looks;
+pub use orders::{Order, OrderRefused};
+pub use phase::{Change, Hold, HoldKind, Pause, Phase};
+pub use record::{Move, Point, Record, Totals};
+pub use rollout::Canary;
+pub use sight::{FleetSight, Sight, Trouble, VersionSight};
+pub use spec::{Approval, CanarySpec, SpecKind, Strategy};
+pub use view::{CanaryDetail, CanaryView};
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests;

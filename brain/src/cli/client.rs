@@ -42,6 +42,9 @@ pub enum Failure {
     /// All else: exit code 1.
     #[error("{0}")]
     Failed(String),
+    /// What was asked about is over, and this is its exit code.
+    #[error("{0}")]
+    Ended(String, u8),
     /// No brain answers: exit code 1.
     #[error(
         "no brain answers at {url} ({why}): start one with `lightsout brain`, or name another with --url"
@@ -65,6 +68,7 @@ impl Failure {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Invalid(_) => ExitCode::from(2),
+            Self::Ended(_, code) => ExitCode::from(*code),
             Self::Failed(_) | Self::Absent { .. } => ExitCode::from(1),
         }
     }

@@ -7,6 +7,7 @@ mod approve;
 mod audit;
 mod autonomy;
 mod brain;
+mod canary;
 mod client;
 mod freeze;
 mod incidents;
@@ -73,6 +74,8 @@ pub enum Verb {
     Unfreeze,
     /// Set how far the brain may go
     Mode(mode::ModeArgs),
+    /// Canaries: start one, wait for it, steer it
+    Canary(canary::CanaryArgs),
     /// The audit log: read, verify, export
     Audit(audit::AuditArgs),
     /// The control loop over recorded windows
@@ -121,6 +124,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Unfreeze => freeze::unfreeze(&connection).await,
         Verb::Mode(args) => mode::run(&connection, args).await,
         Verb::Autonomy(args) => autonomy::run(&connection, args.format).await,
+        Verb::Canary(args) => canary::run(&connection, args).await,
         Verb::Audit(args) => audit::run(&connection, args).await,
         Verb::Replay(args) => replay(&args),
         Verb::Token(args) => token::run(&connection, &args),

@@ -27,6 +27,10 @@ impl ControlLoop {
             PersonRequest::Propose { action, reason } => self.proposed_by(by, action, reason, out),
             PersonRequest::Undo { action, reason } => self.undo(by, &action, &reason, out),
             PersonRequest::SetMode { mode, kind } => self.set_mode(by, mode, kind, out),
+            PersonRequest::StartCanary { spec } => self.start_canary(by, *spec, out),
+            PersonRequest::OrderCanary { canary, order, reason } => {
+                self.order_canary(by, &canary, order, &reason, out)
+            }
             PersonRequest::Freeze { revert_all } => self.freeze(by, revert_all, out),
             PersonRequest::Unfreeze => {
                 self.frozen = false;
@@ -222,6 +226,7 @@ impl ControlLoop {
         self.frozen = true;
         out.events.push((by.clone(), Event::Frozen { by: by.clone(), revert_all }));
         let taken = if revert_all { self.withdraw(by, "revert all", |_| true, out) } else { Vec::new() };
-        PersonAnswer::Done(json!({ "frozen": true, "reverted": taken.len() }))
+        let canaries = if revert_all { self.revert_canaries(by, out) } else { 0 };
+        PersonAnswer::Done(json!({ "frozen": true, "reverted": taken.len() + canaries }))
     }
 }

@@ -29,6 +29,7 @@ pub(super) fn view(of: &ControlLoop) -> View {
         actions,
         proxies: proxies(of),
         autonomy: autonomy(of),
+        canaries: of.rollouts.views(),
     }
 }
 

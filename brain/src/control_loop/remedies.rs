@@ -81,7 +81,8 @@ impl ControlLoop {
                     && !matches!(o.stage, Stage::Returned { .. } | Stage::Over)
                     && !leaves_some_out(o, &incident)
             };
-            if !self.operations.iter().any(busy) && !self.is_clients_doing(&incident) {
+            let is_canarys = self.rollouts.owns(&incident);
+            if !self.operations.iter().any(busy) && !is_canarys && !self.is_clients_doing(&incident) {
                 self.decide_about(&incident, out);
             }
         }

@@ -2,6 +2,8 @@ use protocol::action::Receipt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::canary::{CanarySpec, CanaryView};
+
 use super::{Action, Decision, Effect, Incident, Judgement, Mode, Proposal, Refusal};
 
 /// Who did something.
@@ -160,6 +162,33 @@ pub enum Event {
         mode: Mode,
         /// Why.
         why: String,
+    },
+    /// Somebody asked for a canary.
+    CanaryStarted {
+        /// What was asked.
+        spec: Box<CanarySpec>,
+        /// The rollout.
+        canary: Box<CanaryView>,
+    },
+    /// It is on another step or in another phase; its share follows.
+    CanaryMoved {
+        /// The rollout, with the reason and the evidence.
+        canary: Box<CanaryView>,
+    },
+    /// It waits for something, or does no longer.
+    CanaryHeld {
+        /// The rollout.
+        canary: Box<CanaryView>,
+    },
+    /// A look at the evidence.
+    CanaryLooked {
+        /// The rollout, with e-values and bounds.
+        canary: Box<CanaryView>,
+    },
+    /// It is over.
+    CanaryEnded {
+        /// The rollout, with the reason and the evidence.
+        canary: Box<CanaryView>,
     },
     /// The upper bound of autonomy changed.
     Mode {

@@ -19,6 +19,7 @@ pub use proposal::{
     Check, Decision, Judgement, Proposal, ProposalState, ProposedAction, Radius, Speaker, Verdict,
 };
 pub use tick::{
-    Command, Mode, Outcome, PersonAnswer, PersonRequest, Refusal, Reply, TickInput, TickOutput, Verb,
+    Command, KeptCanary, Mode, Outcome, PersonAnswer, PersonRequest, Refusal, Reply, TickInput, TickOutput,
+    Verb,
 };
 pub use view::{AutonomyRow, Bin, EndpointView, ProxyView, ServiceView, Silence, View};

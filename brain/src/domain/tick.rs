@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Actor, Event, ProposedAction};
+use crate::canary::{CanarySpec, Order};
 
 /// How far the brain may go on its own.
 #[derive(
@@ -50,6 +51,19 @@ pub struct TickOutput {
     pub commands: Vec<Command>,
     /// What people are told.
     pub answers: Vec<(u64, PersonAnswer)>,
+    /// Rollouts as they are now: made durable with the events.
+    pub canaries: Vec<KeptCanary>,
+}
+
+/// A rollout as it is kept for a later life of the brain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptCanary {
+    /// Which.
+    pub id: String,
+    /// When it was so.
+    pub at_ms: i64,
+    /// All of it, as JSON.
+    pub state: String,
 }
 
 /// One request to one proxy's action API.
@@ -147,6 +161,20 @@ pub enum PersonRequest {
         mode: Mode,
         /// For this kind only.
         kind: Option<String>,
+    },
+    /// Begin a canary.
+    StartCanary {
+        /// What is asked.
+        spec: Box<CanarySpec>,
+    },
+    /// Tell a canary what to do.
+    OrderCanary {
+        /// Which.
+        canary: String,
+        /// What.
+        order: Order,
+        /// Why.
+        reason: String,
     },
     /// Stop acting.
     Freeze {

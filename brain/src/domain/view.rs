@@ -1,7 +1,10 @@
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Action, Incident, Mode, Proposal};
+use crate::canary::CanaryDetail;
 
 /// What the API shows: a frozen picture of the control loop after a tick.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -27,6 +30,9 @@ pub struct View {
     /// What each kind of action has shown, by name.
     #[serde(default)]
     pub autonomy: Vec<AutonomyRow>,
+    /// Canaries, newest first. Shared: their records are long.
+    #[serde(skip)]
+    pub canaries: Vec<Arc<CanaryDetail>>,
 }
 
 /// One kind as people see it.

@@ -6,6 +6,7 @@ use protocol::telemetry::Window;
 use tokio::sync::{mpsc, oneshot};
 
 use super::unproven;
+use crate::canary::Order;
 use crate::domain::{Actor, PersonAnswer, PersonRequest, Reply};
 use crate::ingest::{Orderer, ProxyTable};
 use crate::metrics::Metrics;
@@ -167,6 +168,9 @@ impl Inbox {
 fn makes_less(request: &PersonRequest) -> bool {
     matches!(
         request,
-        PersonRequest::Reject { .. } | PersonRequest::Undo { .. } | PersonRequest::Freeze { .. }
+        PersonRequest::Reject { .. }
+            | PersonRequest::Undo { .. }
+            | PersonRequest::Freeze { .. }
+            | PersonRequest::OrderCanary { order: Order::Pause | Order::Rollback, .. }
     )
 }

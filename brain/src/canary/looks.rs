@@ -1,0 +1,68 @@
+//! From windows to looks: both versions in the same second, route by route, over all proxies.
+
+use std::collections::BTreeMap;
+
+use protocol::telemetry::Window;
+
+use super::judge::{Look, StratumCounts};
+
+/// A second is shown once the newest window began so many seconds later: then every proxy has told.
+const WAIT_S: i64 = 2;
+/// Seconds and strata that are kept at most.
+const MAX_SECONDS: usize = 120;
+const MAX_STRATA: usize = 256;
+/// What lies beyond goes together.
+const OTHER: &str = "other";
+
+/// Seconds that are not complete, for one canary. Not kept: what a brain did not see to its end is not judged.
+#[derive(Debug, Default)]
+pub struct Looks {
+    seconds: BTreeMap<i64, BTreeMap<String, StratumCounts>>,
+    newest: i64,
+    shown: i64,
+}
+
+impl Looks {
+    /// Counts a window in.
+    pub fn observe(&mut self, window: &Window, service: &str, stable: &str, canary: &str) {
+        // A window belongs to the second in which most of it lies.
+        let second = (window.start_ms + i64::from(window.duration_ms) / 2).div_euclid(1_000);
+        self.newest = self.newest.max(second);
+        if second <= self.shown || self.seconds.len() >= MAX_SECONDS && !self.seconds.contains_key(&second) {
+            return;
+        }
+        // A second in which the service got nothing is a look as well: telemetry is there.
+        let strata = self.seconds.entry(second).or_default();
+        for cell in window.cells.iter().filter(|cell| cell.service == service) {
+            if cell.version != stable && cell.version != canary {
+                continue;
+            }
+            let is_full = strata.len() >= MAX_STRATA && !strata.contains_key(&cell.route);
+            let name = if is_full { OTHER } else { cell.route.as_str() };
+            let stratum = strata
+                .entry(name.to_owned())
+                .or_insert_with(|| StratumCounts { stratum: name.to_owned(), ..StratumCounts::default() });
+            let counts = if cell.version == canary { &mut stratum.canary } else { &mut stratum.stable };
+            counts.add(cell);
+        }
+    }
+
+    /// The seconds that are complete, in order.
+    pub fn take(&mut self) -> Vec<Look> {
+        let later = self.seconds.split_off(&(self.newest - WAIT_S + 1));
+        let complete = std::mem::replace(&mut self.seconds, later);
+        let look = |(second, strata): (i64, BTreeMap<String, StratumCounts>)| {
+            let at_ms = (second + 1) * 1_000;
+            Look { at_ms, strata: strata.into_values().collect(), ..Look::default() }
+        };
+        let looks: Vec<Look> = complete.into_iter().map(look).collect();
+        self.shown = self.shown.max(self.newest - WAIT_S);
+        looks
+    }
+
+    /// End of the newest second that is complete, milliseconds since the epoch.
+    #[must_use]
+    pub fn seen_to_ms(&self) -> i64 {
+        (self.shown + 1) * 1_000
+    }
+}
