@@ -35,6 +35,7 @@ use crate::runtime::{Inbox, Live, Runtime, Shared, Turn};
 use crate::settings::Settings;
 use crate::state::{Memory, Reason};
 use crate::token::TokenError;
+use crate::webhooks::Webhooks;
 
 /// The name under which the control loop acts.
 pub const BRAIN_ID: &str = "lightsout";
@@ -100,6 +101,7 @@ pub struct App {
     store: AuditStore,
     inbox: Inbox,
     client: ActionClient,
+    webhooks: Webhooks,
     shared: Shared,
     policies: mpsc::Sender<Policies>,
     policies_dir: std::path::PathBuf,
@@ -150,6 +152,8 @@ impl App {
             metrics: metrics.clone(),
         };
         let access = access(&settings, &api_token)?;
+        let webhooks = Webhooks::new(brain(), asks_in.clone())
+            .map_err(|why| AppError::Part("HTTP client", why.to_string()))?;
         let state = Api::new(
             Arc::clone(&shared.live),
             asks_in,
@@ -186,6 +190,7 @@ impl App {
             store,
             inbox,
             client,
+            webhooks,
             shared,
             policies: policies_in,
             policies_dir: settings.policies_dir,
@@ -240,6 +245,7 @@ impl App {
             self.shared,
         );
         runtime.recording = self.recording;
+        runtime.webhooks = Some(self.webhooks);
         let mut tasks = JoinSet::new();
         tasks.spawn(named("API", serve_api(self.api, self.routes, stop.clone())));
         tasks.spawn(named("telemetry listener", serve_telemetry(self.telemetry, self.service, stop.clone())));

@@ -2,6 +2,7 @@
 //! same output, byte for byte.
 
 mod canaries;
+mod discovery;
 mod lessons;
 mod people;
 mod picture;
@@ -69,6 +70,7 @@ pub struct ControlLoop {
     leases: Leases,
     operations: Vec<Operation>,
     rollouts: canaries::Rollouts,
+    newcomers: discovery::Newcomers,
     /// In an open loop: by incident, the ledger entries that stand for what would be live.
     said: BTreeMap<String, String>,
     sick: BTreeSet<(String, String)>,
@@ -96,6 +98,7 @@ impl ControlLoop {
             learned: Learned::default(),
             operations: Vec::new(),
             rollouts: canaries::Rollouts::default(),
+            newcomers: discovery::Newcomers::default(),
             said: BTreeMap::new(),
             sick: BTreeSet::new(),
             probing: BTreeSet::new(),

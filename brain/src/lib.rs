@@ -34,3 +34,4 @@ pub(crate) mod simulation;
 pub mod state;
 pub mod token;
 pub mod verification;
+mod webhooks;

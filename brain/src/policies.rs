@@ -1,6 +1,7 @@
 //! `policies/*.yaml` as types: text in, policies out, every mistake with its place. Absent: files.
 
 mod calendar;
+mod canaries;
 mod detection;
 mod guard;
 mod rules;
@@ -10,12 +11,14 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 pub use calendar::{During, FreezeWindow};
+pub use canaries::{CanaryPolicy, Discovery};
 pub use detection::{DetectionPolicy, Floor, PeerPolicy, ServicePolicy};
 pub use guard::{AutonomyPolicy, BlastRadius, GuardPolicy, KindMode, KindPolicy, LifecyclePolicy, is_kind};
 pub use rules::{Condition, Remedy, Rule, RulesPolicy};
 
 const RULES: &str = include_str!("../../policies/rules.yaml");
 const GUARD: &str = include_str!("../../policies/guard.yaml");
+const CANARIES: &str = include_str!("../../policies/canaries.yaml");
 const DETECTION: &str = include_str!("../../policies/detection.yaml");
 
 /// Everything people decide beforehand.
@@ -27,6 +30,8 @@ pub struct Policies {
     pub rules: RulesPolicy,
     /// What may be done without asking.
     pub guard: GuardPolicy,
+    /// Which canaries begin by themselves.
+    pub canaries: CanaryPolicy,
 }
 
 impl Policies {
@@ -35,7 +40,7 @@ impl Policies {
     /// # Errors
     /// Never in a build whose tests pass; the shipped texts are read like any other.
     pub fn shipped() -> Result<Self, Report> {
-        Self::from_texts(&[("rules.yaml", RULES), ("guard.yaml", GUARD), ("detection.yaml", DETECTION)])
+        Self::from_texts(&[])
     }
 
     /// The policies in these documents, told apart by file name; one that is not among them is as shipped,
@@ -52,6 +57,7 @@ impl Policies {
             detection: read(text("detection.yaml", DETECTION), DetectionPolicy::findings)?,
             rules: read(text("rules.yaml", RULES), RulesPolicy::findings)?,
             guard: read(text("guard.yaml", GUARD), GuardPolicy::findings)?,
+            canaries: read(text("canaries.yaml", CANARIES), CanaryPolicy::findings)?,
         })
     }
 
@@ -67,15 +73,22 @@ fn shipped_name(file: &str) -> &'static str {
     match file {
         "detection.yaml" => "shipped detection.yaml",
         "rules.yaml" => "shipped rules.yaml",
+        "canaries.yaml" => "shipped canaries.yaml",
         _ => "shipped guard.yaml",
     }
 }
 
-/// The JSON Schemas of rules, guard and detection.
+/// The JSON Schemas of rules, guard, detection, canaries, and of a canary itself.
 #[must_use]
-pub fn schemas() -> [String; 3] {
+pub fn schemas() -> [String; 5] {
     use protocol::document::schema_text;
-    [schema_text::<RulesPolicy>(), schema_text::<GuardPolicy>(), schema_text::<DetectionPolicy>()]
+    [
+        schema_text::<RulesPolicy>(),
+        schema_text::<GuardPolicy>(),
+        schema_text::<DetectionPolicy>(),
+        schema_text::<CanaryPolicy>(),
+        schema_text::<crate::canary::CanarySpec>(),
+    ]
 }
 
 /// What a policy finds wrong with its own values: JSON pointer and message.
@@ -116,6 +129,7 @@ mod tests {
             shipped.guard,
             GuardPolicy { kinds: shipped.guard.kinds.clone(), ..GuardPolicy::default() }
         );
+        assert_eq!(shipped.canaries, CanaryPolicy::default());
         assert_eq!(shipped.rules.rules.len(), 8);
     }
 
@@ -132,6 +146,7 @@ mod tests {
             ("guard.yaml", "cooldwn_s: 3\n", "did you mean"),
             ("x/guard.yaml", "version: 1\nblast_radius: { service: 1.4, fleet: 0.2 }\n", ":2:"),
             ("detection.yaml", "alarms_per_service_week: 0\n", "not between"),
+            ("canaries.yaml", "discovery: { template: { steps: [5, 5] } }\n", "do not rise"),
             (
                 "rules.yaml",
                 "rules:\n  - { name: a, when: { cause: gremlins }, propose: { action: none } }\n",

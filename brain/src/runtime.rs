@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::action::client::{ActionClient, Unsent};
 use crate::audit::{AuditStore, Record};
+use crate::canary::GateCall;
 use crate::clock::wall_clock_ms;
 use crate::domain::{
     ActionPhase, Command, IncidentState, KeptCanary, Outcome, PersonAnswer, Refusal, Reply, TickInput,
@@ -28,6 +29,7 @@ use crate::metrics::Metrics;
 use crate::policies::Policies;
 use crate::recording::Recording;
 use crate::state::Memory;
+use crate::webhooks::Webhooks;
 pub use inbox::{Ask, Inbox, Told};
 use unwritten::Unwritten;
 
@@ -82,6 +84,8 @@ pub struct Runtime<T> {
     pub metrics: Metrics,
     /// What the loop was given, for replay; absent: not recorded.
     pub recording: Option<Recording>,
+    /// Asks the gates of canaries; absent: nobody is asked.
+    pub webhooks: Option<Webhooks>,
     /// What the loop knows, now and then, to be kept.
     pub memories: mpsc::Receiver<Memory>,
     /// Not yet durable.
@@ -134,6 +138,7 @@ where
             events,
             metrics,
             recording: None,
+            webhooks: None,
             memories,
             unwritten: Unwritten::default(),
             unkept: BTreeMap::new(),
@@ -181,6 +186,7 @@ where
         self.unkept.extend(output.canaries.into_iter().map(|canary| (canary.id.clone(), canary)));
         let durable = self.write().await && self.keep().await;
         self.send(output.commands, durable);
+        self.ask_gates(output.calls, durable);
         self.inbox.tell(output.answers, durable);
         self.show(view);
         self.remember().await;
@@ -247,6 +253,13 @@ where
                 let outcome = Outcome::Refused(Refusal { status: 0, detail: unsent.why });
                 self.inbox.put_reply(Reply { command: unsent.command, at_ms: self.now_ms, outcome });
             }
+        }
+    }
+
+    /// Asked only when it is durable that they are; a rollout asks again what is lost.
+    fn ask_gates(&self, calls: Vec<GateCall>, durable: bool) {
+        if let Some(webhooks) = self.webhooks.as_ref().filter(|_| durable) {
+            calls.into_iter().for_each(|call| webhooks.call(call));
         }
     }
 

@@ -43,6 +43,8 @@ pub struct Origin {
 #[derive(Default)]
 struct State {
     behaviour: Mutex<Behaviour>,
+    /// Of each hundred requests, so many take so much longer.
+    tail: Mutex<(u64, Duration)>,
     requests: AtomicU64,
     resumed: AtomicU64,
     in_flight: AtomicU64,
@@ -89,6 +91,11 @@ impl Origin {
     /// Changes how it answers from now on.
     pub fn behave(&self, behaviour: Behaviour) {
         *self.state.behaviour.lock().unwrap_or_else(PoisonError::into_inner) = behaviour;
+    }
+
+    /// Of each hundred requests from now on, `percent` take `longer`, spread evenly.
+    pub fn drag(&self, percent: u64, longer: Duration) {
+        *self.state.tail.lock().unwrap_or_else(PoisonError::into_inner) = (percent, longer);
     }
 
     /// Requests it got, health checks not counted.
@@ -150,6 +157,10 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Answer,
     let bears = behaviour.bears == 0 || others < behaviour.bears;
     if bears && !behaviour.delay.is_zero() {
         tokio::time::sleep(behaviour.delay).await;
+    }
+    let (percent, longer) = *state.tail.lock().unwrap_or_else(PoisonError::into_inner);
+    if (number * 61) % 100 < percent {
+        tokio::time::sleep(longer).await;
     }
     state.in_flight.fetch_sub(1, Ordering::Relaxed);
     if !bears {

@@ -6,12 +6,14 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use tests::run;
 
-const DOCUMENTS: [(&str, &str, &[&str]); 5] = [
+const DOCUMENTS: [(&str, &str, &[&str]); 7] = [
     ("proxy", "sidecar-proxy", &["generate-config", "--schema"]),
     ("brain", "lightsout", &["policy", "schema", "brain"]),
     ("rules", "lightsout", &["policy", "schema", "rules"]),
     ("guard", "lightsout", &["policy", "schema", "guard"]),
     ("detection", "lightsout", &["policy", "schema", "detection"]),
+    ("canaries", "lightsout", &["policy", "schema", "canaries"]),
+    ("canary", "lightsout", &["policy", "schema", "canary"]),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,8 +3,9 @@
 //! The share that a canary may have grows with the evidence for it ([`super::judge::Judge::verdict_for`]): harm to
 //! users is the product of the share and of what the evidence does not exclude yet, and stays even.
 
+use super::gates::Passage;
 use super::judge::Verdict;
-use super::{Approval, Canary, Hold, HoldKind, Pause, Phase, Sight};
+use super::{Approval, Canary, GateMoment, Hold, HoldKind, Pause, Phase, Sight};
 
 /// Who moves it when nobody else does.
 pub(super) const BRAIN: &str = "brain";
@@ -77,6 +78,14 @@ impl Canary {
             self.hold = Some(hold);
             return;
         }
+        match self.passage(GateMoment::ConfirmStart, "start") {
+            Passage::Free => {}
+            Passage::Ends(why) => return self.back(Phase::RolledBack, why, BRAIN),
+            Passage::Waits(hold) if waited_ms > self.deadline_ms() => {
+                return self.back(Phase::Undecided, format!("it could not begin: {}", hold.why), BRAIN);
+            }
+            Passage::Waits(hold) => return self.hold = Some(hold),
+        }
         self.has_begun = true;
         self.last_request_ms = sight.now_ms;
         let first = self.spec.weights().first().copied().unwrap_or(0);
@@ -139,7 +148,22 @@ impl Canary {
         }
         match hold {
             Some(hold) => self.hold = Some(hold),
-            None => self.next(),
+            None => self.at_the_gates(),
+        }
+    }
+
+    /// Everything else agrees: what do the gates say?
+    fn at_the_gates(&mut self) {
+        let next = self.step + 1;
+        let passage = if next < self.spec.weights().len() {
+            self.passage(GateMoment::BeforeStep, &format!("step {}", next + 1))
+        } else {
+            self.passage(GateMoment::ConfirmPromotion, "promotion")
+        };
+        match passage {
+            Passage::Free => self.next(),
+            Passage::Ends(why) => self.back(Phase::RolledBack, why, BRAIN),
+            Passage::Waits(hold) => self.hold = Some(hold),
         }
     }
 

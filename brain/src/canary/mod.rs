@@ -5,16 +5,19 @@
 //! leases (the control loop keeps what is wanted in force), clocks, I/O.
 
 mod approach;
+mod gates;
 pub mod judge;
 mod looks;
 mod orders;
 mod phase;
 mod record;
+pub mod report;
 mod rollout;
 mod sight;
 mod spec;
 mod view;
 
+pub use gates::{Gate, GateAnswer, GateCall, GateMoment, GateState, MAX_GATES, WhenUnreachable};
 pub use looks::Looks;
 pub use orders::{Order, OrderRefused};
 pub use phase::{Change, Hold, HoldKind, Pause, Phase};

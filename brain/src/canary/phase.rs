@@ -75,6 +75,8 @@ pub enum HoldKind {
     Evidence,
     /// More endpoints: those it has cannot bear the next step.
     Capacity,
+    /// A gate that is asked, closed or silent.
+    Gate,
     /// A person's yes.
     Approval,
 }

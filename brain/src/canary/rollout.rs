@@ -1,10 +1,12 @@
 //! One canary from the request to its end: what it is, what it wants of the proxies, how it moves.
 
+use std::collections::BTreeMap;
+
 use protocol::action::ActionKind;
 use serde::{Deserialize, Serialize};
 
 use super::judge::{Judge, Verdict};
-use super::{CanarySpec, Change, Hold, Move, Pause, Phase, Point, Record, Sight};
+use super::{CanarySpec, Change, GateCall, GateState, Hold, Move, Pause, Phase, Point, Record, Sight};
 use crate::domain::Actor;
 
 /// Between two records of the evidence, milliseconds.
@@ -65,6 +67,12 @@ pub struct Canary {
     pub endpoints: Vec<String>,
     /// Of them, those that were well.
     pub well: Vec<String>,
+    /// What gates were asked, and what they said.
+    #[serde(default)]
+    pub gates: BTreeMap<String, GateState>,
+    /// To be asked now.
+    #[serde(skip)]
+    pub calls: Vec<GateCall>,
     /// Weighs the evidence.
     pub judge: Judge,
     /// What happened.
@@ -101,6 +109,8 @@ impl Canary {
             crashes: 0,
             endpoints: Vec::new(),
             well: Vec::new(),
+            gates: BTreeMap::new(),
+            calls: Vec::new(),
             judge,
             record: Record::default(),
         };
@@ -211,6 +221,9 @@ impl Canary {
         }
         let entry = Move { at_ms: self.turned_ms, phase, weight: self.weight(), by: by.to_owned(), why };
         self.record.moved(entry);
+        if phase.is_over() {
+            self.tell_the_end();
+        }
     }
 
     /// Takes the canary out, to end as told.

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::judge::JudgeSettings;
+use super::{Gate, MAX_GATES};
 
 /// The most steps of one canary.
 const MAX_STEPS: usize = 32;
@@ -46,6 +47,9 @@ pub struct CanarySpec {
     /// What waits for a person.
     #[serde(default)]
     pub approval: Approval,
+    /// Programs that have a say.
+    #[serde(default)]
+    pub gates: Vec<Gate>,
     /// How much worse the canary may be, and how sure the judge must be.
     #[serde(default)]
     pub judge: JudgeSettings,
@@ -135,6 +139,10 @@ impl CanarySpec {
         );
         must(self.extension_s.is_none_or(|s| s <= 604_800), "/extension_s", "is more than a week");
         must(self.rollback_window_s <= 604_800, "/rollback_window_s", "is more than a week");
+        must(self.gates.len() <= MAX_GATES, "/gates", "are more than 16");
+        for (number, gate) in self.gates.iter().enumerate() {
+            found.extend(gate.mistake().map(|why| (format!("/gates/{number}"), why)));
+        }
         found.extend(self.judge.mistakes().into_iter().map(|why| ("/judge".to_owned(), why)));
         found
     }

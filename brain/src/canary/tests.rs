@@ -1,1 +1,346 @@
+//! The state machine against any world, and against the ones it is made for.
 
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use protocol::action::ActionKind;
+
+use super::judge::{Counts, Look, StratumCounts};
+use super::*;
+use crate::domain::{Actor, ActorKind};
+
+fn spec(more: &str) -> CanarySpec {
+    let text = format!("service: cart\nstable: v1\ncanary: v2\n{more}\n");
+    protocol::document::Document::parse("canary.yaml", &text).unwrap().read().unwrap()
+}
+
+fn canary(more: &str) -> Canary {
+    Canary::new("can-1".into(), spec(more), Actor { kind: ActorKind::Person, id: "ada".into() }, 0)
+}
+
+fn version(endpoints: usize, well: bool) -> VersionSight {
+    let endpoints: BTreeMap<String, bool> =
+        (0..endpoints).map(|n| (format!("10.0.0.{n}:80"), well)).collect();
+    let capacity = endpoints.len() as f64 * 100.0;
+    VersionSight { endpoints, capacity, is_configured: false }
+}
+
+fn counts(requests: u64, failures: u64) -> Counts {
+    let latency = protocol::latency::Latency {
+        buckets: vec![(400, requests - requests / 10), (420, requests / 10)],
+        ..Default::default()
+    };
+    Counts { requests, failures, hard_failures: 0, latency }
+}
+
+/// One second of 400 requests, of which the canary gets its share.
+fn look(at_ms: i64, weight: u32, canary_failing: f64) -> Look {
+    let here = u64::from(weight) * 4;
+    let failed = (here as f64 * canary_failing).round() as u64;
+    let stratum = StratumCounts {
+        stratum: "default".into(),
+        stable: counts(400 - here, 0),
+        canary: counts(here, failed.min(here)),
+    };
+    Look { at_ms, strata: vec![stratum], ..Look::default() }
+}
+
+/// A world in which proxies obey at once and telemetry comes every second.
+struct World {
+    now_ms: i64,
+    sight: Sight,
+    failing: f64,
+    silent: bool,
+}
+
+impl World {
+    fn new() -> Self {
+        let fleet = FleetSight {
+            proxies: vec![("p1".into(), "b".into())],
+            lacking: Vec::new(),
+            stable: version(2, true),
+            canary: version(2, true),
+        };
+        let sight = Sight { fleet, min_capacity: 0.5, ..Sight::default() };
+        Self { now_ms: 0, sight, failing: 0.0, silent: false }
+    }
+
+    fn second(&mut self, canary: &mut Canary) -> Vec<Change> {
+        self.now_ms += 1_000;
+        let mut sight = self.sight.clone();
+        sight.now_ms = self.now_ms;
+        sight.held = canary.wanted();
+        let at_ms = self.now_ms - 2_000;
+        if !self.silent {
+            sight.looks = vec![look(at_ms, canary.weight().min(99), self.failing)];
+            sight.seen_to_ms = at_ms;
+            self.sight.seen_to_ms = at_ms;
+        }
+        canary.turn(&sight)
+    }
+
+    fn run(&mut self, canary: &mut Canary, seconds: usize) {
+        for _ in 0..seconds {
+            self.second(canary);
+        }
+    }
+
+    fn until_over(&mut self, canary: &mut Canary) -> usize {
+        (1..=20_000)
+            .find(|_| {
+                self.second(canary);
+                canary.phase.is_over()
+            })
+            .unwrap()
+    }
+}
+
+#[test]
+fn a_good_canary_is_promoted_step_by_step() {
+    let (mut canary, mut world) = (canary("min_bake_s: 5"), World::new());
+    let seconds = world.until_over(&mut canary);
+    assert_eq!(canary.phase, Phase::Promoted, "{}", canary.why);
+    let weights: Vec<u32> = canary.record.moves.iter().map(|m| m.weight).collect();
+    assert!(weights.starts_with(&[0, 1]) && weights.ends_with(&[100, 100]), "{weights:?}");
+    assert!(weights.is_sorted(), "{weights:?}");
+    assert!(seconds < 1_200, "{seconds} s");
+    assert_eq!(
+        canary.wanted(),
+        Some(ActionKind::PromoteCanary { version: "v2".into() }),
+        "while it can be taken back"
+    );
+    world.run(&mut canary, 601);
+    assert_eq!(canary.wanted(), None);
+}
+
+#[test]
+fn a_bad_canary_is_rolled_back_for_a_stated_reason() {
+    let (mut canary, mut world) = (canary("steps: [10, 50, 100]"), World::new());
+    world.failing = 0.1;
+    world.until_over(&mut canary);
+    assert_eq!(canary.phase, Phase::RolledBack);
+    assert!(canary.why.contains("errors"), "{}", canary.why);
+    assert_eq!(canary.wanted(), Some(ActionKind::RollbackCanary { version: "v2".into() }));
+    world.run(&mut canary, 120);
+    assert_eq!(canary.wanted(), None, "the file gives it nothing");
+}
+
+#[test]
+fn a_bad_version_that_the_file_gives_traffic_is_held_out() {
+    let (mut canary, mut world) = (canary("steps: [10, 50, 100]"), World::new());
+    world.failing = 0.5;
+    world.sight.fleet.canary.is_configured = true;
+    world.until_over(&mut canary);
+    world.run(&mut canary, 600);
+    assert!(canary.wanted().is_some());
+    world.sight.fleet.canary.is_configured = false;
+    world.run(&mut canary, 1);
+    assert_eq!(canary.wanted(), None);
+}
+
+#[test]
+fn without_telemetry_it_holds_and_the_time_does_not_count() {
+    let (mut canary, mut world) = (canary("max_duration_s: 600"), World::new());
+    world.run(&mut canary, 30);
+    world.silent = true;
+    world.run(&mut canary, 3_000);
+    assert_eq!(canary.phase, Phase::Step);
+    assert_eq!(canary.hold.as_ref().map(|h| h.kind), Some(HoldKind::Telemetry));
+    assert!(canary.judged_ms < 60_000, "{}", canary.judged_ms);
+}
+
+#[test]
+fn a_canary_that_nobody_asks_ends_undecided() {
+    let (mut canary, mut world) = (canary("steps: [5, 100]\nmax_duration_s: 120"), World::new());
+    world.silent = false;
+    for _ in 0..400 {
+        world.now_ms += 1_000;
+        let sight = Sight {
+            now_ms: world.now_ms,
+            held: canary.wanted(),
+            seen_to_ms: world.now_ms,
+            ..world.sight.clone()
+        };
+        canary.turn(&sight);
+    }
+    assert_eq!(canary.phase, Phase::Undecided, "{}", canary.why);
+    assert!(canary.why.contains("no request came"), "{}", canary.why);
+    assert_eq!(canary.weight(), 0);
+}
+
+#[test]
+fn a_canary_with_few_endpoints_never_gets_more_than_they_bear() {
+    let (mut canary, mut world) = (canary("min_bake_s: 1"), World::new());
+    world.sight.fleet.stable = version(20, true);
+    world.sight.fleet.canary = version(1, true);
+    world.run(&mut canary, 2_000);
+    assert_eq!(canary.weight(), 10, "20 to 1, and half must stay");
+    assert_eq!(canary.hold.as_ref().map(|h| h.kind), Some(HoldKind::Capacity));
+    world.sight.fleet.canary = version(20, true);
+    world.until_over(&mut canary);
+    assert_eq!(canary.phase, Phase::Promoted, "{}", canary.why);
+}
+
+#[test]
+fn an_incident_elsewhere_pauses_it_and_one_of_its_own_ends_it() {
+    let trouble = |by_canary| Trouble { incident: "inc-1".into(), by_canary, summary: "cart is slow".into() };
+    let (mut canary, mut world) = (canary(""), World::new());
+    world.run(&mut canary, 60);
+    let (step, weight) = (canary.step, canary.weight());
+    world.sight.trouble = Some(trouble(false));
+    world.run(&mut canary, 600);
+    assert_eq!((canary.phase, canary.weight()), (Phase::Paused, weight), "the split stays as it is");
+    world.sight.trouble = None;
+    world.run(&mut canary, 2);
+    assert!(canary.phase == Phase::Step && canary.step >= step);
+    world.sight.trouble = Some(trouble(true));
+    world.run(&mut canary, 5);
+    assert_eq!(canary.phase, Phase::RolledBack);
+    assert!(canary.why.starts_with("inc-1"), "{}", canary.why);
+}
+
+#[test]
+fn what_needs_a_person_waits_for_one() {
+    let (mut canary, mut world) =
+        (canary("steps: [10, 50, 100]\napproval: steps\nmin_bake_s: 1"), World::new());
+    world.run(&mut canary, 900);
+    assert_eq!((canary.weight(), canary.hold.as_ref().map(|h| h.kind)), (10, Some(HoldKind::Approval)));
+    canary.order(Order::Resume, "ada", "", world.now_ms).unwrap();
+    world.run(&mut canary, 900);
+    assert_eq!((canary.weight(), canary.hold.as_ref().map(|h| h.kind)), (50, Some(HoldKind::Approval)));
+    assert!(canary.order(Order::Resume, "ada", "", world.now_ms).is_err(), "a promotion is said by its name");
+    canary.order(Order::Promote, "ada", "looks fine", world.now_ms).unwrap();
+    world.until_over(&mut canary);
+    assert_eq!((canary.phase, canary.why.as_str()), (Phase::Promoted, "looks fine"));
+    canary.order(Order::Rollback, "ada", "second thoughts", world.now_ms).unwrap();
+    world.until_over(&mut canary);
+    assert_eq!(canary.phase, Phase::RolledBack);
+    assert!(canary.order(Order::Promote, "ada", "", world.now_ms).is_err());
+}
+
+/// What may happen to a rollout.
+#[derive(Debug, Clone)]
+enum Happens {
+    Seconds {
+        count: usize,
+        failing: f64,
+        silent: bool,
+    },
+    Ordered(Order),
+    Incident {
+        by_canary: bool,
+    },
+    Calm,
+    Endpoints {
+        canary: usize,
+        well: bool,
+    },
+    Refused(bool),
+    Stopped(bool),
+    /// The brain is killed, and goes on from what it kept.
+    Killed {
+        away_s: i64,
+    },
+}
+
+fn happens() -> impl Strategy<Value = Happens> {
+    let order =
+        prop_oneof![Just(Order::Pause), Just(Order::Resume), Just(Order::Promote), Just(Order::Rollback)];
+    prop_oneof![
+        6 => (1usize..120, prop_oneof![4 => Just(0.0), 1 => 0.0f64..1.0], any::<bool>())
+            .prop_map(|(count, failing, silent)| Happens::Seconds { count, failing, silent }),
+        1 => order.prop_map(Happens::Ordered),
+        1 => any::<bool>().prop_map(|by_canary| Happens::Incident { by_canary }),
+        2 => Just(Happens::Calm),
+        1 => (0usize..4, any::<bool>()).prop_map(|(canary, well)| Happens::Endpoints { canary, well }),
+        1 => any::<bool>().prop_map(Happens::Refused),
+        1 => any::<bool>().prop_map(Happens::Stopped),
+        1 => (0i64..7_200).prop_map(|away_s| Happens::Killed { away_s }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_a_share_is_never_skipped_and_an_end_stays_an_end(
+        story in proptest::collection::vec(happens(), 1..30)
+    ) {
+        let (mut canary, mut world) = (canary("min_bake_s: 2\nmax_duration_s: 600\nmax_weight: 40"), World::new());
+        let weights = canary.spec.weights();
+        for event in story {
+            let seconds = match event {
+                Happens::Seconds { count, failing, silent } => {
+                    (world.failing, world.silent) = (failing, silent);
+                    count
+                }
+                Happens::Ordered(order) => {
+                    let before = canary.clone();
+                    if canary.order(order, "ada", "", world.now_ms).is_err() {
+                        prop_assert_eq!(canary.phase, before.phase);
+                    }
+                    1
+                }
+                Happens::Incident { by_canary } => {
+                    let summary = "trouble".to_owned();
+                    world.sight.trouble = Some(Trouble { incident: "inc-1".into(), by_canary, summary });
+                    3
+                }
+                Happens::Calm => {
+                    (world.sight.trouble, world.sight.refused, world.sight.stopped) = (None, None, None);
+                    1
+                }
+                Happens::Endpoints { canary, well } => {
+                    world.sight.fleet.canary = version(canary, well);
+                    5
+                }
+                Happens::Refused(yes) => {
+                    world.sight.refused = yes.then(|| "the floor".to_owned());
+                    5
+                }
+                Happens::Stopped(yes) => {
+                    world.sight.stopped = yes.then_some("frozen");
+                    5
+                }
+                Happens::Killed { away_s } => {
+                    let kept = serde_json::to_string(&canary).unwrap();
+                    let again: Canary = serde_json::from_str(&kept).unwrap();
+                    prop_assert_eq!(serde_json::to_string(&again).unwrap(), kept);
+                    prop_assert_eq!(again.wanted(), canary.wanted());
+                    canary = again;
+                    world.now_ms += away_s * 1_000;
+                    1
+                }
+            };
+            for _ in 0..seconds {
+                let (phase, step, was_over) = (canary.phase, canary.step, canary.phase.is_over());
+                world.second(&mut canary);
+                // One step at a time, never above the maximum, nothing after the end but a promotion's way back.
+                prop_assert!(canary.step == step || canary.step == step + 1);
+                prop_assert!(canary.step < weights.len());
+                if let Some(ActionKind::SetCanaryWeight { weight, .. }) = canary.wanted() {
+                    prop_assert!(weight <= 40 && !canary.phase.is_over());
+                }
+                if was_over && canary.phase != phase {
+                    prop_assert!(phase == Phase::Promoted && canary.phase == Phase::RollingBack);
+                }
+                if canary.phase == Phase::Promoting && phase == Phase::Step {
+                    let people = canary.record.moves.iter().any(|m| m.phase == Phase::Promoting && m.by == "ada");
+                    prop_assert!(people || canary.judge.is_good_for(100.0), "{}", canary.why);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_left_alone_ends(failing in 0.0f64..0.2, silent_s in 0usize..200) {
+        let (mut canary, mut world) = (canary("min_bake_s: 2\nmax_duration_s: 300"), World::new());
+        world.failing = failing;
+        world.silent = true;
+        world.run(&mut canary, silent_s);
+        world.silent = false;
+        world.run(&mut canary, 1_500);
+        prop_assert!(canary.phase.is_over(), "{:?} {:?}", canary.phase, canary.hold);
+        prop_assert!(canary.weight() == 0 || canary.phase == Phase::Promoted);
+    }
+}

@@ -37,6 +37,8 @@ enum DocumentName {
     Rules,
     Guard,
     Detection,
+    Canaries,
+    Canary,
 }
 
 pub(super) fn run(args: &PolicyArgs) -> Result<ExitCode, Failure> {
@@ -51,11 +53,13 @@ pub(super) fn run(args: &PolicyArgs) -> Result<ExitCode, Failure> {
 }
 
 fn schema(document: DocumentName) -> String {
-    let [rules, guard, detection] = policies::schemas();
+    let [rules, guard, detection, canaries, canary] = policies::schemas();
     match document {
         DocumentName::Brain => settings::schema(),
         DocumentName::Rules => rules,
         DocumentName::Guard => guard,
         DocumentName::Detection => detection,
+        DocumentName::Canaries => canaries,
+        DocumentName::Canary => canary,
     }
 }

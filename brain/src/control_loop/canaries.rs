@@ -14,7 +14,7 @@ use serde_json::json;
 use super::ControlLoop;
 use crate::action::lifecycle::Standing;
 use crate::canary::{
-    Canary, CanaryDetail, CanarySpec, Change, FleetSight, Looks, Order, Phase, Sight, Trouble,
+    Canary, CanaryDetail, CanarySpec, Change, FleetSight, GateAnswer, Looks, Order, Phase, Sight, Trouble,
 };
 use crate::domain::{
     Action, ActionPhase, Actor, Cause, CauseKind, Event, Incident, KeptCanary, Mode, PersonAnswer,
@@ -78,6 +78,11 @@ impl Rollouts {
         }
     }
 
+    /// Whether a version had its trial.
+    pub(super) fn has_tried(&self, service: &str, version: &str) -> bool {
+        self.all.iter().any(|r| r.canary.spec.service == service && r.canary.spec.canary == version)
+    }
+
     /// Newest first.
     pub(super) fn views(&self) -> Vec<Arc<CanaryDetail>> {
         self.all.iter().rev().map(|rollout| Arc::clone(&rollout.detail)).collect()
@@ -116,6 +121,7 @@ impl ControlLoop {
         if self.options.open_loop {
             return;
         }
+        self.discover(out);
         let mut all = std::mem::take(&mut self.rollouts.all);
         for rollout in all.iter_mut().filter(|r| r.canary.is_live()) {
             let sight = self.sight(rollout);
@@ -135,6 +141,7 @@ impl ControlLoop {
 
     fn tell(&self, rollout: &mut Rollout, changes: &[Change], out: &mut TickOutput) {
         rollout.detail = Arc::new(rollout.canary.detail());
+        out.calls.append(&mut rollout.canary.calls);
         for change in changes {
             let canary = Box::new(rollout.canary.view());
             let event = match change {
@@ -294,6 +301,9 @@ impl ControlLoop {
         if let Some((path, why)) = spec.findings().into_iter().next() {
             return PersonAnswer::Invalid(format!("{} {why}", path.trim_start_matches('/')));
         }
+        if let Some(gate) = spec.gates.iter().find(|gate| !self.policies.canaries.allows_gate(&gate.url)) {
+            return PersonAnswer::Invalid(format!("canaries.yaml does not allow the gate {}", gate.url));
+        }
         if self.mode == Mode::Observe {
             return PersonAnswer::Conflict("the brain only observes: lightsout mode advisory".to_owned());
         }
@@ -365,6 +375,14 @@ impl ControlLoop {
         out.canaries.push(rollout.kept(now_ms));
         out.events.push((by.clone(), Event::CanaryMoved { canary }));
         PersonAnswer::Done(json!({ "id": id, "phase": phase }))
+    }
+
+    /// A gate has spoken.
+    pub(super) fn gate_answered(&mut self, id: &str, question: &str, answer: GateAnswer) -> PersonAnswer {
+        if let Some(rollout) = self.rollouts.find(id) {
+            rollout.canary.heard(question, answer);
+        }
+        PersonAnswer::Done(json!({ "id": id }))
     }
 
     /// The kill switch takes canaries back as well.

@@ -28,6 +28,9 @@ impl ControlLoop {
             PersonRequest::Undo { action, reason } => self.undo(by, &action, &reason, out),
             PersonRequest::SetMode { mode, kind } => self.set_mode(by, mode, kind, out),
             PersonRequest::StartCanary { spec } => self.start_canary(by, *spec, out),
+            PersonRequest::GateAnswered { canary, question, answer } => {
+                self.gate_answered(&canary, &question, answer)
+            }
             PersonRequest::OrderCanary { canary, order, reason } => {
                 self.order_canary(by, &canary, order, &reason, out)
             }

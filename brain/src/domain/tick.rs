@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Actor, Event, ProposedAction};
-use crate::canary::{CanarySpec, Order};
+use crate::canary::{CanarySpec, GateAnswer, GateCall, Order};
 
 /// How far the brain may go on its own.
 #[derive(
@@ -53,6 +53,8 @@ pub struct TickOutput {
     pub answers: Vec<(u64, PersonAnswer)>,
     /// Rollouts as they are now: made durable with the events.
     pub canaries: Vec<KeptCanary>,
+    /// Gates that rollouts ask.
+    pub calls: Vec<GateCall>,
 }
 
 /// A rollout as it is kept for a later life of the brain.
@@ -175,6 +177,15 @@ pub enum PersonRequest {
         order: Order,
         /// Why.
         reason: String,
+    },
+    /// A gate of a canary has spoken; only the brain itself asks so.
+    GateAnswered {
+        /// Which canary had asked.
+        canary: String,
+        /// What.
+        question: String,
+        /// The answer.
+        answer: GateAnswer,
     },
     /// Stop acting.
     Freeze {

@@ -1,5 +1,6 @@
 //! `lightsout canary …`: what a pipeline does. Exit codes of `wait`: 0 promoted, 3 rolled back, 4 undecided.
 
+mod report;
 mod start;
 mod status;
 mod wait;
@@ -28,6 +29,8 @@ enum CanaryVerb {
     Status(status::StatusArgs),
     /// Wait until one is over: exit 0 promoted, 3 rolled back, 4 undecided
     Wait(wait::WaitArgs),
+    /// A page about it, Markdown or HTML with plots
+    Report(report::ReportArgs),
     /// Hold it where it is
     Pause(OrderArgs),
     /// Go on, or agree to the next step
@@ -52,6 +55,7 @@ pub(super) async fn run(connection: &Connection, args: CanaryArgs) -> Result<Exi
         CanaryVerb::Start(args) => start::run(connection, args).await,
         CanaryVerb::Status(args) => status::run(connection, args).await,
         CanaryVerb::Wait(args) => wait::run(connection, args).await,
+        CanaryVerb::Report(args) => report::run(connection, args).await,
         CanaryVerb::Pause(args) => order(connection, "pause", args).await,
         CanaryVerb::Resume(args) => order(connection, "resume", args).await,
         CanaryVerb::Promote(args) => order(connection, "promote", args).await,
