@@ -10,6 +10,8 @@ mod remedies;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use protocol::telemetry::CALLER_MIRROR;
+
 use crate::action::lifecycle::{Leases, brain_actor};
 use crate::action::operation::Operation;
 use crate::decision::Desk;
@@ -128,11 +130,13 @@ impl ControlLoop {
         input.windows.sort_by(|a, b| {
             (a.start_ms, &a.proxy, &a.boot, a.seq).cmp(&(b.start_ms, &b.proxy, &b.boot, b.seq))
         });
-        for window in &input.windows {
+        for window in &mut input.windows {
+            self.rollouts.observe(window);
+            // Copies are nobody's requests: only a comparison of versions asks for them.
+            window.cells.retain(|cell| cell.caller != CALLER_MIRROR);
             let status = self.fleet.get(&window.proxy);
             self.mesh.admit(window, status, self.now_ms, &self.policies.detection);
             self.operations.iter_mut().for_each(|operation| operation.observe(window));
-            self.rollouts.observe(window);
         }
         let found = self.detect();
         self.diagnose(&found, &mut out);

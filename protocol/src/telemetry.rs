@@ -14,6 +14,10 @@ pub const MAX_CLIENTS: usize = 32;
 /// The caller at the edge of the mesh.
 pub const CALLER_INTERNET: &str = "internet";
 
+/// The caller of copies of requests that a route's mirror sends: no client waits for them. No workload's
+/// identity can be called so.
+pub const CALLER_MIRROR: &str = "lightsout:mirror";
+
 /// What one proxy saw in one window of about a second. The same window, whoever carries it, is the
 /// same by `(proxy, boot, seq)`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@
 
 use super::gates::Passage;
 use super::judge::Verdict;
-use super::{Approval, Canary, GateMoment, Hold, HoldKind, Pause, Phase, Sight};
+use super::{Approval, Canary, GateMoment, Hold, HoldKind, Pause, Phase, Sight, Strategy};
 
 /// Who moves it when nobody else does.
 pub(super) const BRAIN: &str = "brain";
@@ -20,6 +20,9 @@ impl Canary {
     /// Counts what was seen.
     pub(super) fn take_in(&mut self, sight: &Sight) {
         self.watch_endpoints(sight);
+        if self.phase == Phase::Pending {
+            sight.looks.iter().for_each(|look| self.listen(look));
+        }
         if !self.is_trying() {
             return;
         }
@@ -31,7 +34,7 @@ impl Canary {
             }
             self.record.count(look);
             if self.phase != Phase::Promoting {
-                let mut look = look.clone();
+                let mut look = self.beside_before(look.clone());
                 look.canary_endpoints = u32::try_from(sight.fleet.canary.endpoints.len()).unwrap_or(u32::MAX);
                 look.restarts = self.crashes;
                 self.judge.observe(&look);
@@ -108,8 +111,8 @@ impl Canary {
             let why = format!("no endpoint of {} passes its health check", self.spec.canary);
             return hold(HoldKind::Proxies, why);
         }
-        let first = self.spec.weights().first().copied().unwrap_or(100);
-        self.unbearable(first, sight)
+        let first = self.spec.weights().first().copied().unwrap_or(0);
+        self.unbearable(first, sight).or_else(|| self.listens())
     }
 
     fn unbearable(&self, weight: u32, sight: &Sight) -> Option<Hold> {
@@ -133,10 +136,7 @@ impl Canary {
         if let Some(trouble) = &sight.trouble {
             return self.pause_for(&trouble.incident.clone(), &trouble.summary.clone());
         }
-        if self.in_force_ms.is_none() && sight.held == self.wanted() {
-            self.in_force_ms = Some(sight.now_ms);
-            self.judge.begin_step();
-        }
+        self.notice_force(sight);
         let hold = self.obstacle(sight).or_else(|| self.not_yet(sight));
         if hold.as_ref().is_none_or(|hold| hold.kind.counts()) {
             self.judged_ms += elapsed_ms;
@@ -152,8 +152,24 @@ impl Canary {
         }
     }
 
+    /// A share counts from when the proxies hold it, and again from when they hold it again.
+    fn notice_force(&mut self, sight: &Sight) {
+        if sight.held != self.wanted() {
+            self.in_force_ms = None;
+        } else if self.in_force_ms.is_none() {
+            self.in_force_ms = Some(sight.now_ms);
+            if self.laid != Some(self.step) {
+                self.laid = Some(self.step);
+                self.judge.begin_step();
+            }
+        }
+    }
+
     /// Everything else agrees: what do the gates say?
     fn at_the_gates(&mut self) {
+        if !self.spec.promotes() {
+            return self.finish();
+        }
         let next = self.step + 1;
         let passage = if next < self.spec.weights().len() {
             self.passage(GateMoment::BeforeStep, &format!("step {}", next + 1))
@@ -209,9 +225,17 @@ impl Canary {
             return Some(Hold { kind: HoldKind::Bake, why });
         }
         let next = self.spec.weights().get(self.step + 1).copied();
+        if self.spec.strategy == Strategy::Ab {
+            let left_s = i64::from(self.spec.max_duration_s) - self.judged_ms / 1_000;
+            let why = format!("reads out in {left_s} s");
+            return (left_s > 0).then_some(Hold { kind: HoldKind::Bake, why });
+        }
         if let Verdict::Undecided { needs_requests } = self.judge.verdict_for(f64::from(next.unwrap_or(100)))
         {
             return Some(Hold { kind: HoldKind::Evidence, why: self.forecast(next, needs_requests) });
+        }
+        if self.spec.strategy == Strategy::Mirror {
+            return None;
         }
         let bearable = match next {
             Some(weight) => self.unbearable(weight, sight),

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use protocol::telemetry::Window;
+use protocol::telemetry::{CALLER_MIRROR, Window};
 
 use super::judge::{Look, StratumCounts};
+use super::{CanarySpec, Strategy};
 
 /// A second is shown once the newest window began so many seconds later: then every proxy has told.
 const WAIT_S: i64 = 2;
@@ -24,7 +25,7 @@ pub struct Looks {
 
 impl Looks {
     /// Counts a window in.
-    pub fn observe(&mut self, window: &Window, service: &str, stable: &str, canary: &str) {
+    pub fn observe(&mut self, window: &Window, spec: &CanarySpec) {
         // A window belongs to the second in which most of it lies.
         let second = (window.start_ms + i64::from(window.duration_ms) / 2).div_euclid(1_000);
         self.newest = self.newest.max(second);
@@ -33,8 +34,12 @@ impl Looks {
         }
         // A second in which the service got nothing is a look as well: telemetry is there.
         let strata = self.seconds.entry(second).or_default();
-        for cell in window.cells.iter().filter(|cell| cell.service == service) {
-            if cell.version != stable && cell.version != canary {
+        for cell in window.cells.iter().filter(|cell| cell.service == spec.service) {
+            let is_canary = cell.version == spec.canary;
+            // The canary's side of a comparison by copies is the copies; all else is what users got.
+            let is_copy = cell.caller == CALLER_MIRROR;
+            let counts_here = is_copy == (is_canary && spec.strategy == Strategy::Mirror);
+            if !counts_here || !is_canary && cell.version != spec.stable {
                 continue;
             }
             let is_full = strata.len() >= MAX_STRATA && !strata.contains_key(&cell.route);
@@ -42,7 +47,7 @@ impl Looks {
             let stratum = strata
                 .entry(name.to_owned())
                 .or_insert_with(|| StratumCounts { stratum: name.to_owned(), ..StratumCounts::default() });
-            let counts = if cell.version == canary { &mut stratum.canary } else { &mut stratum.stable };
+            let counts = if is_canary { &mut stratum.canary } else { &mut stratum.stable };
             counts.add(cell);
         }
     }

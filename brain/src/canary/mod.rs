@@ -15,6 +15,7 @@ pub mod report;
 mod rollout;
 mod sight;
 mod spec;
+mod strategies;
 mod view;
 
 pub use gates::{Gate, GateAnswer, GateCall, GateMoment, GateState, MAX_GATES, WhenUnreachable};

@@ -46,6 +46,9 @@ impl Canary {
                 self.go(from, words("resumed"), by);
             }
             (Order::Resume, Phase::Step) if self.waits_for_a_person() => self.approved = self.step + 1,
+            (Order::Promote, _) if !self.spec.promotes() => {
+                return Err(self.refused("this strategy has a read-out and no promotion"));
+            }
             (Order::Promote, Phase::Step | Phase::Paused) if self.has_begun => {
                 self.approved = usize::MAX;
                 self.go(Phase::Promoting, words("promoted"), by);

@@ -23,13 +23,15 @@ pub enum Phase {
     RolledBack,
     /// It is out, and nobody can say whether it is worse.
     Undecided,
+    /// It was a trial without promotion, and it is over.
+    Finished,
 }
 
 impl Phase {
     /// Whether nothing more is decided by itself.
     #[must_use]
     pub fn is_over(self) -> bool {
-        matches!(self, Self::Promoted | Self::RolledBack | Self::Undecided)
+        matches!(self, Self::Promoted | Self::RolledBack | Self::Undecided | Self::Finished)
     }
 
     /// As it stands in JSON.
@@ -44,6 +46,7 @@ impl Phase {
             Self::RollingBack => "rolling_back",
             Self::RolledBack => "rolled_back",
             Self::Undecided => "undecided",
+            Self::Finished => "finished",
         }
     }
 }

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use protocol::action::ActionKind;
 use serde::{Deserialize, Serialize};
 
-use super::judge::{Judge, Verdict};
-use super::{CanarySpec, Change, GateCall, GateState, Hold, Move, Pause, Phase, Point, Record, Sight};
+use super::judge::{Judge, StratumCounts, Verdict};
+use super::{
+    CanarySpec, Change, GateCall, GateState, Hold, Move, Pause, Phase, Point, Record, Sight, Strategy,
+};
 use crate::domain::Actor;
 
 /// Between two records of the evidence, milliseconds.
@@ -37,6 +39,9 @@ pub struct Canary {
     pub since_ms: i64,
     /// The proxies hold what the step wants since then.
     pub in_force_ms: Option<i64>,
+    /// The last step of which the judge was told that it begins.
+    #[serde(default)]
+    pub laid: Option<usize>,
     /// Time in which it could be judged, milliseconds.
     pub judged_ms: i64,
     /// The last turn.
@@ -67,6 +72,12 @@ pub struct Canary {
     pub endpoints: Vec<String>,
     /// Of them, those that were well.
     pub well: Vec<String>,
+    /// What the stable version alone did, second by second, before a switch.
+    #[serde(default)]
+    pub before: Vec<Vec<StratumCounts>>,
+    /// How many of those were compared with.
+    #[serde(default)]
+    pub compared: usize,
     /// What gates were asked, and what they said.
     #[serde(default)]
     pub gates: BTreeMap<String, GateState>,
@@ -94,6 +105,7 @@ impl Canary {
             pause: None,
             since_ms: now_ms,
             in_force_ms: None,
+            laid: None,
             judged_ms: 0,
             turned_ms: now_ms,
             hold: None,
@@ -109,6 +121,8 @@ impl Canary {
             crashes: 0,
             endpoints: Vec::new(),
             well: Vec::new(),
+            before: Vec::new(),
+            compared: 0,
             gates: BTreeMap::new(),
             calls: Vec::new(),
             judge,
@@ -125,6 +139,7 @@ impl Canary {
         let CanarySpec { stable, canary, .. } = &self.spec;
         let phase = self.pause.as_ref().map_or(self.phase, |pause| pause.from);
         match phase {
+            Phase::Step if self.spec.strategy == Strategy::Mirror => None,
             Phase::Step => Some(ActionKind::SetCanaryWeight {
                 stable: stable.clone(),
                 canary: canary.clone(),
@@ -185,7 +200,7 @@ impl Canary {
             Phase::Promoting => self.promoting(sight, elapsed_ms),
             Phase::Promoted => self.after_promotion(sight),
             Phase::RollingBack => self.rolling_back(sight),
-            Phase::RolledBack | Phase::Undecided => self.keep_back(sight),
+            Phase::RolledBack | Phase::Undecided | Phase::Finished => self.keep_back(sight),
         }
         let mut changes = Vec::new();
         if self.record.moves.len() != moves {
@@ -230,7 +245,8 @@ impl Canary {
     pub(super) fn back(&mut self, ends_as: Phase, why: String, by: &str) {
         self.ends_as = ends_as;
         self.ended_ms = None;
-        let phase = if self.has_begun { Phase::RollingBack } else { ends_as };
+        let had_traffic = self.has_begun && self.spec.strategy != Strategy::Mirror;
+        let phase = if had_traffic { Phase::RollingBack } else { ends_as };
         self.go(phase, why, by);
     }
 

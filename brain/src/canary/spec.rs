@@ -70,6 +70,12 @@ pub enum Strategy {
     /// Step by step.
     #[default]
     Progressive,
+    /// All at once, with the stable version kept warm.
+    BlueGreen,
+    /// The first of the steps, to the same users all the time; a read-out, no promotion.
+    Ab,
+    /// Copies of requests only, which the proxies' routes send (`mirror`); no promotion.
+    Mirror,
 }
 
 /// What a person must agree to.
@@ -130,6 +136,9 @@ impl CanarySpec {
             "are not all between 1 and 100 percent",
         );
         must(self.steps.is_sorted_by(|a, b| a < b), "/steps", "do not rise");
+        let stepwise = matches!(self.strategy, Strategy::Progressive | Strategy::Ab);
+        let begins = self.steps.first().is_none_or(|first| *first < 100);
+        must(!stepwise || begins, "/steps", "begin with everything: that is strategy blue_green");
         must((1..=100).contains(&self.max_weight), "/max_weight", "is not between 1 and 100 percent");
         must(self.min_bake_s <= 86_400, "/min_bake_s", "is more than a day");
         must(
@@ -150,16 +159,29 @@ impl CanarySpec {
     /// The shares on the way to promotion.
     #[must_use]
     pub fn weights(&self) -> Vec<u32> {
+        match self.strategy {
+            Strategy::BlueGreen => return vec![100],
+            Strategy::Mirror => return Vec::new(),
+            Strategy::Progressive | Strategy::Ab => {}
+        }
         let below = self.steps.iter().copied().filter(|w| *w < 100);
         let mut weights: Vec<u32> = below.map(|w| w.min(self.max_weight)).collect();
         weights.dedup();
+        weights.truncate(if self.strategy == Strategy::Ab { 1 } else { MAX_STEPS });
         weights
+    }
+
+    /// Whether it can be promoted at all.
+    #[must_use]
+    pub fn promotes(&self) -> bool {
+        matches!(self.strategy, Strategy::Progressive | Strategy::BlueGreen)
     }
 
     /// Whether it is promoted without a person.
     #[must_use]
     pub fn promotes_itself(&self) -> bool {
-        self.approval == Approval::None && self.steps.last() == Some(&100)
+        let goes_all_the_way = self.steps.last() == Some(&100) || self.strategy == Strategy::BlueGreen;
+        self.approval == Approval::None && goes_all_the_way
     }
 }
 
@@ -183,6 +205,13 @@ mod tests {
         let spec = read("kind: Canary\nservice: cart\nstable: v1\ncanary: v2\n")?;
         assert_eq!(spec.weights(), [1, 5, 10, 25, 50]);
         assert!(spec.promotes_itself());
+        Ok(())
+    }
+
+    #[test]
+    fn the_shipped_sample_shows_the_defaults() -> Result<(), Report> {
+        let sample = read(include_str!("../../../config/canary.yaml"))?;
+        assert_eq!(sample, read("{service: cart, stable: v1, canary: v2}")?);
         Ok(())
     }
 

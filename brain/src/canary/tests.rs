@@ -51,6 +51,8 @@ struct World {
     sight: Sight,
     failing: f64,
     silent: bool,
+    /// Percent of the requests that are copied.
+    copies: u32,
 }
 
 impl World {
@@ -62,7 +64,7 @@ impl World {
             canary: version(2, true),
         };
         let sight = Sight { fleet, min_capacity: 0.5, ..Sight::default() };
-        Self { now_ms: 0, sight, failing: 0.0, silent: false }
+        Self { now_ms: 0, sight, failing: 0.0, silent: false, copies: 0 }
     }
 
     fn second(&mut self, canary: &mut Canary) -> Vec<Change> {
@@ -72,7 +74,7 @@ impl World {
         sight.held = canary.wanted();
         let at_ms = self.now_ms - 2_000;
         if !self.silent {
-            sight.looks = vec![look(at_ms, canary.weight().min(99), self.failing)];
+            sight.looks = vec![look(at_ms, canary.weight().max(self.copies), self.failing)];
             sight.seen_to_ms = at_ms;
             self.sight.seen_to_ms = at_ms;
         }
@@ -216,6 +218,74 @@ fn what_needs_a_person_waits_for_one() {
     world.until_over(&mut canary);
     assert_eq!(canary.phase, Phase::RolledBack);
     assert!(canary.order(Order::Promote, "ada", "", world.now_ms).is_err());
+}
+
+#[test]
+fn a_switch_is_compared_with_the_seconds_before_it_and_goes_back_at_once() {
+    let more = "strategy: blue_green\nmin_bake_s: 60\njudge: { warm_up_ms: 5000, promote_e: 10, errors: { tolerance: \
+                { odds: 1.25, share: 0.001 }, limit: { odds: 4, share: 0.02 } } }";
+    let (mut good, mut world) = (canary(more), World::new());
+    world.run(&mut good, 60);
+    assert_eq!((good.phase, good.weight()), (Phase::Pending, 0), "v1 is listened to first");
+    world.until_over(&mut good);
+    let weights: Vec<u32> = good.record.moves.iter().map(|m| m.weight).collect();
+    assert_eq!((good.phase, weights), (Phase::Promoted, vec![0, 100, 100, 100]), "{}", good.why);
+    let (mut bad, mut world) = (canary(more), World::new());
+    world.run(&mut bad, 70);
+    world.failing = 0.05;
+    world.until_over(&mut bad);
+    assert_eq!(bad.phase, Phase::RolledBack, "{}", bad.why);
+}
+
+#[test]
+fn an_ab_test_reads_out_and_promotes_nothing() {
+    let (mut canary, mut world) = (canary("strategy: ab\nsteps: [20]\nmax_duration_s: 300"), World::new());
+    world.run(&mut canary, 200);
+    assert_eq!(canary.weight(), 20);
+    assert!(canary.order(Order::Promote, "ada", "", world.now_ms).is_err());
+    world.until_over(&mut canary);
+    assert_eq!((canary.phase, canary.wanted()), (Phase::Finished, None));
+    assert!(canary.why.contains("read-out"), "{}", canary.why);
+}
+
+#[test]
+fn a_comparison_by_copies_asks_nothing_of_the_proxies() {
+    let (mut canary, mut world) = (canary("strategy: mirror\nmin_bake_s: 1"), World::new());
+    world.copies = 20;
+    for _ in 0..2_000 {
+        world.second(&mut canary);
+        assert_eq!(canary.wanted(), None);
+    }
+    assert_eq!(canary.phase, Phase::Finished, "{:?}", canary.hold);
+}
+
+#[test]
+fn gates_are_asked_before_it_goes_on_and_told_when_it_is_over() {
+    let gate = |at: &str, more: &str| format!("{{ at: {at}, url: \"http://127.0.0.1:1/{at}\"{more} }}");
+    let gates =
+        [gate("confirm_start", ""), gate("confirm_promotion", ", when_unreachable: fail"), gate("after", "")];
+    let (mut canary, mut world) =
+        (canary(&format!("steps: [50, 100]\nmin_bake_s: 1\ngates: [{}]", gates.join(", "))), World::new());
+    world.run(&mut canary, 2);
+    assert_eq!((canary.phase, canary.hold.as_ref().map(|h| h.kind)), (Phase::Pending, Some(HoldKind::Gate)));
+    let asked: Vec<String> = canary.calls.drain(..).map(|call| call.question).collect();
+    assert_eq!(asked, ["0@start"], "once");
+    canary.heard("0@start", GateAnswer::Closed("not before nine".into()));
+    world.run(&mut canary, 7);
+    assert_eq!(canary.calls.drain(..).count(), 1, "and again after a while");
+    canary.heard("0@start", GateAnswer::Open);
+    while canary.calls.is_empty() {
+        world.second(&mut canary);
+    }
+    assert_eq!(
+        (canary.weight(), canary.calls.drain(..).next().unwrap().question),
+        (50, "1@promotion".to_owned())
+    );
+    canary.heard("1@promotion", GateAnswer::Unreachable("no connection".into()));
+    world.until_over(&mut canary);
+    assert_eq!(canary.phase, Phase::RolledBack);
+    assert!(canary.why.contains("confirm_promotion: no connection"), "{}", canary.why);
+    assert_eq!(canary.calls.drain(..).next().unwrap().question, "2@rolled_back");
 }
 
 /// What may happen to a rollout.

@@ -73,8 +73,7 @@ impl Rollouts {
     /// Counts a window in.
     pub(super) fn observe(&mut self, window: &Window) {
         for rollout in self.all.iter_mut().filter(|r| !r.canary.phase.is_over()) {
-            let spec = &rollout.canary.spec;
-            rollout.looks.observe(window, &spec.service, &spec.stable, &spec.canary);
+            rollout.looks.observe(window, &rollout.canary.spec);
         }
     }
 
@@ -127,6 +126,12 @@ impl ControlLoop {
             let sight = self.sight(rollout);
             let changes = rollout.canary.turn(&sight);
             self.keep_in_force(rollout, &sight, out);
+            if !changes.is_empty()
+                || !sight.looks.is_empty()
+                || rollout.canary.hold != rollout.detail.view.hold
+            {
+                rollout.detail = Arc::new(rollout.canary.detail());
+            }
             self.tell(rollout, &changes, out);
         }
         let finished = all.iter().filter(|r| !r.canary.is_live()).count();
@@ -140,7 +145,6 @@ impl ControlLoop {
     }
 
     fn tell(&self, rollout: &mut Rollout, changes: &[Change], out: &mut TickOutput) {
-        rollout.detail = Arc::new(rollout.canary.detail());
         out.calls.append(&mut rollout.canary.calls);
         for change in changes {
             let canary = Box::new(rollout.canary.view());

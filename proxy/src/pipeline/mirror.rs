@@ -3,19 +3,25 @@
 //! A copy is sent once the whole body has passed on its way to the real endpoint; a body that is too long
 //! or breaks off makes no copy. It keeps its host (Envoy's suffix `-shadow` would miss hosts that are
 //! chosen by name, and TLS names) and says what it is in `x-lightsout-shadow: true`. It counts in a metric
-//! of its own alone: neither as a client's request nor at the endpoint's breaker.
+//! of its own and, for the comparison of versions, in telemetry under a caller of its own
+//! ([`CALLER_MIRROR`]): neither as a client's request nor at the endpoint's breaker.
 
+use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, TE, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use protocol::telemetry::CALLER_MIRROR;
 use tokio::time::{Instant, timeout};
 
 use crate::routing::shadow::Shadow;
 use crate::routing::view::{RouteView, View};
+use crate::telemetry::Outcome;
+use crate::telemetry::cells::Ended;
 use crate::upstream::preference::Preference;
 use crate::upstream::upload::Upload;
 use crate::worker::Worker;
@@ -43,6 +49,7 @@ pub(super) fn copy(
         return worker.shard.mirrored("body_too_long");
     };
     let (worker, view, shadow) = (Rc::clone(worker), Rc::clone(view), Rc::clone(shadow));
+    let name = Arc::clone(&route.name);
     let mut request = Request::new(());
     (*request.method_mut(), *request.uri_mut()) = (parts.method.clone(), parts.uri.clone());
     *request.headers_mut() = parts.headers.clone();
@@ -53,7 +60,7 @@ pub(super) fn copy(
     request.headers_mut().insert(X_LIGHTSOUT_SHADOW, HeaderValue::from_static("true"));
     tokio::task::spawn_local(async move {
         let result = match body.await {
-            Ok(body) => send(&worker, &view, &shadow, request.map(|()| Upload::whole(body))).await,
+            Ok(body) => send(&worker, &view, &shadow, &name, request.map(|()| Upload::whole(body))).await,
             Err(_) => "body_incomplete",
         };
         worker.shard.mirrored(result);
@@ -61,22 +68,37 @@ pub(super) fn copy(
     });
 }
 
-async fn send(worker: &Worker, view: &View, shadow: &Shadow, request: Request<Upload>) -> &'static str {
+async fn send(
+    worker: &Worker,
+    view: &View,
+    shadow: &Shadow,
+    route: &Arc<str>,
+    request: Request<Upload>,
+) -> &'static str {
     let server = &view.table.live.settings.server;
     let now_ms = worker.now_ms(Instant::now());
     // The admission counts what is in flight; that it is never settled leaves the breaker out of it.
     let Some((endpoint, _admission)) = shadow.group.choose(&Preference::default(), now_ms) else {
         return "no_endpoint";
     };
+    let cell = worker.recorder.begin(&endpoint.label, route, worker.recorder.caller(CALLER_MIRROR));
+    let started = Instant::now();
+    let heard = Cell::new(None);
     let answered = async {
-        let (response, connection) =
-            endpoint.pool.send(Box::new(request), server.connect_timeout).await.ok()?;
+        let sent = endpoint.pool.send(Box::new(request), server.connect_timeout).await;
+        let outcome =
+            sent.as_ref().map_or(Outcome::Reset, |(response, _)| Outcome::Status(response.status().as_u16()));
+        heard.set(Some((outcome, started.elapsed())));
+        let (response, connection) = sent.ok()?;
         if discard(response.into_body()).await {
             connection.give_back(server.max_idle_per_endpoint, Instant::now());
         }
         Some(())
     };
-    match timeout(server.request_timeout, answered).await {
+    let answered = timeout(server.request_timeout, answered).await;
+    let (outcome, took) = heard.get().unwrap_or((Outcome::Timeout, started.elapsed()));
+    worker.recorder.end(cell, Some(&Ended { outcome, took, bytes_in: 0, bytes_out: 0 }));
+    match answered {
         Ok(Some(())) => "answered",
         Ok(None) | Err(_) => "failed",
     }

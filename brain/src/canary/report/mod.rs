@@ -39,6 +39,7 @@ fn headline(canary: &CanaryDetail) -> String {
         Phase::Promoted => "promoted",
         Phase::RolledBack => "rolled back",
         Phase::Undecided => "ended undecided",
+        Phase::Finished => "read out",
         _ => "under way",
     };
     format!("{} {}: {what}", view.service, view.canary)
