@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use proptest::prelude::*;
+use proptest::prelude::{ProptestConfig, Strategy, *};
 use protocol::action::ActionKind;
 
 use super::judge::{Counts, Look, StratumCounts};

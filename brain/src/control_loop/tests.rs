@@ -1,5 +1,6 @@
 //! The whole loop against a mesh on paper.
 
+mod canaries;
 mod closed_loop;
 mod earning;
 mod finding;

@@ -59,6 +59,7 @@ fn view(now_ms: i64) -> View {
         actions: Vec::new(),
         proxies: Vec::new(),
         autonomy: Vec::new(),
+        canaries: Vec::new(),
     }
 }
 
@@ -93,7 +94,7 @@ async fn rig(each: Script) -> Rig {
         let answers = turn.input.requests.iter().map(done).collect();
         let shown = view(turn.input.now_ms);
         kept.lock().unwrap().push(turn);
-        (TickOutput { events, commands, answers }, shown)
+        (TickOutput { events, commands, answers, ..TickOutput::default() }, shown)
     };
     let inbox = Inbox::new(windows_out, replies_out, asks_out, policies_out);
     let runtime =
