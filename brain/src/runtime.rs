@@ -187,6 +187,9 @@ where
         let durable = self.write().await && self.keep().await;
         self.send(output.commands, durable);
         self.ask_gates(output.calls, durable);
+        if let Some(webhooks) = &self.webhooks {
+            output.readings.into_iter().for_each(|call| webhooks.read(call));
+        }
         self.inbox.tell(output.answers, durable);
         self.show(view);
         self.remember().await;

@@ -37,6 +37,7 @@ impl Canary {
                 let mut look = self.beside_before(look.clone());
                 look.canary_endpoints = u32::try_from(sight.fleet.canary.endpoints.len()).unwrap_or(u32::MAX);
                 look.restarts = self.crashes;
+                look.readings.append(&mut self.readings);
                 self.judge.observe(&look);
             }
         }

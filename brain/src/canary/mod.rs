@@ -5,6 +5,7 @@
 //! leases (the control loop keeps what is wanted in force), clocks, I/O.
 
 mod approach;
+mod business;
 mod gates;
 pub mod judge;
 mod looks;
@@ -18,6 +19,7 @@ mod spec;
 mod strategies;
 mod view;
 
+pub use business::{MetricCall, Prometheus};
 pub use gates::{Gate, GateAnswer, GateCall, GateMoment, GateState, MAX_GATES, WhenUnreachable};
 pub use looks::Looks;
 pub use orders::{Order, OrderRefused};

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use protocol::action::ActionKind;
 use serde::{Deserialize, Serialize};
 
-use super::judge::{Judge, StratumCounts, Verdict};
+use super::judge::{Judge, Reading, StratumCounts, Verdict};
 use super::{
-    CanarySpec, Change, GateCall, GateState, Hold, Move, Pause, Phase, Point, Record, Sight, Strategy,
+    CanarySpec, Change, GateCall, GateState, Hold, MetricCall, Move, Pause, Phase, Point, Record, Sight,
+    Strategy,
 };
 use crate::domain::Actor;
 
@@ -84,6 +85,15 @@ pub struct Canary {
     /// To be asked now.
     #[serde(skip)]
     pub calls: Vec<GateCall>,
+    /// When business metrics were last read.
+    #[serde(default)]
+    pub read_ms: BTreeMap<String, i64>,
+    /// To be read now.
+    #[serde(skip)]
+    pub readings_wanted: Vec<MetricCall>,
+    /// Read, and not yet shown to the judge.
+    #[serde(default)]
+    pub readings: Vec<Reading>,
     /// Weighs the evidence.
     pub judge: Judge,
     /// What happened.
@@ -125,6 +135,9 @@ impl Canary {
             compared: 0,
             gates: BTreeMap::new(),
             calls: Vec::new(),
+            read_ms: BTreeMap::new(),
+            readings_wanted: Vec::new(),
+            readings: Vec::new(),
             judge,
             record: Record::default(),
         };
@@ -202,6 +215,7 @@ impl Canary {
             Phase::RollingBack => self.rolling_back(sight),
             Phase::RolledBack | Phase::Undecided | Phase::Finished => self.keep_back(sight),
         }
+        self.read_metrics();
         let mut changes = Vec::new();
         if self.record.moves.len() != moves {
             changes.push(Change::Moved);

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::judge::JudgeSettings;
-use super::{Gate, MAX_GATES};
+use super::{Gate, MAX_GATES, Prometheus};
 
 /// The most steps of one canary.
 const MAX_STEPS: usize = 32;
@@ -50,6 +50,9 @@ pub struct CanarySpec {
     /// Programs that have a say.
     #[serde(default)]
     pub gates: Vec<Gate>,
+    /// Where the metrics of `judge.business` are read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prometheus: Option<Prometheus>,
     /// How much worse the canary may be, and how sure the judge must be.
     #[serde(default)]
     pub judge: JudgeSettings,
@@ -152,6 +155,8 @@ impl CanarySpec {
         for (number, gate) in self.gates.iter().enumerate() {
             found.extend(gate.mistake().map(|why| (format!("/gates/{number}"), why)));
         }
+        let prometheus = self.prometheus.as_ref().and_then(|p| p.mistake(&self.judge.business));
+        found.extend(prometheus.map(|why| ("/prometheus".to_owned(), why)));
         found.extend(self.judge.mistakes().into_iter().map(|why| ("/judge".to_owned(), why)));
         found
     }

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::ControlLoop;
 use crate::action::lifecycle::Standing;
+use crate::canary::judge::Reading;
 use crate::canary::{
     Canary, CanaryDetail, CanarySpec, Change, FleetSight, GateAnswer, Looks, Order, Phase, Sight, Trouble,
 };
@@ -145,6 +146,7 @@ impl ControlLoop {
     }
 
     fn tell(&self, rollout: &mut Rollout, changes: &[Change], out: &mut TickOutput) {
+        out.readings.append(&mut rollout.canary.readings_wanted);
         out.calls.append(&mut rollout.canary.calls);
         for change in changes {
             let canary = Box::new(rollout.canary.view());
@@ -308,6 +310,13 @@ impl ControlLoop {
         if let Some(gate) = spec.gates.iter().find(|gate| !self.policies.canaries.allows_gate(&gate.url)) {
             return PersonAnswer::Invalid(format!("canaries.yaml does not allow the gate {}", gate.url));
         }
+        if let Some(place) = spec.prometheus.as_ref().filter(|p| !self.policies.canaries.allows_gate(&p.url))
+        {
+            return PersonAnswer::Invalid(format!(
+                "canaries.yaml does not allow the Prometheus {}",
+                place.url
+            ));
+        }
         if self.mode == Mode::Observe {
             return PersonAnswer::Conflict("the brain only observes: lightsout mode advisory".to_owned());
         }
@@ -385,6 +394,14 @@ impl ControlLoop {
     pub(super) fn gate_answered(&mut self, id: &str, question: &str, answer: GateAnswer) -> PersonAnswer {
         if let Some(rollout) = self.rollouts.find(id) {
             rollout.canary.heard(question, answer);
+        }
+        PersonAnswer::Done(json!({ "id": id }))
+    }
+
+    /// A business metric was read.
+    pub(super) fn metric_read(&mut self, id: &str, reading: Reading) -> PersonAnswer {
+        if let Some(rollout) = self.rollouts.find(id) {
+            rollout.canary.has_read(reading);
         }
         PersonAnswer::Done(json!({ "id": id }))
     }

@@ -31,6 +31,7 @@ impl ControlLoop {
             PersonRequest::GateAnswered { canary, question, answer } => {
                 self.gate_answered(&canary, &question, answer)
             }
+            PersonRequest::MetricRead { canary, reading } => self.metric_read(&canary, reading),
             PersonRequest::OrderCanary { canary, order, reason } => {
                 self.order_canary(by, &canary, order, &reason, out)
             }

@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Actor, Event, ProposedAction};
-use crate::canary::{CanarySpec, GateAnswer, GateCall, Order};
+use crate::canary::judge::Reading;
+use crate::canary::{CanarySpec, GateAnswer, GateCall, MetricCall, Order};
 
 /// How far the brain may go on its own.
 #[derive(
@@ -55,6 +56,8 @@ pub struct TickOutput {
     pub canaries: Vec<KeptCanary>,
     /// Gates that rollouts ask.
     pub calls: Vec<GateCall>,
+    /// Business metrics that rollouts read.
+    pub readings: Vec<MetricCall>,
 }
 
 /// A rollout as it is kept for a later life of the brain.
@@ -186,6 +189,13 @@ pub enum PersonRequest {
         question: String,
         /// The answer.
         answer: GateAnswer,
+    },
+    /// A business metric was read for a canary; only the brain itself asks so.
+    MetricRead {
+        /// Which canary had asked.
+        canary: String,
+        /// The values.
+        reading: Reading,
     },
     /// Stop acting.
     Freeze {
