@@ -32,10 +32,10 @@ pub(super) fn svg(plot: &Plot) -> String {
     );
     for value in [bottom, f64::midpoint(bottom, top), top] {
         let (at, right) = (y(value), WIDTH - 10.0);
-        let _ = write!(
+        let _ = writeln!(
             text,
             "<line x1=\"{LEFT}\" x2=\"{right}\" y1=\"{at:.1}\" y2=\"{at:.1}\" stroke=\"#d0d7de\"/>\
-             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\n",
+             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
             LEFT - 6.0,
             at + 4.0,
             number(value)
@@ -57,10 +57,10 @@ pub(super) fn svg(plot: &Plot) -> String {
             .filter(|(_, v)| v.is_finite())
             .map(|(s, v)| format!("{:.1},{:.1}", x(*s), y(*v)))
             .collect();
-        let _ = write!(
+        let _ = writeln!(
             text,
             "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" points=\"{}\"/>\
-             <text x=\"{:.1}\" y=\"14\" fill=\"{colour}\" text-anchor=\"end\">{}</text>\n",
+             <text x=\"{:.1}\" y=\"14\" fill=\"{colour}\" text-anchor=\"end\">{}</text>",
             line.join(" "),
             WIDTH - 10.0 - 70.0 * nth as f64,
             escaped(name)

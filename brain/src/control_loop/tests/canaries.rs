@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use protocol::action::ActionKind;
-use protocol::id::ActionId;
 use protocol::snapshot::ProxyStatus;
 use serde_json::{Value, json};
 
@@ -164,7 +163,7 @@ fn a_split_is_held_by_every_proxy_and_the_next_one_is_put_before_it_goes() {
     stage.run(4);
     assert_eq!((stage.held("p1"), stage.held("p2")), (vec![split(5)], vec![split(5)]));
     stage.order(Order::Promote);
-    let mut most = 0;
+    let mut most = stage.held("p1").len();
     for _ in 0..8 {
         stage.tick();
         assert!(!stage.held("p1").is_empty(), "no moment without");
