@@ -15,10 +15,11 @@ use super::ControlLoop;
 use crate::action::lifecycle::Standing;
 use crate::canary::judge::Reading;
 use crate::canary::{
-    Canary, CanaryDetail, CanarySpec, Change, FleetSight, GateAnswer, Looks, Order, Phase, Sight, Trouble,
+    Approval, Canary, CanaryDetail, CanarySpec, Change, FleetSight, GateAnswer, Looks, Order, Phase, Sight,
+    Trouble,
 };
 use crate::domain::{
-    Action, ActionPhase, Actor, Cause, CauseKind, Event, Incident, KeptCanary, Mode, PersonAnswer,
+    Action, ActionPhase, Actor, ActorKind, Cause, CauseKind, Event, Incident, KeptCanary, Mode, PersonAnswer,
     ProposedAction, TickOutput,
 };
 
@@ -379,6 +380,10 @@ impl ControlLoop {
         let Some(rollout) = self.rollouts.find(id) else {
             return PersonAnswer::NotFound(format!("there is no canary {id}"));
         };
+        let agrees = matches!(order, Order::Promote | Order::Resume);
+        if agrees && by.kind == ActorKind::Pipeline && rollout.canary.spec.approval != Approval::None {
+            return PersonAnswer::Conflict("a person must agree to this; a pipeline is none".to_owned());
+        }
         if let Err(why) = rollout.canary.order(order, &by.id, reason, now_ms) {
             return PersonAnswer::Conflict(why.to_string());
         }
