@@ -320,7 +320,7 @@ fn happens() -> impl Strategy<Value = Happens> {
     let order =
         prop_oneof![Just(Order::Pause), Just(Order::Resume), Just(Order::Promote), Just(Order::Rollback)];
     prop_oneof![
-        6 => (1usize..120, prop_oneof![4 => Just(0.0), 1 => 0.0f64..1.0], any::<bool>())
+        6 => (1usize..60, prop_oneof![4 => Just(0.0), 1 => 0.0f64..1.0], any::<bool>())
             .prop_map(|(count, failing, silent)| Happens::Seconds { count, failing, silent }),
         1 => order.prop_map(Happens::Ordered),
         1 => any::<bool>().prop_map(|by_canary| Happens::Incident { by_canary }),
@@ -333,7 +333,7 @@ fn happens() -> impl Strategy<Value = Happens> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_a_share_is_never_skipped_and_an_end_stays_an_end(
