@@ -178,7 +178,7 @@ fn a_canary_with_few_endpoints_never_gets_more_than_they_bear() {
     let (mut canary, mut world) = (canary("min_bake_s: 1"), World::new());
     world.sight.fleet.stable = version(20, true);
     world.sight.fleet.canary = version(1, true);
-    world.run(&mut canary, 2_000);
+    world.run(&mut canary, 1_200);
     assert_eq!(canary.weight(), 10, "20 to 1, and half must stay");
     assert_eq!(canary.hold.as_ref().map(|h| h.kind), Some(HoldKind::Capacity));
     world.sight.fleet.canary = version(20, true);
