@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-canary bench-detection bench-goodput fuzz fmt lint sbom setup
+.PHONY: help demo test bench bench-canary bench-detection bench-goodput fuzz fmt lint sbom setup test-policies
 
 # Options for the demo: make demo ARGS="--fault slow-endpoint --once"
 ARGS ?=
@@ -17,6 +17,10 @@ demo: setup ## a whole mesh on loopback, a fault, and the brain mending it
 test: setup ## every test: units, properties, golden files, real processes end to end
 	cargo build --workspace --bins
 	cargo test --workspace
+
+test-policies: setup ## authorization by Cedar and Rego, which the usual build leaves out: they take minutes to compile
+	cargo build --workspace --bins --features proxy/cedar,proxy/rego
+	cargo test --workspace --features proxy/cedar,proxy/rego --lib --test authorization -- authorization cedar rego
 
 fuzz: ## every parser of the data path against made-up bytes, a minute each (SECONDS_EACH=60)
 	bash proxy/fuzz/run.sh

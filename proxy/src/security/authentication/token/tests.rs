@@ -126,7 +126,8 @@ fn attacks(issuer: &Issuer) -> Vec<(&'static str, String)> {
     };
     let public = issuer.rsa.public_key().as_ref().to_vec();
     let changed = b64(claims().to_string().replace("alice", "admin").as_bytes());
-    let mut flipped = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    let whole = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    let mut flipped = whole.clone();
     flipped[5] ^= 1;
     let stranger = Issuer::new();
     vec![
@@ -172,6 +173,21 @@ fn attacks(issuer: &Issuer) -> Vec<(&'static str, String)> {
         ("changed claims", format!("{header}.{changed}.{signature}")),
         ("a flipped bit", format!("{header}.{body}.{}", b64(&flipped))),
         ("a signature of zeros (CVE-2022-21449)", format!("{header}.{body}.{}", b64(&[0; 64]))),
+        (
+            "a signature with r of zero",
+            format!("{header}.{body}.{}", b64(&[&[0; 32][..], &whole[32..]].concat())),
+        ),
+        (
+            "a signature with s of zero",
+            format!("{header}.{body}.{}", b64(&[&whole[..32], &[0; 32]].concat())),
+        ),
+        ("r and s of the group's order", format!("{header}.{body}.{}", b64(&[ORDER, ORDER].concat()))),
+        ("s beyond the order", format!("{header}.{body}.{}", b64(&[&whole[..32], &[0xff; 32]].concat()))),
+        ("a signature in DER", format!("{header}.{body}.{}", b64(&der(&whole)))),
+        (
+            "a signature with zeros before",
+            format!("{header}.{body}.{}", b64(&[&[0][..], &whole[..]].concat())),
+        ),
         ("a signature that is cut", format!("{header}.{body}.{}", b64(&flipped[..63]))),
         ("a signature with more behind", format!("{header}.{body}.{}", b64(&[&flipped[..], b"x"].concat()))),
         ("padding", format!("{header}.{body}.{signature}=")),
@@ -191,6 +207,46 @@ fn attacks(issuer: &Issuer) -> Vec<(&'static str, String)> {
             issuer.sign(r#"{"alg":"ES256","kid":"ec"}"#, &json!({"x": "x".repeat(4_096)}).to_string()),
         ),
     ]
+}
+
+/// Of P-256 (SEC 2 section 2.4.2).
+const ORDER: [u8; 32] = [
+    0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa,
+    0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+];
+
+/// A signature as X.509 has it, and JWS has not (RFC 7518 section 3.4).
+fn der(signature: &[u8]) -> Vec<u8> {
+    let number = |part: &[u8]| [&[2, 33, 0][..], part].concat();
+    let (r, s) = (number(&signature[..32]), number(&signature[32..]));
+    [&[0x30, (r.len() + s.len()) as u8][..], &r, &s].concat()
+}
+
+#[test]
+fn a_curve_is_used_by_its_own_algorithm_alone() {
+    use aws_lc_rs::signature::ECDSA_P384_SHA384_FIXED_SIGNING;
+    let (issuer, mut rules) = (Issuer::new(), rules());
+    rules.algorithms.push(Algorithm::Es384);
+    let long = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap();
+    let point = long.public_key().as_ref();
+    let (x, y) = (b64(&point[1..49]), b64(&point[49..]));
+    let key = json!({"kty": "EC", "crv": "P-384", "kid": "long", "x": x, "y": y});
+    let keys = json!({"keys": [key, issuer.ec_jwk()]});
+    let keys = KeySet::parse(keys.to_string().as_bytes(), &rules.algorithms).unwrap();
+    let sign = |alg: &str, kid: &str| {
+        let header = json!({"alg": alg, "kid": kid}).to_string();
+        let message = format!("{}.{}", b64(header.as_bytes()), b64(claims().to_string().as_bytes()));
+        let signature = long.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
+        format!("{message}.{}", b64(signature.as_ref()))
+    };
+    assert!(passes(&sign("ES384", "long"), &keys, &rules));
+    for (alg, kid) in
+        [("ES256", "long"), ("ES384", "ec"), ("ES256", "ec"), ("ES512", "long"), ("RS256", "long")]
+    {
+        assert!(!passes(&sign(alg, kid), &keys, &rules), "{alg} {kid}");
+    }
+    let short = issuer.sign(r#"{"alg":"ES256","kid":"long"}"#, &claims().to_string());
+    assert!(!passes(&short, &keys, &rules), "a key of another curve");
 }
 
 /// The same bytes for a careless reader: the last letter with a bit that no byte has.
