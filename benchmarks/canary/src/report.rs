@@ -95,6 +95,13 @@ pub fn report(rows: &[Row], how: &str) -> String {
         met(&bad, BAD_TARGET),
         bad.len(),
     );
+    let rolled_back: usize = good.iter().map(|row| wrong(row, 0).0).sum();
+    let all: usize = good.iter().map(|row| wrong(row, 0).1).sum();
+    let _never = writeln!(
+        text,
+        "All healthy regimes together: {rolled_back} of {all} rolled back, {}. None wrong in a row of its own leaves room up to its upper bound.\n",
+        with_interval((rolled_back, all)),
+    );
     text.push_str("## Healthy canaries: rolled back for nothing\n\n");
     table(&mut text, &good, Outcome::Promoted, GOOD_TARGET, ["rolled back", "promoted"]);
     text.push_str("\n## Bad canaries: not rolled back (promoted or still undecided at the end)\n\n");
