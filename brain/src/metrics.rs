@@ -30,6 +30,8 @@ pub struct Metrics {
     pub commands: IntCounterVec,
     /// Policy reloads that failed; the last good policies stay.
     pub policy_reloads_failed: IntCounter,
+    /// Requests turned away at the door of the API, by reason.
+    pub turned_away: IntCounterVec,
     /// Event streams that lost messages because their reader was slow.
     pub events_lagged: IntCounter,
     /// Windows that a recording lost because the disk could not take them in time.
@@ -105,6 +107,11 @@ impl Metrics {
             recording_lost: counter(
                 "lightsout_recording_windows_lost_total",
                 "Windows a recording lost because the disk could not take them in time",
+            )?,
+            turned_away: counters(
+                "lightsout_api_turned_away_total",
+                "Requests to the API that were not let in: unauthenticated, locked, forbidden or misdirected",
+                "reason",
             )?,
             events_lagged: counter("lightsout_events_lagged_total", "Messages slow event streams lost")?,
             tick_seconds,

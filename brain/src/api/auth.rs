@@ -26,7 +26,22 @@ pub(super) async fn meant_for_here(State(api): State<Api>, request: Request, nex
         return next.run(request).await;
     }
     let why = "this API is not spoken to under that name; list it in api.allowed_hosts of brain.yaml";
-    Refusal::new(StatusCode::MISDIRECTED_REQUEST, why).into()
+    noted(&api, request.extensions(), false, Refusal::new(StatusCode::MISDIRECTED_REQUEST, why))
+}
+
+/// Counted for alerts; a wrong token is told of with its address, which lock-out keeps from filling the log.
+pub(super) fn noted(api: &Api, extensions: &Extensions, guessed: bool, refused: Refusal) -> Response {
+    let reason = match refused.status() {
+        StatusCode::UNAUTHORIZED => "unauthenticated",
+        StatusCode::TOO_MANY_REQUESTS => "locked",
+        StatusCode::MISDIRECTED_REQUEST => "misdirected",
+        _ => "forbidden",
+    };
+    api.metrics.turned_away.with_label_values(&[reason]).inc();
+    if guessed && refused.status() == StatusCode::UNAUTHORIZED {
+        tracing::warn!(peer = ?peer(extensions), "a token that is not known was shown to the API");
+    }
+    refused.into()
 }
 
 /// Lets in whoever may do what is asked, and leaves their name for the handler.
@@ -48,7 +63,10 @@ pub(super) async fn may(
             parts.extensions.insert(known);
             next.run(Request::from_parts(parts, body)).await
         }
-        Err(refused) => refused.into(),
+        Err(refused) => {
+            let guessed = parts.headers.contains_key(header::AUTHORIZATION);
+            noted(&api, &parts.extensions, guessed, refused)
+        }
     }
 }
 

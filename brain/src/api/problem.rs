@@ -21,6 +21,10 @@ impl Refusal {
         Self { status, detail: detail.into(), told: None }
     }
 
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// With a header that says how to do better.
     pub(super) fn telling(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.told = Some((name, value));

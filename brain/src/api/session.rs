@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trust::lockout::Turned;
 
-use super::auth::{cookie, own_origin, peer, turned_away};
+use super::auth::{cookie, noted, own_origin, peer, turned_away};
 use super::problem::Refusal;
 use super::server::Api;
 use crate::access::{COOKIE, LIFE, Principal, Role, Session};
@@ -97,7 +97,7 @@ async fn login(State(api): State<Api>, request: Request) -> Response {
             set_cookie(&mut response, &format!("{}; Max-Age={life}", opened.cookie));
             response
         }
-        Err(turned) => turned_away(turned).into(),
+        Err(turned) => noted(&api, &parts.extensions, true, turned_away(turned)),
     }
 }
 

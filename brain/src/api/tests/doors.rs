@@ -122,6 +122,13 @@ async fn who_guesses_waits_longer_and_longer() {
     let locked = guess().await;
     assert_eq!((locked.status().as_u16(), &locked.headers()["retry-after"] == "1"), (429, true));
     assert_eq!(api.ask(Method::POST, "/v1/session", &[], json!({ "token": "guess" })).await.status(), 429);
+    let metrics = api.http.get(format!("{}/metrics", api.url)).send().await.unwrap().text().await.unwrap();
+    for line in [
+        format!("lightsout_api_turned_away_total{{reason=\"unauthenticated\"}} {}", trust::lockout::FREE),
+        "lightsout_api_turned_away_total{reason=\"locked\"} 2".to_owned(),
+    ] {
+        assert!(metrics.contains(&line), "{metrics}");
+    }
     assert_eq!(api.post("/v1/freeze", json!({})).await.0, 200, "on loopback the operator is not locked out");
 }
 
