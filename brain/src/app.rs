@@ -16,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 use parts::{Past, access, listen, own_token, read_tokens, recall};
 use tasks::{how_it_died, named, panic_words, serve_api, serve_telemetry};
 
+use trust::tls::Termination;
+
 use crate::access::Access;
 use crate::action::client::ActionClient;
 use crate::api::{Api, router};
@@ -26,13 +28,13 @@ use crate::domain::{Actor, ActorKind, Mode, PersonRequest, TickOutput, View};
 use crate::fleet::Fleet;
 use crate::forecast::History;
 use crate::forecast::task::{self, Told};
-use crate::ingest::{Ingest, ProxyTable};
+use crate::ingest::{Ingest, ProxyTable, secured};
 use crate::metrics::Metrics;
 use crate::policies::Policies;
 use crate::policy_files::{self, PolicyError};
 use crate::recording::{Recording, RecordingPlan};
 use crate::runtime::{Inbox, Live, Runtime, Shared, Turn};
-use crate::settings::Settings;
+use crate::settings::{Settings, TelemetryTls};
 use crate::state::{Memory, Reason};
 use crate::token::TokenError;
 use crate::webhooks::Webhooks;
@@ -95,6 +97,7 @@ pub struct App {
     api: TcpListener,
     telemetry: TcpListener,
     service: Ingest,
+    secured: Option<(TelemetryTls, Termination)>,
     routes: axum::Router,
     control: ControlLoop,
     least_confidence: f64,
@@ -122,6 +125,12 @@ impl App {
         let least = settings.least_confidence;
         let policies = policy_files::load_or_shipped(&settings.policies_dir)?.with_least_confidence(least);
         let (targets, mesh_token) = read_tokens(&settings)?;
+        let secured = settings.telemetry_tls.clone().map(|files| {
+            let first =
+                secured::load(&files).map_err(|why| AppError::Part("telemetry.tls", why.to_string()))?;
+            Ok::<_, AppError>((files, first))
+        });
+        let secured = secured.transpose()?;
         // An address in use leaves no file behind: the listeners come before what is made.
         let api = listen(settings.api.address, "api").await?;
         let telemetry = listen(settings.telemetry.address, "telemetry").await?;
@@ -184,6 +193,7 @@ impl App {
             api,
             telemetry,
             service: Ingest::new(telemetry_token, proxies, windows_in, metrics, stop.clone()),
+            secured,
             routes: router(state),
             control,
             least_confidence: least,
@@ -248,7 +258,10 @@ impl App {
         runtime.webhooks = Some(self.webhooks);
         let mut tasks = JoinSet::new();
         tasks.spawn(named("API", serve_api(self.api, self.routes, stop.clone())));
-        tasks.spawn(named("telemetry listener", serve_telemetry(self.telemetry, self.service, stop.clone())));
+        tasks.spawn(named(
+            "telemetry listener",
+            serve_telemetry(self.telemetry, self.service, self.secured, stop.clone()),
+        ));
         let watch = fleet.watch(proxies, stop.clone());
         tasks.spawn(named("fleet watch", async { watch.await.map_err(|why| why.to_string()) }));
         let telling = task::run(histories, self.forecasts, metrics.clone(), stop.clone());

@@ -17,7 +17,7 @@ pub struct Config {
     /// Where people, scripts and the console are served.
     pub api: ApiListener,
     /// Where proxies report.
-    pub telemetry: Listener,
+    pub telemetry: TelemetryListener,
     /// The upper bound of autonomy at start; `advisory` when absent.
     pub mode: Option<Mode>,
     /// Holds `lightsout.db` and the tokens made at first start.
@@ -64,6 +64,37 @@ pub struct ApiListener {
     pub open_reads: Option<bool>,
     /// Names under which the API is spoken to, beside addresses, names without a dot and `*.localhost`.
     pub allowed_hosts: Vec<String>,
+}
+
+/// Where proxies report.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TelemetryListener {
+    /// An IP address.
+    pub bind_address: Option<String>,
+    /// 0 takes a free one.
+    pub port: Option<u16>,
+    /// A file with one bare token: what proxies show.
+    pub token_path: Option<PathBuf>,
+    /// Mutual TLS: who shows a certificate that is believed needs no token.
+    pub tls: Option<TelemetryTls>,
+}
+
+/// The brain's identity, and which proxies may come. The files are read again when they change.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TelemetryTls {
+    /// File with the brain's certificate chain, PEM.
+    pub certificate: PathBuf,
+    /// File with its key, PEM.
+    pub key: PathBuf,
+    /// File with the authorities that are believed, PEM.
+    pub ca_path: PathBuf,
+    /// File with certificate revocation lists.
+    #[serde(default)]
+    pub crl_path: Option<PathBuf>,
+    /// Which proxies may come: SPIFFE ids, or all under a path (`spiffe://mesh.local/proxies/*`).
+    pub allowed: Vec<String>,
 }
 
 /// One listening socket.

@@ -7,8 +7,12 @@ use std::path::{Path, PathBuf};
 use protocol::document::{Document, Report};
 use reqwest::Url;
 
-use crate::access::{Principal, Role};
+use trust::identity::allowed::Principal;
+use trust::identity::client_auth::{ClientAuthFiles, Demand};
+
+use crate::access::{self, Role};
 use crate::config::{Advisor, ApiListener, Config, Listener, PersonEntry, Provider};
+use crate::config::{TelemetryListener, TelemetryTls as TlsEntry};
 use crate::domain::Mode;
 
 /// The most proxies one brain watches.
@@ -31,6 +35,8 @@ pub struct Settings {
     pub allowed_hosts: Vec<String>,
     /// Where proxies report.
     pub telemetry: ListenerSettings,
+    /// How the telemetry listener is secured; absent: not at all.
+    pub telemetry_tls: Option<TelemetryTls>,
     /// The upper bound of autonomy at start. A person's change through the API lives until a restart.
     pub mode: Mode,
     /// Holds the store and the tokens.
@@ -56,11 +62,22 @@ pub struct ListenerSettings {
     pub token_path: PathBuf,
 }
 
+/// The files of the telemetry listener's TLS.
+#[derive(Debug, Clone)]
+pub struct TelemetryTls {
+    /// The brain's chain.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+    /// Which proxies may come, and who vouches for them.
+    pub proxies: ClientAuthFiles,
+}
+
 /// Somebody who may write.
 #[derive(Debug, Clone)]
 pub struct PersonSettings {
     /// As the audit log calls them, and their role.
-    pub who: Principal,
+    pub who: access::Principal,
     /// Their token's file.
     pub token_path: PathBuf,
 }
@@ -121,13 +138,16 @@ impl Settings {
         let data_dir = config.data_dir.unwrap_or_else(|| "./lightsout-data".into());
         let ApiListener { bind_address, port, token_path, open_reads, allowed_hosts } = config.api;
         let api = Listener { bind_address, port, token_path };
+        let TelemetryListener { bind_address, port, token_path, tls } = config.telemetry;
+        let telemetry = Listener { bind_address, port, token_path };
         let api = listener("api", &api, 7070, &data_dir, &mut findings);
         check_hosts(&allowed_hosts, &mut findings);
         let settings = Self {
             open_reads: open_reads.unwrap_or(api.address.ip().is_loopback()),
             allowed_hosts,
             api,
-            telemetry: listener("telemetry", &config.telemetry, 7071, &data_dir, &mut findings),
+            telemetry_tls: tls.and_then(|given| telemetry_tls(given, &mut findings)),
+            telemetry: listener("telemetry", &telemetry, 7071, &data_dir, &mut findings),
             mode: config.mode.unwrap_or(Mode::Advisory),
             policies_dir: config.policies_dir.unwrap_or_else(|| "./policies".into()),
             proxies: overrides(config.proxies, &mut findings),
@@ -165,6 +185,27 @@ fn listener(
     }
     let token_path = given.token_path.clone().unwrap_or_else(|| data_dir.join(format!("{key}.token")));
     ListenerSettings { address: SocketAddr::new(ip, given.port.unwrap_or(port)), token_path }
+}
+
+fn telemetry_tls(given: TlsEntry, findings: &mut Findings) -> Option<TelemetryTls> {
+    let mut allowed = Vec::with_capacity(given.allowed.len().min(MAX_PROXIES));
+    if given.allowed.is_empty() || given.allowed.len() > MAX_PROXIES {
+        let message = format!("say which proxies may come, 1 to {MAX_PROXIES} entries");
+        findings.push(("/telemetry/tls/allowed".to_owned(), message));
+        return None;
+    }
+    for (index, text) in given.allowed.iter().enumerate() {
+        match Principal::parse(text) {
+            Ok(one) => allowed.push(one),
+            Err(why) => {
+                findings.push((format!("/telemetry/tls/allowed/{index}"), format!("{text:?}: {why}")));
+                return None;
+            }
+        }
+    }
+    let (bundle, lists) = (given.ca_path, given.crl_path);
+    let proxies = ClientAuthFiles { demand: Demand::Strict, bundle, lists, allowed };
+    Some(TelemetryTls { certificate: given.certificate, key: given.key, proxies })
 }
 
 fn check_hosts(names: &[String], findings: &mut Findings) {
@@ -219,7 +260,10 @@ fn people(entries: Vec<PersonEntry>, findings: &mut Findings) -> Vec<PersonSetti
             findings.push((format!("/people/{index}/role"), "a pipeline has the role pipeline".to_owned()));
         }
         let role = entry.role.unwrap_or(if entry.pipeline { Role::Pipeline } else { Role::Operator });
-        people.push(PersonSettings { who: Principal::new(&entry.name, role), token_path: entry.token_path });
+        people.push(PersonSettings {
+            who: access::Principal::new(&entry.name, role),
+            token_path: entry.token_path,
+        });
     }
     people
 }

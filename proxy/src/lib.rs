@@ -32,8 +32,9 @@ pub mod state_file;
 pub mod supervise;
 pub mod table;
 pub mod telemetry;
-pub mod tls;
 pub mod token;
 pub mod upstream;
 mod wire;
 pub mod worker;
+
+pub use trust::tls;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use protocol::id::{EndpointId, ProxyId, ServiceName};
 
+use crate::identity::allowed::Principal;
 use crate::tls::Termination;
 
 mod ai;
@@ -141,6 +142,19 @@ pub struct Server {
     pub max_idle_per_endpoint: usize,
 }
 
+/// The identities at the two ends of the channel to the brain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AiTls {
+    /// This proxy's chain.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+    /// Whom to believe.
+    pub bundle: PathBuf,
+    /// Who the brain must be.
+    pub brain: Principal,
+}
+
 /// The admin listener.
 #[derive(Debug, Clone)]
 pub struct Admin {
@@ -237,6 +251,8 @@ pub struct Ai {
     pub brain: Option<String>,
     /// The file with the token shown to the brain.
     pub token_path: Option<PathBuf>,
+    /// How the channel to the brain is secured; absent: not at all.
+    pub tls: Option<AiTls>,
     /// The admin URL announced to the brain; absent: the admin listener's own address.
     pub admin_url: Option<String>,
     /// Where a brain started beside keeps its store.

@@ -227,6 +227,7 @@ mod tests {
     fn the_brain_beside_gets_a_configuration_with_absolute_paths_and_free_ports() {
         let folder = tempfile::tempdir().unwrap();
         let ai = Ai {
+            tls: None,
             proxy: ProxyId::new("p1").unwrap(),
             caller: "web".to_owned(),
             brain: None,

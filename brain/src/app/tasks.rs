@@ -7,8 +7,11 @@ use tokio::task::JoinError;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
+use trust::tls::Termination;
+
 use super::AppError;
-use crate::ingest::Ingest;
+use crate::ingest::{Ingest, secured};
+use crate::settings::TelemetryTls;
 
 pub(super) async fn serve_api(
     listener: TcpListener,
@@ -23,15 +26,24 @@ pub(super) async fn serve_api(
 pub(super) async fn serve_telemetry(
     listener: TcpListener,
     service: Ingest,
+    secured: Option<(TelemetryTls, Termination)>,
     stop: CancellationToken,
 ) -> Result<(), String> {
-    tonic::transport::Server::builder()
+    let server = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
         .max_concurrent_streams(Some(16))
-        .add_service(service.service())
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned())
-        .await
-        .map_err(|why| why.to_string())
+        .add_service(service.service());
+    let served = match secured {
+        None => {
+            let incoming = TcpListenerStream::new(listener);
+            server.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await
+        }
+        Some((files, first)) => {
+            let incoming = secured::accept(listener, files, first, stop.clone());
+            server.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await
+        }
+    };
+    served.map_err(|why| why.to_string())
 }
 
 type Ended = (&'static str, Result<(), String>);

@@ -4,6 +4,7 @@
 
 mod order;
 mod proxies;
+pub mod secured;
 mod server;
 
 pub use order::{Orderer, Refused};

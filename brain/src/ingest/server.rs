@@ -15,6 +15,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::order::Refused;
 use super::proxies::ProxyTable;
+use super::secured::Shown;
 use crate::metrics::Metrics;
 use crate::settings::{MAX_PROXIES, admin_url};
 use crate::token::Token;
@@ -56,10 +57,10 @@ impl Ingest {
         v1::telemetry_server::TelemetryServer::new(self).max_decoding_message_size(MAX_FRAME_BYTES)
     }
 
-    /// Who speaks, if it may: the token, the version, the id, the URL, and a place, in this order.
-    fn admit(&self, metadata: &MetadataMap) -> Result<Speaker, Status> {
+    /// Who speaks, if it may: the certificate or the token, the version, the id, the URL, and a place, in this order.
+    fn admit(&self, metadata: &MetadataMap, identity: Option<&str>) -> Result<Speaker, Status> {
         let shown = metadata.get("authorization").map(tonic::metadata::MetadataValue::as_bytes);
-        if !self.token.is_shown_by(shown) {
+        if identity.is_none() && !self.token.is_shown_by(shown) {
             return Err(Status::unauthenticated(
                 "show the telemetry token: authorization: Bearer TOKEN (ai.token_path of the proxy)",
             ));
@@ -79,6 +80,9 @@ impl Ingest {
         let place = Arc::clone(&self.places)
             .try_acquire_owned()
             .map_err(|_| Status::resource_exhausted("this brain watches as many proxies as it can"))?;
+        if let Some(identity) = identity {
+            tracing::info!(proxy = %id, identity, "a proxy shows its identity");
+        }
         let replaced = self
             .proxies
             .connect(&id, admin)
@@ -158,7 +162,8 @@ impl v1::telemetry_server::Telemetry for Ingest {
         &self,
         request: Request<Streaming<v1::Window>>,
     ) -> Result<Response<Self::ReportStream>, Status> {
-        let speaker = self.admit(request.metadata())?;
+        let shown = request.extensions().get::<Shown>().map(|Shown(peer)| peer.id.to_string());
+        let speaker = self.admit(request.metadata(), shown.as_deref())?;
         let (acks, answer) = mpsc::channel(16);
         tokio::spawn(self.clone().listen(speaker, request.into_inner(), acks));
         Ok(Response::new(Box::pin(ReceiverStream::new(answer))))

@@ -128,7 +128,7 @@ pub struct Ai {
     pub model: Option<String>,
     /// Probability below which a brain started beside does nothing alone, 0 to 1.
     pub decision_threshold: Option<f64>,
-    /// `http://HOST:PORT` of the brain's telemetry listener. Absent: one is started beside.
+    /// `http://HOST:PORT` of the brain's telemetry listener, `https://` with `tls`. Absent: one is started beside.
     pub brain: Option<String>,
     /// The file with the token shown to that brain.
     pub token_path: Option<String>,
@@ -142,6 +142,23 @@ pub struct Ai {
     pub caller: String,
     /// The admin URL announced to the brain. Absent: the admin listener's own address.
     pub admin_url: Option<String>,
+    /// Mutual TLS to the brain's telemetry listener; a token is then not needed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<AiTls>,
+}
+
+/// The identities at the two ends of the channel to the brain. The files are read at each dialling.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AiTls {
+    /// File with this proxy's certificate chain, PEM.
+    pub certificate: String,
+    /// File with its key, PEM.
+    pub key: String,
+    /// File with the authorities that are believed, PEM.
+    pub ca_path: String,
+    /// Who the brain must be: its SPIFFE id.
+    pub spiffe_id: String,
 }
 
 impl Default for Ai {
@@ -159,6 +176,7 @@ impl Default for Ai {
             proxy_id: None,
             caller: "internet".to_owned(),
             admin_url: None,
+            tls: None,
         }
     }
 }

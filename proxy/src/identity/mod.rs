@@ -1,21 +1,12 @@
-//! Who a workload is: SPIFFE ids, the certificates that carry them (X509-SVIDs), and who believes them.
+//! Identities as the proxy gets, issues and watches them; what they are is told in [`trust::identity`].
 //!
-//! Nothing here knows HTTP. Absent on purpose: JWT-SVIDs, and bundles of other trust domains. Identities stand in
-//! files, which are watched: `keygen svid` writes them, or `keygen fetch` from an agent's Workload API.
+//! They stand in files, which are watched: `keygen svid` writes them, or `keygen fetch` from an agent's
+//! Workload API.
 
-pub mod allowed;
-pub mod client_auth;
 pub mod expiry;
 pub mod issue;
-pub mod peer;
 pub mod refusal;
-pub mod revocation;
-pub mod server_identity;
-pub mod spiffe_id;
-pub mod svid;
-pub mod trust_bundle;
-pub mod validity;
 pub mod workload_api;
 
-pub use peer::PeerIdentity;
-pub use spiffe_id::SpiffeId;
+pub use trust::identity::{PeerIdentity, SpiffeId, allowed, client_auth, server_identity, spiffe_id, svid};
+pub use trust::identity::{trust_bundle, validity};

@@ -7,7 +7,7 @@ use protocol::id::ProxyId;
 
 use super::findings::{Findings, Place};
 use super::listeners::non_empty;
-use super::{Ai, AiMode, Given, Server};
+use super::{Ai, AiMode, AiTls, Given, Server};
 use crate::config;
 
 /// The brain that is wanted, if one is: by the file, or by `--ai-enabled`. What the section says is
@@ -33,6 +33,7 @@ pub(super) fn ai(
         caller: config.caller,
         brain: config.brain,
         token_path: config.token_path.map(PathBuf::from),
+        tls: config.tls.as_ref().and_then(|given| tls(given, &at.at("tls"), findings)),
         admin_url: config.admin_url,
         data_dir: PathBuf::from(config.data_dir),
         window: Duration::from_millis(config.window_ms),
@@ -48,23 +49,47 @@ fn judge(config: &config::Ai, at: &Place, findings: &mut Findings) {
     if let Some(threshold) = config.decision_threshold {
         findings.range(&at.at("decision_threshold"), threshold, 0.0..=1.0);
     }
-    for (key, url) in [("brain", &config.brain), ("admin_url", &config.admin_url)] {
+    for (key, url, tls) in
+        [("brain", &config.brain, config.tls.is_some()), ("admin_url", &config.admin_url, false)]
+    {
         if let Some(url) = url {
-            judge_url(url, &at.at(key), findings);
+            judge_url(url, tls, &at.at(key), findings);
         }
     }
-    if config.brain.is_some() && config.token_path.is_none() {
+    if config.brain.is_some() && config.token_path.is_none() && config.tls.is_none() {
         findings.add(&at.at("brain"), "a brain is shown a token: give its file in ai.token_path");
+    }
+    if config.brain.is_none() && config.tls.is_some() {
+        findings.add(&at.at("tls"), "a brain that is started beside is spoken to on loopback, without TLS");
     }
 }
 
-fn judge_url(url: &str, at: &Place, findings: &mut Findings) {
+/// The files are read when the brain is dialled; here only what can be judged without them.
+fn tls(given: &config::AiTls, at: &Place, findings: &mut Findings) -> Option<AiTls> {
+    for (key, path) in [("certificate", &given.certificate), ("key", &given.key), ("ca_path", &given.ca_path)]
+    {
+        non_empty(path, &at.at(key), findings);
+    }
+    let brain = super::identities::principal(&given.spiffe_id, &at.at("spiffe_id"), findings)?;
+    Some(AiTls {
+        certificate: PathBuf::from(&given.certificate),
+        key: PathBuf::from(&given.key),
+        bundle: PathBuf::from(&given.ca_path),
+        brain,
+    })
+}
+
+fn judge_url(url: &str, tls: bool, at: &Place, findings: &mut Findings) {
     let parsed = url.parse::<http::Uri>().ok();
     let scheme = parsed.as_ref().and_then(http::Uri::scheme_str);
     let host = parsed.as_ref().and_then(http::Uri::host).filter(|host| !host.is_empty());
     match (scheme, host) {
-        (Some("http"), Some(_)) => {}
-        (Some("https"), Some(_)) => findings.add(at, "https is not carried out by this build; use http://"),
+        (Some("http"), Some(_)) if !tls => {}
+        (Some("https"), Some(_)) if tls => {}
+        (Some("http"), Some(_)) => findings.add(at, "ai.tls is for https://; say so, or leave it out"),
+        (Some("https"), Some(_)) => {
+            findings.add(at, "https is spoken to the brain's telemetry listener alone, by ai.tls")
+        }
         _ => findings.add(at, format!("{url:?} is not a URL of the form http://HOST:PORT")),
     }
 }

@@ -1,12 +1,15 @@
 //! One connection to the brain: announces this proxy, sends windows, takes acknowledgements.
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hyper_util::rt::TokioIo;
 use protocol::PROTOCOL_VERSION;
 use protocol::wire::v1;
 use protocol::wire::v1::telemetry_client::TelemetryClient;
 use protocol::wire::{ADMIN_KEY, PROTOCOL_KEY, PROXY_KEY};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -16,6 +19,9 @@ use trust::secret::text_elsewhere;
 use zeroize::Zeroizing;
 
 use super::outbox::Outbox;
+use crate::settings::{AiTls, Protocol};
+use crate::tls::MinVersion;
+use crate::upstream::tls::{BadTrust, Origination, Parties, Trust};
 
 /// A brain that does not answer for so long is dialled anew.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -35,6 +41,8 @@ pub struct Caller {
     pub proxy: String,
     /// The URL of this proxy's action API.
     pub admin_url: String,
+    /// How the channel is secured; absent: not at all.
+    pub tls: Option<AiTls>,
 }
 
 /// Why a connection ended.
@@ -49,6 +57,9 @@ pub enum LinkError {
     /// The brain cannot be reached.
     #[error("cannot reach the brain: {0}")]
     Unreachable(#[from] tonic::transport::Error),
+    /// What secures the channel cannot be read.
+    #[error("ai.tls: {0}")]
+    Tls(#[from] BadTrust),
     /// The brain speaks another version.
     #[error("the brain refuses this proxy, which speaks protocol version {PROTOCOL_VERSION}: {0}")]
     OtherVersion(String),
@@ -80,13 +91,15 @@ type Opened = (TelemetryClient<Channel>, Request<ReceiverStream<v1::Window>>, mp
 
 async fn open(caller: &Caller) -> Result<Opened, LinkError> {
     let authorization = authorization(caller).await?;
-    let channel = Endpoint::from_shared(caller.brain_url.clone())?
+    let endpoint = Endpoint::from_shared(caller.brain_url.replacen("https://", "http://", 1))?
         .connect_timeout(SILENCE)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(SILENCE)
-        .keep_alive_timeout(SILENCE)
-        .connect()
-        .await?;
+        .keep_alive_timeout(SILENCE);
+    let channel = match &caller.tls {
+        None => endpoint.connect().await?,
+        Some(tls) => secured(endpoint, &caller.brain_url, tls).await?,
+    };
     let (sender, windows) = mpsc::channel(IN_STREAM);
     let mut request = Request::new(ReceiverStream::new(windows));
     let metadata = request.metadata_mut();
@@ -97,6 +110,32 @@ async fn open(caller: &Caller) -> Result<Opened, LinkError> {
         metadata.insert("authorization", authorization);
     }
     Ok((TelemetryClient::new(channel), request, sender))
+}
+
+/// Shows this proxy's identity, and believes none but the brain's. The files are read at each dialling, so that
+/// what was renewed is shown.
+async fn secured(endpoint: Endpoint, url: &str, tls: &AiTls) -> Result<Channel, LinkError> {
+    let parties = Parties {
+        name: None,
+        expected: vec![tls.brain.clone()],
+        own: Some((tls.certificate.as_path(), tls.key.as_path())),
+    };
+    let secure = Origination::load(&Trust::File(&tls.bundle), parties, MinVersion::Tls13, Protocol::Http2)?;
+    let bad = || LinkError::Announcement("the brain's URL", url.chars().take(64).collect());
+    let uri: http::Uri = url.parse().map_err(|_| bad())?;
+    let host = uri.host().ok_or_else(bad)?.trim_matches(['[', ']']).to_owned();
+    let at = (host, uri.port_u16().unwrap_or(443));
+    let connector = tower::service_fn(move |_: http::Uri| {
+        let (secure, (host, port)) = (secure.clone(), at.clone());
+        async move {
+            let stream = TcpStream::connect((host.as_str(), port)).await?;
+            stream.set_nodelay(true)?;
+            let shaken = tokio::time::timeout(SILENCE, secure.connect(stream, &host)).await;
+            let late = |_| io::Error::new(io::ErrorKind::TimedOut, "the handshake took too long");
+            Ok::<_, io::Error>(TokioIo::new(shaken.map_err(late)??))
+        }
+    });
+    Ok(endpoint.connect_with_connector(connector).await?)
 }
 
 async fn authorization(caller: &Caller) -> Result<Option<MetadataValue<Ascii>>, LinkError> {

@@ -52,7 +52,8 @@ pub async fn run(args: StreamArgs) {
     let StreamArgs { parts, ai, brain_url, boot, admin_url, table, dropped, shutdown } = args;
     let outbox = Outbox::new(dropped);
     let token_path = ai.token_path.clone();
-    let caller = Caller { brain_url, token_path, proxy: ai.proxy.to_string(), admin_url };
+    let tls = ai.tls.clone();
+    let caller = Caller { brain_url, token_path, proxy: ai.proxy.to_string(), admin_url, tls };
     tokio::select! {
         () = shutdown.cancelled() => {}
         () = collect(parts, &ai, &boot, &table, &outbox) => {}

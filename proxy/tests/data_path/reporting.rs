@@ -70,6 +70,7 @@ fn serve(brain: &Brain, listener: TcpListener) -> tokio::task::JoinHandle<()> {
 
 fn ai(token_path: std::path::PathBuf) -> Ai {
     Ai {
+        tls: None,
         proxy: ProxyId::new("p1").unwrap(),
         caller: "web".into(),
         brain: None,

@@ -1,4 +1,4 @@
-//! TLS on the main listener: the certificate and key read into what handshakes are made with.
+//! TLS on a listener: the certificate and key read into what handshakes are made with.
 //!
 //! One [`ServerConfig`] is made for each configuration that is put in force, so that a new certificate is a
 //! reload like any other: made whole, then swapped; a bad pair keeps the last good one. TLS 1.2 and 1.3
@@ -176,7 +176,11 @@ impl Termination {
     }
 }
 
-pub(crate) fn chain(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+/// The certificates of a PEM text; `path` is what errors call it.
+///
+/// # Errors
+/// It is no PEM, or holds none.
+pub fn chain(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let all = all.map_err(|why| format!("{} is not PEM: {why}", path.display()))?;
     if all.is_empty() {
@@ -185,15 +189,23 @@ pub(crate) fn chain(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'stati
     Ok(all)
 }
 
-pub(crate) fn private_key(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
+/// The private key of a PEM text; `path` is what errors call it.
+///
+/// # Errors
+/// It holds none.
+pub fn private_key(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
     PrivateKeyDer::from_pem_slice(pem)
         .map_err(|why| format!("{} holds no private key (BEGIN PRIVATE KEY): {why}", path.display()))
 }
 
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
+/// The content of a file of certificates or keys, bounded; or of what else [`crate::secret`] knows.
+///
+/// # Errors
+/// It cannot be read, or is too large.
+pub fn read(path: &Path) -> Result<Vec<u8>, String> {
     use std::io::Read;
     let unreadable = |why: io::Error| format!("{} cannot be read: {why}", path.display());
-    if let Some(found) = trust::secret::elsewhere(path) {
+    if let Some(found) = crate::secret::elsewhere(path) {
         return found.map(|secret| secret.to_vec()).map_err(|why| format!("{}: {why}", path.display()));
     }
     let mut bytes = Vec::new();
