@@ -93,7 +93,7 @@ async fn every_refusal_is_a_problem() {
     let many = format!("{{\"reason\":\"{}\"}}", "x".repeat(100_000));
     let long = format!("{{\"reason\":\"{}\"}}", "x".repeat(2_000));
     let refusals = [
-        (404, brain.get("/v1/canaries").await),
+        (404, brain.get("/v1/canaries/can-9").await),
         (404, brain.get("/v1/series").await),
         (404, brain.get("/v1/incidents/inc-9").await),
         (404, brain.get("/v1/proposals/prop-9").await),
