@@ -2,21 +2,36 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-canary bench-detection bench-goodput fuzz fmt lint sbom setup test-policies
+.PHONY: help console screenshots demo test bench bench-canary bench-detection bench-goodput fuzz fmt lint sbom setup test-policies
 
 # Options for the demo: make demo ARGS="--fault slow-endpoint --once"
 ARGS ?=
 
 help: ## what can be made
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: setup ## a whole mesh on loopback, a fault, and the brain mending it
+console: setup console/dist/index.html ## the page that the brain serves, to be embedded at the next build
+
+# Files, not a phony: a second `make` does not build it again.
+CONSOLE_SOURCES := $(shell find console/src -type f ! -name api.ts) console/build.mjs console/tsconfig.json config/schemas/api.schema.json
+
+console/node_modules/.package-lock.json: console/package-lock.json
+	cd console && npm ci --no-audit --no-fund
+
+console/dist/index.html: console/node_modules/.package-lock.json $(CONSOLE_SOURCES)
+	cd console && npm run --silent build && npm run --silent check
+
+screenshots: console ## every page, light and dark, at desktop and phone width, into console/screenshots/
+	cargo build --workspace --bins
+	cd console && npm run --silent screenshots
+
+demo: console ## a whole mesh on loopback, a fault, and the brain mending it
 	cargo build --release --workspace --bins
 	./target/release/lightsout demo $(ARGS)
 
-test: setup ## every test: units, properties, golden files, real processes end to end
+test: console ## every test: units, properties, golden files, real processes end to end, the console in a browser
 	cargo build --workspace --bins
-	cargo test --workspace
+	LIGHTSOUT_CONSOLE_TESTS=required cargo test --workspace
 
 test-policies: setup ## authorization by Cedar and Rego, which the usual build leaves out: they take minutes to compile
 	cargo build --workspace --bins --features proxy/cedar,proxy/rego
@@ -57,9 +72,11 @@ sbom: ## the bill of materials of what is shipped (CycloneDX, JSON)
 	@echo target/sbom.cdx.json
 
 # A C compiler for SQLite and zstd, the sqlite3 shell with which a test forges the audit log, and Prometheus
-# with promtool, which judge the metrics, the dashboards and the rules.
+# with promtool, which judge the metrics, the dashboards and the rules. Node.js builds the console, Chromium tests it.
 setup:
-	@if ! command -v cc >/dev/null || ! command -v sqlite3 >/dev/null || ! command -v promtool >/dev/null; then \
+	@missing=; need() { command -v $$1 >/dev/null || missing="$$missing $$2"; }; \
+	need cc build-essential; need sqlite3 sqlite3; need promtool prometheus; need node nodejs; need npm npm; need chromium chromium; \
+	if [ -n "$$missing" ]; then \
 	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
-	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq build-essential sqlite3 prometheus; \
+	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq $$missing; \
 	fi

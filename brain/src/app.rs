@@ -20,7 +20,7 @@ use trust::tls::Termination;
 
 use crate::access::Access;
 use crate::action::client::ActionClient;
-use crate::api::{Api, router};
+use crate::api::{Api, live, router};
 use crate::audit::{AuditReader, AuditStore, StoreError};
 use crate::clock::wall_clock_ms;
 use crate::control_loop::ControlLoop;
@@ -98,6 +98,7 @@ pub struct App {
     telemetry: TcpListener,
     service: Ingest,
     secured: Option<(TelemetryTls, Termination)>,
+    pages: Api,
     routes: axum::Router,
     control: ControlLoop,
     least_confidence: f64,
@@ -194,6 +195,7 @@ impl App {
             telemetry,
             service: Ingest::new(telemetry_token, proxies, windows_in, metrics, stop.clone()),
             secured,
+            pages: state.clone(),
             routes: router(state),
             control,
             least_confidence: least,
@@ -262,6 +264,11 @@ impl App {
             "telemetry listener",
             serve_telemetry(self.telemetry, self.service, self.secured, stop.clone()),
         ));
+        let pages = live::keep(self.pages, stop.clone());
+        tasks.spawn(named("history", async {
+            pages.await;
+            Ok(())
+        }));
         let watch = fleet.watch(proxies, stop.clone());
         tasks.spawn(named("fleet watch", async { watch.await.map_err(|why| why.to_string()) }));
         let telling = task::run(histories, self.forecasts, metrics.clone(), stop.clone());

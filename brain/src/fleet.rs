@@ -49,12 +49,20 @@ impl Fleet {
     #[must_use]
     pub fn views(&self, proxies: &ProxyTable, now_ms: i64) -> Vec<ProxyView> {
         let statuses = self.lock();
-        let view = |known: crate::ingest::KnownProxy| ProxyView {
-            reachable: statuses.get(&known.id).is_some_and(|(at, _)| is_fresh(*at, now_ms)),
-            proxy: known.id,
-            admin: known.admin,
-            last_window_ms: known.last_window_ms,
-            windows_refused: known.windows_refused,
+        let view = |known: crate::ingest::KnownProxy| {
+            let told = statuses.get(&known.id);
+            let status = told.map(|(_, status)| status);
+            ProxyView {
+                reachable: told.is_some_and(|(at, _)| is_fresh(*at, now_ms)),
+                version: status.map(|s| s.version.clone()),
+                config_hash: status.map(|s| s.config_hash.clone()),
+                frozen: status.is_some_and(|s| s.frozen),
+                leases: status.map_or(0, |s| s.leases.len()),
+                proxy: known.id,
+                admin: known.admin,
+                last_window_ms: known.last_window_ms,
+                windows_refused: known.windows_refused,
+            }
         };
         proxies.known().into_iter().map(view).collect()
     }

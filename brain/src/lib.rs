@@ -19,6 +19,7 @@ pub mod domain;
 pub mod fleet;
 pub mod forecast;
 pub mod guard;
+pub mod history;
 pub mod ingest;
 pub mod learning;
 pub mod metrics;

@@ -1,20 +1,23 @@
 //! `GET /v1/events`: every audit record as it becomes durable, as server-sent events.
 //!
 //! A reader that is too slow loses messages and is told how many (`event: lagged`); what it missed stands
-//! in `/v1/audit`, after the `id` it saw last.
+//! in `/v1/audit`, after the `id` it saw last. With `?picture=true` the picture of the mesh comes too, at once
+//! and then once a second (`event: picture`); it has no `id`, for there is nothing to catch up on.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::response::sse::{Event as Message, KeepAlive, Sse};
 use axum::routing::get;
 use futures_util::{Stream, StreamExt as _};
-use tokio_stream::wrappers::BroadcastStream;
+use serde::Deserialize;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
+use tokio_stream::wrappers::{BroadcastStream, WatchStream};
 
+use super::live::picture;
 use super::problem::Refusal;
 use super::server::Api;
 use crate::audit::Record;
@@ -25,8 +28,16 @@ pub(super) fn routes() -> Router<Api> {
     Router::new().route("/v1/events", get(events))
 }
 
+/// What else is wanted.
+#[derive(Debug, Clone, Copy, Deserialize)]
+struct Wanted {
+    #[serde(default)]
+    picture: bool,
+}
+
 async fn events(
     State(api): State<Api>,
+    Query(wanted): Query<Wanted>,
 ) -> Result<Sse<impl Stream<Item = Result<Message, Infallible>>>, Refusal> {
     let place = Arc::clone(&api.streams)
         .try_acquire_owned()
@@ -35,19 +46,30 @@ async fn events(
     let messages = BroadcastStream::new(api.events.subscribe()).map(move |received| {
         let _place = &place;
         Ok(match received {
-            Ok(record) => message(&record),
+            Ok(record) => message(&record, wanted.picture),
             Err(BroadcastStreamRecvError::Lagged(missed)) => {
                 lagged.inc_by(missed);
                 Message::default().event("lagged").data(missed.to_string())
             }
         })
     });
+    let pictures = wanted.picture.then(|| {
+        let first = futures_util::stream::once(std::future::ready(picture(&api)));
+        first.chain(WatchStream::from_changes(api.picture.subscribe()))
+    });
+    let pictures = futures_util::stream::iter(pictures).flatten();
+    let pictures = pictures.map(|json| Ok(Message::default().event("picture").data(json.as_ref())));
+    let messages = futures_util::stream::select(messages, pictures);
     let until_stop = messages.take_until(api.stop.clone().cancelled_owned());
     Ok(Sse::new(until_stop).keep_alive(KeepAlive::new().interval(HEARTBEAT).text("alive")))
 }
 
-fn message(record: &Record) -> Message {
+/// A page that shows the picture listens to one name and reads the kind inside: kinds to come reach it, too.
+fn message(record: &Record, for_page: bool) -> Message {
     // JSON escapes line breaks: the data is always one line.
     let data = serde_json::to_string(record).unwrap_or_default();
-    Message::default().id(record.seq.to_string()).event(record.kind.clone()).data(data)
+    Message::default()
+        .id(record.seq.to_string())
+        .event(if for_page { "record" } else { record.kind.as_str() })
+        .data(data)
 }

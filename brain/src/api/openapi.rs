@@ -13,6 +13,7 @@ use super::actions::{ProposeBody, UndoBody};
 use super::canaries::OrderBody;
 use super::mode::{FreezeBody, ModeBody};
 use super::proposals::{ApproveBody, RejectBody};
+use super::series::Series;
 use super::server::Api;
 use super::services::Topology;
 use super::session::{LoginBody, SessionView};
@@ -20,7 +21,7 @@ use super::status::Status;
 use crate::access::{COOKIE, Deed};
 use crate::audit::{Proof, Record};
 use crate::canary::{CanaryDetail, CanarySpec, CanaryView};
-use crate::domain::{Action, AutonomyRow, Incident, Proposal, ProxyView, ServiceView};
+use crate::domain::{Action, AutonomyRow, Budgets, Incident, Proposal, ProxyView, ServiceView};
 use crate::forecast::Forecast;
 
 /// How a type describes itself.
@@ -62,23 +63,33 @@ const fn write(path: &'static str, summary: &'static str, body: Option<Describe>
     Operation { method: "post", path, summary, query: &[], body, answer: Answer::AnyJson }
 }
 
-const AUDIT_QUERY: &[&str] = &["since", "until", "kind", "actor", "service", "incident", "cursor", "limit"];
+const AUDIT_QUERY: &[&str] =
+    &["since", "until", "kind", "actor", "service", "incident", "text", "newest", "cursor", "limit"];
 
 /// Every path of the API; a test holds this list against the router's.
 fn operations() -> Vec<Operation> {
     let json = Answer::Json;
     vec![
         read("/", "The console", Answer::Text("text/html")),
+        read("/console/{file}", "Its parts", Answer::Text("application/octet-stream")),
         read("/health", "200 while alive", Answer::Text("text/plain")),
         read("/ready", "200 while it can act", Answer::Text("text/plain")),
         read("/metrics", "Prometheus metrics", Answer::Text("text/plain")),
         read("/openapi.json", "This document", Answer::AnyJson),
         read("/v1/status", "The brain", json(of::<Status>)),
         read("/v1/proxies", "Who reports", json(of::<Items<ProxyView>>)),
-        read("/v1/services", "What the mesh does", json(of::<Items<ServiceView>>)),
+        Operation {
+            query: &["at"],
+            ..read("/v1/services", "What the mesh does, or did", json(of::<Items<ServiceView>>))
+        },
+        Operation {
+            query: &["service", "endpoint", "endpoints", "metric", "since"],
+            ..read("/v1/series", "The last hour, for charts", json(of::<Items<Series>>))
+        },
+        read("/v1/budgets", "What the guard allows in all", json(of::<Budgets>)),
         read("/v1/forecasts", "The load to come, by service", json(of::<Items<Forecast>>)),
         read("/v1/autonomy", "What each kind of action has shown", json(of::<Items<AutonomyRow>>)),
-        read("/v1/topology", "Who calls whom", json(of::<Topology>)),
+        Operation { query: &["at"], ..read("/v1/topology", "Who calls whom, or did", json(of::<Topology>)) },
         read("/v1/incidents", "Incidents, newest first", json(of::<Items<Incident>>)),
         read("/v1/incidents/{id}", "One incident", json(of::<Incident>)),
         read("/v1/proposals", "Proposals, newest first", json(of::<Items<Proposal>>)),
@@ -102,6 +113,7 @@ fn operations() -> Vec<Operation> {
             query: AUDIT_QUERY,
             ..read("/v1/audit", "Audit records, oldest first", json(of::<Items<Record>>))
         },
+        read("/v1/audit/export", "Every record, one JSON a line", Answer::Text("application/jsonl")),
         read("/v1/audit/verify", "Walk the hash chain", json(of::<Proof>)),
         read("/v1/session", "Who is asking", json(of::<SessionView>)),
         Operation {
@@ -109,7 +121,10 @@ fn operations() -> Vec<Operation> {
             ..write("/v1/session", "Open a browser's session", Some(of::<LoginBody>))
         },
         Operation { method: "delete", ..write("/v1/session", "End the session", None) },
-        read("/v1/events", "Every record as it happens", Answer::Text("text/event-stream")),
+        Operation {
+            query: &["picture"],
+            ..read("/v1/events", "Every record as it happens", Answer::Text("text/event-stream"))
+        },
     ]
 }
 
@@ -154,10 +169,9 @@ fn describe(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
         Answer::AnyJson => json!({ "application/json": {} }),
         Answer::Text(media) => json!({ media: {} }),
     };
-    let in_path = operation
-        .path
-        .contains("{id}")
-        .then(|| json!({ "name": "id", "in": "path", "required": true, "schema": { "type": "string" } }));
+    let in_path = operation.path.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(
+        |(name, _)| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }),
+    );
     let in_query = operation
         .query
         .iter()
@@ -207,6 +221,7 @@ mod tests {
             include_str!("mode.rs"),
             include_str!("openapi.rs"),
             include_str!("proposals.rs"),
+            include_str!("series.rs"),
             include_str!("services.rs"),
             include_str!("session.rs"),
             include_str!("status.rs"),

@@ -9,19 +9,20 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::Uri;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Response;
-use tokio::sync::{Semaphore, broadcast, mpsc};
+use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::auth;
 use super::problem::{Refusal, as_problems};
 use super::{
-    actions, audit, autonomy, canaries, events, forecasts, health, incidents, mode, openapi, proposals,
-    security_headers, services, session, status,
+    actions, audit, autonomy, canaries, events, forecasts, health, incidents, live, mode, openapi, proposals,
+    security_headers, series, services, session, status,
 };
 use crate::access::Access;
 use crate::audit::{AuditReader, Record};
 use crate::console;
 use crate::forecast::task::Told;
+use crate::history::History;
 use crate::metrics::Metrics;
 use crate::runtime::{Ask, Live};
 
@@ -51,6 +52,10 @@ pub struct Api {
     pub forecasts: Told,
     /// Open event streams, bounded.
     pub streams: Arc<Semaphore>,
+    /// The last hour.
+    pub history: History,
+    /// The newest picture, for pages that look.
+    pub(super) picture: Arc<watch::Sender<live::Picture>>,
     /// The OpenAPI document.
     pub document: Arc<serde_json::Value>,
     /// Ends event streams.
@@ -79,6 +84,8 @@ impl Api {
             started: Instant::now(),
             forecasts: Told::default(),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+            history: History::default(),
+            picture: Arc::new(live::place()),
             document: Arc::new(openapi::document()),
             stop,
         }
@@ -93,6 +100,7 @@ pub fn router(api: Api) -> Router {
         .merge(status::routes())
         .merge(services::routes())
         .merge(forecasts::routes())
+        .merge(series::routes())
         .merge(incidents::routes())
         .merge(proposals::routes())
         .merge(actions::routes())

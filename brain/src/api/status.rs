@@ -62,10 +62,15 @@ pub(super) fn routes() -> Router<Api> {
 }
 
 async fn status(State(api): State<Api>) -> Json<Status> {
+    Json(status_of(&api))
+}
+
+/// The brain, now.
+pub(super) fn status_of(api: &Api) -> Status {
     let live = api.live.load();
     let view = &live.view;
     let ended = [ActionPhase::Ended, ActionPhase::Failed];
-    Json(Status {
+    Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         protocol: protocol::PROTOCOL_VERSION,
         mode: view.mode,
@@ -81,7 +86,7 @@ async fn status(State(api): State<Api>) -> Json<Status> {
             actions_live: view.actions.iter().filter(|a| !ended.contains(&a.phase)).count(),
         },
         proxies: view.proxies.clone(),
-    })
+    }
 }
 
 async fn proxies(State(api): State<Api>) -> Json<Items<ProxyView>> {

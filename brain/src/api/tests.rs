@@ -34,7 +34,7 @@ fn view() -> View {
         "at_ms": wall_clock_ms(), "mode": "advisory", "frozen": false, "epoch": 4,
         "services": [{
             "service": "cart", "rps": 10.0, "failure_share": 0.1, "p50_ms": 1.0, "p99_ms": 2.0,
-            "callers": ["web"], "learned_s": 3, "endpoints": []
+            "callers": ["web"], "calls": [{ "caller": "web", "rps": 10.0, "failure_share": 0.5 }], "learned_s": 3, "endpoints": []
         }],
         "incidents": [{
             "id": "inc-1", "state": "open", "service": "cart", "cause": {"kind": "service", "service": "cart"},
@@ -156,7 +156,8 @@ async fn the_picture_after_the_last_turn_is_shown() {
     let (_, status) = api.get("/v1/status").await;
     assert_eq!(status["counts"]["incidents_open"], 1);
     assert_eq!(api.get("/v1/incidents/inc-1").await.1["service"], "cart");
-    let graph = json!({ "nodes": ["cart", "web"], "edges": [{ "caller": "web", "service": "cart" }] });
+    let edge = json!({ "caller": "web", "service": "cart", "rps": 10.0, "failure_share": 0.5 });
+    let graph = json!({ "nodes": ["cart", "web"], "edges": [edge] });
     assert_eq!(api.get("/v1/topology").await.1, graph);
 }
 
@@ -185,4 +186,21 @@ async fn records_are_streamed_as_they_become_durable() {
     let lines: Vec<&str> = message.trim_end().lines().collect();
     assert_eq!(lines.len(), 3, "{message}");
     assert!(lines.contains(&"id: 8") && lines.contains(&"event: mode"), "{message}");
+}
+
+#[tokio::test]
+async fn a_page_gets_the_picture_at_once_and_records_under_one_name() {
+    let api = serve().await;
+    let mut stream = api.http.get(format!("{}/v1/events?picture=true", api.url)).send().await.unwrap();
+    let mut text = String::new();
+    while !text.contains("\n\n") {
+        text.push_str(&String::from_utf8(stream.chunk().await.unwrap().unwrap().to_vec()).unwrap());
+    }
+    assert!(text.contains("event: picture") && text.contains(r#""service":"cart""#), "{text}");
+    let actor = Actor { kind: ActorKind::Person, id: "operator".into() };
+    let event = Event::Mode { mode: Mode::Observe, kind: None, by: actor.clone() };
+    let record = Record::of(8, 0, &actor, &event, FIRST_PREV_HASH).unwrap();
+    api.events.send(Arc::new(record)).unwrap();
+    let message = String::from_utf8(stream.chunk().await.unwrap().unwrap().to_vec()).unwrap();
+    assert!(message.contains("event: record") && message.contains(r#""kind":"mode""#), "{message}");
 }

@@ -35,6 +35,10 @@ pub struct AuditFilter {
     pub service: Option<String>,
     /// The incident.
     pub incident: Option<String>,
+    /// This text anywhere in the record: its data, kind, service, ids or actor; ASCII letters of either case.
+    pub text: Option<String>,
+    /// Newest first; a cursor then leads to what is older.
+    pub newest: Option<bool>,
     /// `next` of the page before.
     pub cursor: Option<u64>,
     /// Records a page, at most [`MAX_PAGE`].
@@ -68,14 +72,15 @@ impl AuditReader {
         Ok(Self { pool })
     }
 
-    /// One page of the records that pass `filter`, oldest first.
+    /// One page of the records that pass `filter`, oldest first unless it says otherwise.
     ///
     /// # Errors
     /// The log cannot be read.
     pub async fn page(&self, filter: &AuditFilter) -> Result<Items<Record>, StoreError> {
         let limit = filter.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
         let mut query = narrowed(filter);
-        query.push(" ORDER BY seq LIMIT ").push_bind(i64::from(limit) + 1);
+        query.push(if filter.newest == Some(true) { " ORDER BY seq DESC" } else { " ORDER BY seq" });
+        query.push(" LIMIT ").push_bind(i64::from(limit) + 1);
         let rows = query.build().fetch_all(&self.pool).await.map_err(read_error)?;
         let size = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = rows.len() > size;
@@ -210,8 +215,14 @@ fn narrowed(filter: &AuditFilter) -> QueryBuilder<Sqlite> {
             query.push(column).push_bind(value.clone());
         }
     }
+    if let Some(text) = &filter.text {
+        query.push(" AND instr(lower(kind || ' ' || coalesce(service, '') || ' ' || coalesce(incident, '') || ' ' || ");
+        query.push("coalesce(action, '') || ' ' || actor || ' ' || data), ");
+        query.push_bind(text.to_ascii_lowercase()).push(") > 0");
+    }
     if let Some(cursor) = filter.cursor {
-        query.push(" AND seq > ").push_bind(i64::try_from(cursor).unwrap_or(i64::MAX));
+        query.push(if filter.newest == Some(true) { " AND seq < " } else { " AND seq > " });
+        query.push_bind(i64::try_from(cursor).unwrap_or(i64::MAX));
     }
     query
 }

@@ -175,6 +175,13 @@ async fn filters_narrow_and_pages_follow_each_other() {
     assert_eq!(count(AuditFilter { actor: Some("operator".into()), ..none() }).await, 5);
     assert_eq!(count(AuditFilter { service: Some("cart".into()), ..none() }).await, 5);
     assert_eq!(count(AuditFilter { incident: Some("'; DROP TABLE audit; --".into()), ..none() }).await, 0);
+    assert_eq!(count(AuditFilter { text: Some("CART".into()), ..none() }).await, 5);
+    assert_eq!(count(AuditFilter { text: Some("' OR 1=1 --".into()), ..none() }).await, 0);
+    let newest = AuditFilter { newest: Some(true), limit: Some(4), ..none() };
+    let page = reader.page(&newest).await.unwrap();
+    assert_eq!((page.items[0].seq, page.next.as_deref()), (10, Some("7")));
+    let older = reader.page(&AuditFilter { cursor: Some(7), ..newest }).await.unwrap();
+    assert_eq!((older.items[0].seq, older.items.len()), (6, 4));
     let at = |ms: i64| Some(jiff::Timestamp::from_millisecond(1_700_000_000_000 + ms).unwrap());
     assert_eq!(count(AuditFilter { since: at(3_000), until: at(6_000), ..none() }).await, 3);
     let first = reader.page(&AuditFilter { limit: Some(4), ..none() }).await.unwrap();

@@ -39,6 +39,8 @@ enum DocumentName {
     Detection,
     Canaries,
     Canary,
+    /// The OpenAPI document of the brain's API
+    Api,
 }
 
 pub(super) fn run(args: &PolicyArgs) -> Result<ExitCode, Failure> {
@@ -61,5 +63,6 @@ fn schema(document: DocumentName) -> String {
         DocumentName::Detection => detection,
         DocumentName::Canaries => canaries,
         DocumentName::Canary => canary,
+        DocumentName::Api => format!("{:#}\n", crate::api::openapi::document()),
     }
 }

@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use protocol::snapshot::{BreakerState, Health};
+
 use super::ControlLoop;
-use crate::domain::{AutonomyRow, EndpointView, ProxyView, ServiceView, View};
+use crate::domain::{AutonomyRow, Budgets, CallView, EndpointView, Expected, ProxyView, ServiceView, View};
 use crate::forecast::{HORIZON, History};
 use crate::learning::rows;
-use crate::state::{Endpoint, Hearing, Service, Sketch, share};
+use crate::state::{Baseline, Endpoint, Hearing, Ring, Service, Sketch, Tally, share};
 
 /// Seconds that count as now.
 const LATELY_S: i64 = 10;
 const KEPT: usize = 200;
+/// Half the width of what is usual, in standard deviations.
+const DEVIATIONS: f64 = 3.0;
 
 pub(super) fn view(of: &ControlLoop) -> View {
     let bounded = |n: usize| n.min(KEPT);
@@ -30,6 +34,7 @@ pub(super) fn view(of: &ControlLoop) -> View {
         proxies: proxies(of),
         autonomy: autonomy(of),
         canaries: of.rollouts.views(),
+        budgets: budgets(of),
     }
 }
 
@@ -53,9 +58,24 @@ fn autonomy(of: &ControlLoop) -> Vec<AutonomyRow> {
     rows(&of.learned, guard, of.now_ms, mode)
 }
 
+fn budgets(of: &ControlLoop) -> Budgets {
+    let guard = &of.policies.guard;
+    Budgets {
+        actions_last_hour: of.ledger.started_lately(of.now_ms),
+        actions_per_hour: guard.actions_per_hour,
+        reversals_per_hour: guard.reversals_per_hour,
+        radius_service: guard.blast_radius.service,
+        radius_fleet: guard.blast_radius.fleet,
+        radius_requests: guard.blast_radius.requests,
+        min_healthy_capacity: guard.min_healthy_capacity,
+        four_eyes_above: guard.four_eyes_above,
+        cooldown_s: guard.cooldown_s,
+    }
+}
+
 fn service_view(of: &ControlLoop, name: &str, service: &Service) -> ServiceView {
-    let (from, to) = (of.mesh.second - LATELY_S + 1, of.mesh.second);
-    let sum = service.ring.sum(from, to);
+    let lately = (of.mesh.second - LATELY_S + 1, of.mesh.second);
+    let sum = service.ring.sum(lately.0, lately.1);
     let mut sketch: Option<Sketch> = None;
     for endpoint in service.endpoints.values() {
         match &mut sketch {
@@ -64,29 +84,23 @@ fn service_view(of: &ControlLoop, name: &str, service: &Service) -> ServiceView 
         }
     }
     let quantile = |q: f64| sketch.as_ref().map_or(0.0, |s| s.quantile_ms(q));
-    let told = weights(of, name);
-    let endpoint = |(id, e): (&String, &Endpoint)| {
-        let sum = e.ring.sum(from, to);
-        let told = told.get(id);
-        EndpointView {
-            endpoint: id.clone(),
-            version: e.version.clone(),
-            rps: sum.n as f64 / LATELY_S as f64,
-            failure_share: share(sum.failed, sum.n),
-            p99_ms: e.sketch.quantile_ms(0.99),
-            weight: told.map(|t| t.0),
-            ejected: told.is_some_and(|t| t.1),
-        }
+    let told = told(of, name);
+    let endpoint = |(id, e): (&String, &Endpoint)| endpoint_view(id, e, told.get(id.as_str()), lately);
+    let call = |(caller, ring): (&String, &Ring)| {
+        let sum = ring.sum(lately.0, lately.1);
+        CallView { caller: caller.clone(), rps: rate(sum), failure_share: share(sum.failed, sum.n) }
     };
     let Hearing { mute, lost, silence } = of.mesh.hearing(service, of.now_ms, &|p| of.fleet.contains_key(p));
     let (usual, known) = (service.baseline.pace_at(of.mesh.second).0, service.baseline.learned_s());
     ServiceView {
         service: name.to_owned(),
-        rps: sum.n as f64 / LATELY_S as f64,
+        rps: rate(sum),
         failure_share: share(sum.failed, sum.n),
         p50_ms: quantile(0.5),
         p99_ms: quantile(0.99),
         callers: service.callers.keys().cloned().collect(),
+        calls: service.edges.iter().filter(|(caller, _)| !caller.is_empty()).map(call).collect(),
+        expected: expected(&service.baseline, of.mesh.second, sum),
         learned_s: known,
         silence,
         mute_proxies: mute,
@@ -96,16 +110,75 @@ fn service_view(of: &ControlLoop, name: &str, service: &Service) -> ServiceView 
     }
 }
 
-/// By endpoint: the least weight that any proxy gives it now, and whether any has it ejected.
-fn weights(of: &ControlLoop, service: &str) -> BTreeMap<String, (u32, bool)> {
-    let mut told: BTreeMap<String, (u32, bool)> = BTreeMap::new();
-    let services = of.fleet.values().flat_map(|p| &p.services);
-    for endpoint in services.filter(|s| s.service.as_str() == service).flat_map(|s| &s.endpoints) {
-        let entry = told.entry(endpoint.endpoint.to_string()).or_insert((u32::MAX, false));
-        entry.0 = entry.0.min(endpoint.weight);
-        entry.1 |= endpoint.ejected;
+fn endpoint_view(id: &str, of: &Endpoint, told: Option<&Told>, lately: (i64, i64)) -> EndpointView {
+    let sum = of.ring.sum(lately.0, lately.1);
+    EndpointView {
+        endpoint: id.to_owned(),
+        version: of.version.clone(),
+        rps: rate(sum),
+        failure_share: share(sum.failed, sum.n),
+        p50_ms: of.sketch.quantile_ms(0.5),
+        p99_ms: of.sketch.quantile_ms(0.99),
+        weight: told.map(|t| t.weight),
+        weight_configured: told.map(|t| t.configured),
+        ejected: told.is_some_and(|t| t.ejected),
+        health: told.map(|t| t.health),
+        breaker: told.map(|t| t.breaker),
     }
-    told
+}
+
+fn rate(sum: Tally) -> f64 {
+    sum.n as f64 / LATELY_S as f64
+}
+
+/// The bands of the normal; absent before the pace of requests is known.
+fn expected(normal: &Baseline, second: i64, sum: Tally) -> Option<Expected> {
+    let (mean, sd) = normal.pace_at(second);
+    let quantile = |q: f64| normal.quantile_ms(q);
+    let band = |low: f64, high: f64| Some([quantile(low)?, quantile(high)?]);
+    let (p, n) = (normal.errors.share(), sum.n.max(1));
+    let spread = DEVIATIONS * (p * (1.0 - p) / n as f64 * normal.errors.overdispersion(n)).sqrt();
+    let wide = DEVIATIONS * sd.max(mean.sqrt() / (LATELY_S as f64).sqrt());
+    let known = Expected {
+        rps: [(mean - wide).max(0.0), mean + wide],
+        failure_share: [(p - spread).max(0.0), (p + spread).min(1.0)],
+        p50_ms: band(0.25, 0.75)?,
+        p99_ms: band(0.95, 0.999)?,
+    };
+    (mean > 0.0).then_some(known)
+}
+
+/// What the proxies say of one endpoint: the worst of their words.
+struct Told {
+    weight: u32,
+    configured: u32,
+    ejected: bool,
+    health: Health,
+    breaker: BreakerState,
+}
+
+fn told<'a>(of: &'a ControlLoop, service: &str) -> BTreeMap<&'a str, Told> {
+    let mut all: BTreeMap<&str, Told> = BTreeMap::new();
+    let services = of.fleet.values().flat_map(|p| &p.services);
+    for e in services.filter(|s| s.service.as_str() == service).flat_map(|s| &s.endpoints) {
+        let entry = all.entry(e.endpoint.as_str()).or_insert_with(|| Told {
+            weight: e.weight,
+            configured: e.weight_configured,
+            ejected: e.ejected,
+            health: e.health,
+            breaker: e.breaker,
+        });
+        entry.weight = entry.weight.min(e.weight);
+        entry.configured = entry.configured.max(e.weight_configured);
+        entry.ejected |= e.ejected;
+        if e.health == Health::Unhealthy {
+            entry.health = e.health;
+        }
+        if entry.breaker == BreakerState::Closed || e.breaker == BreakerState::Open {
+            entry.breaker = e.breaker;
+        }
+    }
+    all
 }
 
 /// Proxies as the telemetry knows them; their action API and reachability are the shell's to add.
@@ -116,6 +189,10 @@ fn proxies(of: &ControlLoop) -> Vec<ProxyView> {
         last_window_ms: reporter.last_window_ms,
         reachable: of.fleet.contains_key(id),
         windows_refused: reporter.refused,
+        version: None,
+        config_hash: None,
+        frozen: false,
+        leases: 0,
     });
     seen.collect()
 }

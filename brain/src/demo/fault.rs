@@ -41,8 +41,8 @@ pub const USER_PATIENCE: Duration = Duration::from_millis(250);
 pub const WARM_UP: Duration = Duration::from_secs(10);
 /// The same where no brain has to learn.
 pub const WARM_UP_WITHOUT_BRAIN: Duration = Duration::from_secs(3);
-/// How long the endpoint stays sick.
-pub const SICK_FOR: Duration = Duration::from_secs(20);
+/// How long the endpoint stays sick unless the command line says otherwise, seconds.
+pub const SICK_FOR_S: u32 = 20;
 /// How long the brain may take to return the endpoint once it is well.
 pub const RETURN_WITHIN: Duration = Duration::from_secs(75);
 /// How long a run without any fault is watched.

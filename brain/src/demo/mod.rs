@@ -46,6 +46,9 @@ pub struct DemoArgs {
     /// The brain's API port; taken from the system when it is busy.
     #[arg(long, default_value_t = 7070)]
     pub api_port: u16,
+    /// How long the endpoint stays sick, seconds; in `advisory` from the approval on.
+    #[arg(long, default_value_t = fault::SICK_FOR_S, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub sick_for: u32,
     /// Leave out the second run, without the brain.
     #[arg(long)]
     pub no_comparison: bool,

@@ -7,9 +7,7 @@ use anyhow::Result;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::DemoArgs;
-use super::fault::{
-    APPROVAL_WITHIN, Fault, QUIET_FOR, RETURN_WITHIN, SICK_FOR, WARM_UP, WARM_UP_WITHOUT_BRAIN,
-};
+use super::fault::{APPROVAL_WITHIN, Fault, QUIET_FOR, RETURN_WITHIN, WARM_UP, WARM_UP_WITHOUT_BRAIN};
 use super::feed::{Feed, Line};
 use super::mesh::{Brain, Mesh};
 use super::traffic::{History, Traffic};
@@ -85,7 +83,7 @@ impl Stage {
         if brain == Brain::On && args.mode == Mode::Advisory {
             self.wait_for_a_person().await?;
         }
-        self.wait(SICK_FOR, |_| false).await?;
+        self.wait(Duration::from_secs(args.sick_for.into()), |_| false).await?;
         self.mesh.set_fault(Fault::None).await?;
         let well_at = self.traffic.began.elapsed();
         self.view.say(&format!("{} is well again", self.mesh.sick_endpoint));

@@ -22,4 +22,6 @@ pub use tick::{
     Command, KeptCanary, Mode, Outcome, PersonAnswer, PersonRequest, Refusal, Reply, TickInput, TickOutput,
     Verb,
 };
-pub use view::{AutonomyRow, Bin, EndpointView, ProxyView, ServiceView, Silence, View};
+pub use view::{
+    AutonomyRow, Bin, Budgets, CallView, EndpointView, Expected, ProxyView, ServiceView, Silence, View,
+};

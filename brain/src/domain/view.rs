@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use protocol::snapshot::{BreakerState, Health};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,32 @@ pub struct View {
     /// Canaries, newest first. Shared: their records are long.
     #[serde(skip)]
     pub canaries: Vec<Arc<CanaryDetail>>,
+    /// How much may still be done, and how much of it is used up.
+    #[serde(default)]
+    pub budgets: Budgets,
+}
+
+/// What the guard allows in all, and what of it is in use.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Budgets {
+    /// Actions begun in the last hour.
+    pub actions_last_hour: usize,
+    /// More than so many ask a person.
+    pub actions_per_hour: usize,
+    /// Reversals of one target in an hour before a person is asked.
+    pub reversals_per_hour: usize,
+    /// Share of the capacity of any one service that may be taken away.
+    pub radius_service: f64,
+    /// Share of the capacity of all services together.
+    pub radius_fleet: f64,
+    /// Share of a service's usual requests that may be refused.
+    pub radius_requests: f64,
+    /// Share of capacity that must stay, and be well.
+    pub min_healthy_capacity: f64,
+    /// Above this share of a service two people must agree.
+    pub four_eyes_above: f64,
+    /// Rest of a target after an action on it ended, seconds.
+    pub cooldown_s: u32,
 }
 
 /// One kind as people see it.
@@ -90,6 +117,12 @@ pub struct ServiceView {
     pub p99_ms: f64,
     /// Who calls it.
     pub callers: Vec<String>,
+    /// How much each caller asks, over the last ten seconds.
+    #[serde(default)]
+    pub calls: Vec<CallView>,
+    /// What would be usual now; absent before anything is learned, and for the past.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Expected>,
     /// Seconds of quiet traffic learned from.
     pub learned_s: u64,
     /// Why nothing is heard of it now; absent: it is asked, and its proxies tell.
@@ -120,6 +153,30 @@ pub enum Silence {
     LostProxies,
 }
 
+/// What one caller asks of a service, over the last ten seconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CallView {
+    /// Who calls.
+    pub caller: String,
+    /// Requests per second.
+    pub rps: f64,
+    /// Share of failures, 0 to 1.
+    pub failure_share: f64,
+}
+
+/// The learned normal of a service: bands of three standard deviations of ten seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Expected {
+    /// Requests per second, from and to.
+    pub rps: [f64; 2],
+    /// Share of failures, from and to.
+    pub failure_share: [f64; 2],
+    /// Median, milliseconds: the learned quartiles around it.
+    pub p50_ms: [f64; 2],
+    /// 99th percentile, milliseconds: from the learned p95 to the p99.9.
+    pub p99_ms: [f64; 2],
+}
+
 /// One endpoint over the last ten seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EndpointView {
@@ -131,13 +188,25 @@ pub struct EndpointView {
     pub rps: f64,
     /// Share of failures, 0 to 1.
     pub failure_share: f64,
+    /// Median, milliseconds.
+    #[serde(default)]
+    pub p50_ms: f64,
     /// 99th percentile, milliseconds.
     pub p99_ms: f64,
     /// Weight now, as the proxies tell; absent when no proxy has told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
+    /// Weight in the proxies' files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_configured: Option<u32>,
     /// Whether a lease takes it out.
     pub ejected: bool,
+    /// The worst that any proxy's active check says of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+    /// The least closed of the proxies' breakers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<BreakerState>,
 }
 
 /// One proxy as the brain knows it.
@@ -153,4 +222,16 @@ pub struct ProxyView {
     pub reachable: bool,
     /// Windows refused: late, repeated, contradictory, not its own.
     pub windows_refused: u64,
+    /// The build, where it has told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Hash of its configuration, where it has told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_hash: Option<String>,
+    /// Whether it refuses actions.
+    #[serde(default)]
+    pub frozen: bool,
+    /// Leases it holds now.
+    #[serde(default)]
+    pub leases: usize,
 }

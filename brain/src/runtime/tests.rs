@@ -60,6 +60,7 @@ fn view(now_ms: i64) -> View {
         proxies: Vec::new(),
         autonomy: Vec::new(),
         canaries: Vec::new(),
+        budgets: crate::domain::Budgets::default(),
     }
 }
 

@@ -151,6 +151,12 @@ impl Baseline {
         (self.learned_s >= 60).then(|| self.sketch.quantile_index(0.9)).flatten()
     }
 
+    /// The learned latency at quantile `q`, milliseconds; absent before a quiet second was seen.
+    #[must_use]
+    pub fn quantile_ms(&self, q: f64) -> Option<f64> {
+        (self.learned_s > 0).then(|| self.sketch.quantile_ms(q))
+    }
+
     /// Requests in flight, usually.
     #[must_use]
     pub fn in_flight(&self) -> f64 {

@@ -1,0 +1,46 @@
+// Every page of a real mesh, light and dark, at desktop and phone width, into console/screenshots/.
+import { mkdirSync } from "node:fs";
+import { signIn, startBrowser, startDemo, until } from "./mesh.mjs";
+
+const OUT = new URL("../screenshots/", import.meta.url).pathname;
+const SIZES = { desktop: { width: 1360, height: 860 }, phone: { width: 390, height: 844 } };
+mkdirSync(OUT, { recursive: true });
+
+const list = async (url, path) => (await (await fetch(`${url}${path}`)).json()).items;
+
+async function shoot(browser, demo, pages, themes = ["dark", "light"], sizes = Object.keys(SIZES)) {
+  for (const theme of themes) {
+    for (const size of sizes) {
+      const context = await browser.newContext({ viewport: SIZES[size], colorScheme: theme, deviceScaleFactor: size === "phone" ? 2 : 1, hasTouch: size === "phone" });
+      const page = await context.newPage();
+      page.on("pageerror", (error) => console.error("page error:", error.message));
+      await page.goto(demo.url);
+      await signIn(page, demo.token);
+      for (const [name, path] of pages) {
+        await page.goto(`${demo.url}/#/${path}`);
+        await page.waitForTimeout(1_600);
+        await page.screenshot({ path: `${OUT}${name}-${theme}-${size}.png` });
+      }
+      await context.close();
+    }
+  }
+}
+
+const browser = await startBrowser();
+const demo = await startDemo("advisory", ["--sick-for", "600"]);
+try {
+  await until("a proposal waits", 90_000, async () => (await list(demo.url, "/v1/proposals")).some((one) => one.state === "pending"));
+  const [incident] = await list(demo.url, "/v1/incidents");
+  await shoot(browser, demo, [["mesh", ""], ["service", "services/cart"], ["incident", `incidents/${incident.id}`], ["approvals", "approvals"]]);
+  const proposal = (await list(demo.url, "/v1/proposals")).find((one) => one.state === "pending");
+  await fetch(`${demo.url}/v1/proposals/${proposal.id}/approve`, {
+    method: "POST", headers: { authorization: `Bearer ${demo.token}`, "content-type": "application/json" },
+    body: JSON.stringify({ digest: proposal.digest, reason: "the evidence is plain" }),
+  });
+  await until("its effect is measured", 60_000, async () => (await list(demo.url, "/v1/actions")).some((one) => one.effect));
+  const [record] = await list(demo.url, "/v1/audit?kind=verdict&limit=1");
+  await shoot(browser, demo, [["incidents", "incidents"], ["story", `incidents/${incident.id}`], ["actions", "actions"], ["audit", "audit"], ["record", `audit/${record.seq}`], ["autonomy", "autonomy"], ["canaries", "canaries"]]);
+} finally {
+  await demo.stop();
+  await browser.close();
+}

@@ -1,0 +1,177 @@
+// The console in a real browser, before a real mesh: `lightsout demo` in advisory mode, its fault, and a person.
+import { assert, run } from "./assert.mjs";
+import { accessible, calmConsole, pageSteps } from "./every_page.mjs";
+import { hostileSteps } from "./hostile.mjs";
+import { manySteps } from "./many.mjs";
+import { signIn, startBrowser, startDemo, until } from "./mesh.mjs";
+
+const PATIENCE_MS = 60_000;
+const EVIL_REASON = `the evidence is plain <img src=x onerror="window.pwned=1">`;
+
+const demo = await startDemo("advisory", ["--sick-for", "600"]);
+const browser = await startBrowser();
+let page = await browser.newPage({ viewport: { width: 1360, height: 860 } });
+page.setDefaultTimeout(PATIENCE_MS);
+const complaints = calmConsole(page);
+const list = async (path) => (await (await fetch(`${demo.url}${path}`)).json()).items;
+const row = (name) => page.getByRole("region", { name: "Services" }).getByRole("row").filter({ has: page.getByRole("link", { name, exact: true }) });
+const failures = async (name) => Number.parseFloat(await row(name).getByRole("cell").nth(2).innerText());
+const open = async (name) => {
+  await page.getByRole("navigation", { name: "Pages" }).first().getByRole("link", { name: new RegExp(`^${name}`) }).click();
+  await page.getByRole("heading", { level: 1, name }).waitFor();
+};
+
+const story = [
+  ["the page is served with a strict policy and at most 150 kB", async () => {
+    let bytes = 0;
+    page.on("response", async (response) => (bytes += Number((await response.allHeaders())["content-length"] ?? 0)));
+    const answer = await page.goto(demo.url);
+    const policy = answer.headers()["content-security-policy"];
+    assert.match(policy, /default-src 'none'/);
+    assert.doesNotMatch(policy, /unsafe/);
+    await page.getByRole("heading", { level: 1, name: "Mesh" }).waitFor();
+    assert.ok(bytes > 20_000 && bytes <= 150 * 1024, `${bytes} bytes`);
+    assert.equal(await page.locator("script:not([src])").count(), 0);
+  }],
+  ["the mesh appears, live", async () => {
+    await page.getByText("Live", { exact: true }).first().waitFor();
+    for (const name of ["web", "cart", "catalog"]) await row(name).waitFor();
+    assert.match(await page.getByRole("img", { name: /^Map of 3 services/ }).getAttribute("aria-label"), /table beside it/);
+  }],
+  ["who is not known sees no buttons that change anything", async () => {
+    for (const name of ["Freeze", "Approve", "Reject", "Undo"]) assert.equal(await page.getByRole("button", { name, exact: true }).count(), 0, name);
+  }],
+  ["a wrong token is not taken, a right one is", async () => {
+    await page.getByRole("button", { name: "Sign in", exact: true }).first().click();
+    await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
+    await signIn(page, demo.token);
+    await page.getByRole("button", { name: "Freeze", exact: true }).waitFor();
+  }],
+  ["the incident appears by itself, with its story", async () => {
+    await page.getByRole("navigation", { name: "Pages" }).first().getByRole("link", { name: /^Incidents.*1/ }).waitFor();
+    await until("cart fails at the page", PATIENCE_MS, async () => (await failures("cart")) > 2);
+    await open("Incidents");
+    await page.getByRole("link", { name: "Bad endpoint" }).click();
+    await page.getByRole("heading", { name: "Evidence" }).waitFor();
+    await page.getByText("Failures against siblings").first().waitFor();
+    await page.getByRole("img", { name: /^Share of failures: now/ }).waitFor();
+  }],
+  ["a stale card is refused, and says so", async () => {
+    await open("Approvals");
+    await page.getByRole("button", { name: "Approve" }).waitFor();
+    await page.route("**/approve", (route) => route.continue({ postData: JSON.stringify({ digest: "0".repeat(64), reason: "" }) }));
+    await page.getByRole("button", { name: "Approve" }).click();
+    await page.getByText("The card was read again").waitFor();
+    await page.unroute("**/approve");
+    assert.equal((await list("/v1/actions")).length, 0, "nothing was done");
+  }],
+  ["rejecting needs a reason", async () => {
+    await page.getByRole("button", { name: "Reject" }).click();
+    await page.getByText("Say why not").waitFor();
+  }],
+  ["a person approves it, by keyboard alone", async () => {
+    await page.locator("main").focus();
+    await page.keyboard.press("j");
+    await page.keyboard.press("r");
+    await page.keyboard.type(EVIL_REASON);
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: "Decided" }).waitFor();
+    await page.getByText("Nothing waits for you").waitFor();
+  }],
+  ["failures fall", async () => {
+    await open("Mesh");
+    await until("cart fails no more", PATIENCE_MS, async () => (await failures("cart")) < 1);
+    await page.getByText("1 out").waitFor();
+  }],
+  ["the service's page shows the endpoint taken out", async () => {
+    await page.getByRole("link", { name: "cart", exact: true }).first().click();
+    await page.getByRole("cell", { name: "Taken out" }).waitFor();
+    await page.getByRole("img", { name: /^Requests a second: now/ }).waitFor();
+    await page.getByRole("heading", { name: "Leases" }).waitFor();
+  }],
+  ["its effect is told with an interval", async () => {
+    await open("Actions");
+    await page.getByText("Helped", { exact: true }).waitFor();
+    await page.getByText(/fell by .* to .* \(95 %\)/).waitFor();
+  }],
+  ["the audit log holds it, found by the words of the approval, which are text", async () => {
+    await open("Audit");
+    await page.getByLabel("Search").fill("the evidence is plain <img");
+    await page.getByRole("link", { name: /^\d+$/ }).first().waitFor();
+    await until("only what fits is shown", PATIENCE_MS, async () => (await page.locator("tbody tr").count()) === (await list(`/v1/audit?text=${encodeURIComponent("evidence is plain <img")}`)).length);
+    await page.getByRole("row", { name: /Approved: Eject endpoint/ }).click();
+    await page.getByRole("heading", { name: /^Record \d+/ }).waitFor();
+    await page.getByText(EVIL_REASON).first().waitFor();
+    assert.match(page.url(), /#\/audit\/\d+$/, "a permalink");
+    assert.equal(await page.evaluate(() => window.pwned), undefined);
+  }],
+  ["the chain is verified, with its head", async () => {
+    await page.getByRole("button", { name: "Verify" }).click();
+    assert.match(await page.locator("#proof").innerText(), /Intact: \d+ records\. Head [0-9a-f]{64}/);
+  }],
+  ["the log can be taken away", async () => {
+    const lines = (await (await fetch(`${demo.url}/v1/audit/export`)).text()).trim().split("\n").map((line) => JSON.parse(line));
+    assert.deepEqual(lines.map((one) => one.seq), lines.map((_, n) => n + 1));
+  }],
+  ["looking back shows the mesh as it was, and now is one click away", async () => {
+    await open("Mesh");
+    const [incident] = await list("/v1/incidents");
+    const slider = page.getByRole("slider", { name: "Look back within the last hour" });
+    await slider.evaluate((input, at) => { input.value = String(at); input.dispatchEvent(new Event("input", { bubbles: true })); }, incident.opened_ms + 6_000);
+    await page.getByText(/^Looking back at/).waitFor();
+    await until("cart failed then", PATIENCE_MS, async () => (await failures("cart")) > 1);
+    await page.getByRole("button", { name: "Back to now" }).click();
+    await until("and does not now", PATIENCE_MS, async () => (await failures("cart")) < 1);
+  }],
+  ["a person undoes it", async () => {
+    await open("Actions");
+    await page.getByRole("button", { name: "Undo" }).click();
+    const dialog = page.getByRole("dialog", { name: /^Undo act-/ });
+    await dialog.getByLabel(/^Reason/).fill("it was a drill");
+    await dialog.getByRole("button", { name: "Undo" }).click();
+    await page.getByText("Nothing is being done").waitFor();
+    await page.getByRole("heading", { name: "History" }).waitFor();
+  }],
+  ["the mode is set, and the banner follows", async () => {
+    await open("Autonomy");
+    await page.getByRole("button", { name: "Observe", exact: true }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Set to observe" }).click();
+    await page.getByText("looks and says", { exact: true }).waitFor();
+  }],
+  ["a person freezes and unfreezes the brain", async () => {
+    await page.getByRole("button", { name: "Freeze", exact: true }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Freeze and revert all" }).click();
+    await page.getByText(/^Frozen: the brain watches/).waitFor();
+    await page.getByRole("button", { name: "Unfreeze" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Unfreeze" }).click();
+    await page.getByRole("button", { name: "Freeze", exact: true }).waitFor();
+  }],
+  ["a write that the page did not make is refused", async () => {
+    const answer = await fetch(`${demo.url}/v1/freeze`, { method: "POST", headers: { origin: "http://evil.example", "content-type": "application/json" }, body: "{}" });
+    assert.ok([401, 403].includes(answer.status), String(answer.status));
+  }],
+  ["nothing was complained of", () => assert.deepEqual(complaints.filter((text) => !/status of (409|404|401)/.test(text)), [])],
+  ["a brain that is gone is told, and one that is back is found", async () => {
+    await page.route("**/v1/events*", (route) => route.abort());
+    await page.reload();
+    await page.getByText(/^The brain does not answer/).waitFor();
+    await page.unroute("**/v1/events*");
+    await page.getByText("Live", { exact: true }).first().waitFor();
+  }],
+];
+
+let failed = false;
+try {
+  await run(story, () => page);
+  await run(pageSteps(demo, browser, accessible), () => page);
+  await run(hostileSteps(demo, browser, (made) => (page = made)), () => page);
+  await run(manySteps(demo, browser, (made) => (page = made)), () => page);
+} catch {
+  failed = true;
+} finally {
+  await browser.close();
+  await demo.stop();
+}
+process.exit(failed ? 1 : 0);

@@ -1,0 +1,103 @@
+// One rollout whole: its steps, its evidence over time, and what a person may do.
+import { useMemo, useState } from "preact/hooks";
+import { post } from "../data/client";
+import { bounds, OVER, share, type CanaryDetail, type Metric } from "../data/canary";
+import { duration, human, percent, plural, rate } from "../data/format";
+import { to } from "../data/route";
+import { mayPropose } from "../data/session";
+import { Chart } from "./chart";
+import { Confirm } from "./dialog";
+import { Tag, Time, useNow } from "./small";
+
+const DEEDS = {
+  pause: { text: "It keeps its share and is judged on; no further step is taken.", tone: "primary" },
+  resume: { text: "It goes on where it was.", tone: "primary" },
+  promote: { text: "The canary becomes the stable version, before its evidence is complete.", tone: "primary" },
+  rollback: { text: "The canary gets no more traffic.", tone: "stop" },
+} as const;
+type Deed = keyof typeof DEEDS;
+
+export function CanaryCard({ of, again }: { of: CanaryDetail; again: () => void }) {
+  const [deed, setDeed] = useState<Deed | null>(null);
+  const now = useNow();
+  const over = OVER.includes(of.phase);
+  return (
+    <article class="card" aria-labelledby={`title-${of.id}`}>
+      <header>
+        <div>
+          <h2 id={`title-${of.id}`} style={{ fontSize: "15px" }} class="wrap-anywhere">{of.service}: <span class="mono">{of.stable}</span> → <span class="mono">{of.canary}</span></h2>
+          <p class="muted wrap-anywhere">{of.id} · {human(of.strategy).toLowerCase()} · by {of.by} · {of.why}{of.pause?.incident && <> · paused by <a href={to("incidents", of.pause.incident)}>{of.pause.incident}</a></>}</p>
+        </div>
+        <Tag of={of.phase === "promoted" ? "approved" : of.phase === "rolled_back" ? "rejected" : of.phase === "paused" ? "probing" : "info"} text={human(of.phase)} />
+      </header>
+      <Steps of={of} />
+      <dl class="facts">
+        <div><dt>Share now</dt><dd>{of.weight} % <small>{rate(of.rate_rps)} req/s</small></dd></div>
+        <div><dt>Evidence for promotion</dt><dd>{percent(of.evidence_share, 0)} <small>{of.needs_requests ? `about ${plural(of.needs_requests, "request")} more` : ""}</small></dd></div>
+        <div><dt>Failed, canary</dt><dd>{percent(share(of.totals.canary_failed, of.totals.canary))} <small>of {of.totals.canary}</small></dd></div>
+        <div><dt>Failed, stable</dt><dd>{percent(share(of.totals.stable_failed, of.totals.stable))} <small>of {of.totals.stable}</small></dd></div>
+      </dl>
+      {of.hold && <p class="notice info">Waits for {human(of.hold.kind).toLowerCase()}: {of.hold.why}</p>}
+      <Evidence of={of} />
+      <div class="inside">
+        <section><h3>By metric</h3><Metrics of={of.evidence?.metrics ?? []} /></section>
+        <section><h3>Report</h3>
+          <ol class="stack tight">{of.record.moves.map((move, n) => <li key={n} class="wrap-anywhere"><Time ms={move.at_ms} /> <b>{human(move.phase)}</b> at {move.weight} % <span class="muted">by {move.by}: {move.why}</span></li>)}</ol>
+          <p class="muted">{over ? `It took ${duration((of.ended_ms ?? of.since_ms) - of.created_ms)}.` : `Under way for ${duration(now - of.created_ms)}.`}</p>
+        </section>
+      </div>
+      {mayPropose.value && (!over || of.may_be_rolled_back) && (
+        <footer><span class="ends">
+          {!over && <button class="btn" onClick={() => setDeed(of.phase === "paused" ? "resume" : "pause")}>{of.phase === "paused" ? "Resume" : "Pause"}</button>}
+          {!over && <button class="btn" onClick={() => setDeed("promote")}>Promote</button>}
+          {of.may_be_rolled_back && <button class="btn danger" onClick={() => setDeed("rollback")}>Roll back</button>}
+        </span></footer>
+      )}
+      {deed && <Confirm title={`${human(deed)} ${of.id}?`} text={DEEDS[deed].text} verb={human(deed)} tone={DEEDS[deed].tone} reason="may" close={() => setDeed(null)} act={(reason) => post(`/v1/canaries/${encodeURIComponent(of.id)}/${deed}`, { reason }).then(again)} />}
+    </article>
+  );
+}
+
+const Steps = ({ of }: { of: CanaryDetail }) => (
+  <ol class="steps" aria-label={`Step ${of.step} of ${of.steps.length}`}>
+    {of.steps.map((step, n) => <li key={n} class={n + 1 < of.step || of.phase === "promoted" ? "done" : n + 1 === of.step && !OVER.includes(of.phase) ? "now" : ""}><span>{step} %</span></li>)}
+  </ol>
+);
+
+/** The e-value against the canary over time, and how much of it each version failed. */
+function Evidence({ of }: { of: CanaryDetail }) {
+  const points = of.record.points;
+  const times = useMemo(() => points.map((point) => point.at_ms), [points]);
+  if (times.length < 2) return null;
+  const log10 = (value: number | undefined): number | null => (value === undefined ? null : value / Math.LN10);
+  const good = points.map((point) => log10(point.evidence?.metrics?.[0]?.log_e_good));
+  return (
+    <div class="cols" style={{ gap: 0 }}>
+      <Chart title="Evidence, as powers of ten" times={times} zero={false} height={120} show={(value) => value.toFixed(1)}
+        lines={[{ label: "against the canary", values: points.map((point) => log10(point.evidence?.log_e_bad)), colour: "bad" }, { label: "against harm", values: good, colour: "good" }]} />
+      <Chart title="Share of failures" times={times} height={120} show={percent}
+        lines={[{ label: "canary", values: points.map((point) => share(point.totals.canary_failed, point.totals.canary)), colour: "violet" }, { label: "stable", values: points.map((point) => share(point.totals.stable_failed, point.totals.stable)), colour: "accent" }]} />
+    </div>
+  );
+}
+
+const Metrics = ({ of }: { of: Metric[] }) => (
+  <div class="scroll" tabIndex={0} role="group" aria-label="Table">
+    <table>
+      <thead><tr><th>Metric</th><th class="num">Canary</th><th class="num">Stable</th><th class="num">Odds, 95 %</th><th class="num">Needs</th></tr></thead>
+      <tbody>
+        {of.map((one) => {
+          const odds = bounds(one.odds);
+          return (
+            <tr key={one.metric}>
+              <td>{one.metric.replaceAll("_", " ")}</td>
+              <td class="num">{percent(share(...one.canary))}</td><td class="num">{percent(share(...one.stable))}</td>
+              <td class="num">{odds ? `${odds[0].toPrecision(2)} – ${Number.isFinite(odds[1]) ? odds[1].toPrecision(2) : "∞"}` : "—"}</td>
+              <td class="num">{one.needs_requests ?? "—"}</td>
+            </tr>
+          );
+        })}
+      </tbody>
+    </table>
+  </div>
+);

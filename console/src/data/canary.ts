@@ -1,0 +1,23 @@
+// Rollouts as /v1/canaries tells them. What the judge goes by is free in form there, and read here with care.
+export type Totals = { stable: number; stable_failed: number; canary: number; canary_failed: number };
+export type Metric = {
+  metric: string; log_e_bad: number; log_e_good: number; odds?: { low: number; high: number } | [number, number] | null; canary: [number, number]; stable: [number, number];
+  needs_requests?: number | null; worst_stratum?: [string, number] | null;
+};
+export type CanaryEvidence = { log_e_bad?: number; metrics?: Metric[]; warming_up?: boolean };
+export type Canary = {
+  id: string; service: string; stable: string; canary: string; strategy: string; phase: string; weight: number; step: number; steps: number[]; since_ms: number;
+  created_ms: number; ended_ms?: number | null; by: string; why: string; hold?: { kind: string; why: string } | null; pause?: { from: string; incident?: string | null } | null;
+  evidence_share: number; needs_requests?: number | null; rate_rps: number; totals: Totals; may_be_rolled_back: boolean; evidence?: CanaryEvidence;
+};
+export type CanaryDetail = Canary & {
+  record: { moves: { at_ms: number; phase: string; weight: number; by: string; why: string }[]; points: { at_ms: number; weight: number; totals: Totals; evidence?: CanaryEvidence }[] };
+};
+
+export const OVER = ["promoted", "rolled_back", "undecided", "finished"];
+export const share = (failed: number, all: number): number => (all ? failed / all : 0);
+/** The bounds of an interval, however it is written. */
+export function bounds(of: Metric["odds"]): [number, number] | null {
+  if (!of) return null;
+  return Array.isArray(of) ? of : [of.low, of.high];
+}
