@@ -194,7 +194,7 @@ async fn a_page_gets_the_picture_at_once_and_records_under_one_name() {
     let mut stream = api.http.get(format!("{}/v1/events?picture=true", api.url)).send().await.unwrap();
     let mut text = String::new();
     while !text.contains("\n\n") {
-        text.push_str(&String::from_utf8(stream.chunk().await.unwrap().unwrap().to_vec()).unwrap());
+        text.push_str(std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap());
     }
     assert!(text.contains("event: picture") && text.contains(r#""service":"cart""#), "{text}");
     let actor = Actor { kind: ActorKind::Person, id: "operator".into() };

@@ -1,9 +1,9 @@
 // Who is at the page. A token is shown once and exchanged for a session: a cookie that no script can read, and a
 // word that every write carries in a header that no other site can set.
 import { computed, signal } from "@preact/signals";
+import type { components } from "./api";
 
-export type Role = "viewer" | "approver" | "operator" | "pipeline";
-export type Who = { name: string; role: Role; csrf?: string | null; token?: string };
+export type Who = components["schemas"]["SessionView"];
 
 export const who = signal<Who | null>(null);
 /** Whether the brain shows nothing to whoever is not known. */
@@ -21,9 +21,8 @@ const asks: RequestInit = { cache: "no-store", credentials: "same-origin" };
 
 /** What a write carries besides what it says. */
 export function credentials(): Record<string, string> {
-  const known = who.value;
-  if (known?.csrf) return { "x-csrf-token": known.csrf };
-  return known?.token ? { authorization: `Bearer ${known.token}` } : {};
+  const word = who.value?.csrf;
+  return word ? { "x-csrf-token": word } : {};
 }
 
 /** Whether this browser is known from before. */
@@ -35,10 +34,8 @@ export async function recall(): Promise<void> {
 /** Shows the token; throws the brain's words when it is not taken. */
 export async function signIn(token: string): Promise<void> {
   const answer = await fetch(SESSION, { ...asks, method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ token }) });
-  // A brain without sessions takes the token with each write; it stays in this page's memory.
-  if (answer.status === 404) who.value = { name: "operator", role: "operator", token };
-  else if (answer.ok) who.value = (await answer.json()) as Who;
-  else throw new Error(answer.status === 429 ? "Too many wrong tokens came from here; wait a little." : "This token is not known.");
+  if (!answer.ok) throw new Error(answer.status === 429 ? "Too many wrong tokens came from here; wait a little." : "This token is not known.");
+  who.value = (await answer.json()) as Who;
   closed.value = false;
 }
 
