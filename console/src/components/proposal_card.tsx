@@ -1,5 +1,5 @@
 // One proposal: everything needed to say yes or no to it.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { post, Refused, words } from "../data/client";
 import { duration, human, percent, plural } from "../data/format";
 import { incidents, refresh } from "../data/live";
@@ -13,12 +13,12 @@ import { Icon } from "./icons";
 import { Confidence, Countdown } from "./small";
 import { Voices } from "./voices";
 
-export function ProposalCard({ of, chosen, choose }: { of: Proposal; chosen: boolean; choose: () => void }) {
+export function ProposalCard({ of }: { of: Proposal }) {
   const kind = of.action.kind as Kind;
   const incident = incidents.value?.find((one) => one.id === of.incident);
   const agreed = of.approvals ?? [];
   return (
-    <article class="card" id={`card-${of.id}`} tabIndex={0} aria-current={chosen} aria-labelledby={`title-${of.id}`} onFocus={choose}>
+    <article class="card" tabIndex={0} aria-labelledby={`title-${of.id}`}>
       <header>
         <div>
           <h2 id={`title-${of.id}`} style={{ fontSize: "15px" }} class="wrap-anywhere">{human(kind.type)} <span class="mono">{titleOf(kind)}</span> of {of.action.service}</h2>
@@ -43,13 +43,13 @@ export function ProposalCard({ of, chosen, choose }: { of: Proposal; chosen: boo
         </section>
       </div>
       {of.approvals_needed > 1 && <p class="notice info"><Icon name="person" />It touches much: {of.approvals_needed} different people must agree. {agreed.length ? `${agreed.join(", ")} agreed.` : "Nobody has yet."}</p>}
-      {mayAnswer.value && <Answer of={of} chosen={chosen} />}
+      {mayAnswer.value && <Answer of={of} />}
     </article>
   );
 }
 
 /** Yes or no. A card that changed since it was read is refused by the brain, and read again here. */
-function Answer({ of, chosen }: { of: Proposal; chosen: boolean }) {
+function Answer({ of }: { of: Proposal }) {
   const [why, setWhy] = useState("");
   const [told, setTold] = useState<{ tone: string; text: string } | null>(null);
   const [busy, setBusy] = useState(false);
@@ -71,24 +71,13 @@ function Answer({ of, chosen }: { of: Proposal; chosen: boolean }) {
     setBusy(false);
     await refresh().catch(() => undefined);
   };
-  useEffect(() => {
-    if (!chosen) return;
-    const press = (event: KeyboardEvent): void => {
-      if (event.ctrlKey || event.metaKey || event.altKey || busy || document.querySelector("dialog[open]") || (event.target instanceof HTMLElement && event.target.tagName === "INPUT")) return;
-      if (event.key === "a") document.getElementById(`approve-${of.id}`)?.focus();
-      if (event.key === "r") reason.current?.focus();
-      if (event.key === "a" || event.key === "r") event.preventDefault();
-    };
-    window.addEventListener("keydown", press);
-    return () => window.removeEventListener("keydown", press);
-  }, [chosen, busy, of.id]);
   return (
     <footer>
       {told && <div class={told.tone} role="status" style={{ flexBasis: "100%" }}>{told.text}</div>}
       <input ref={reason} type="text" maxLength={1000} value={why} placeholder="Reason (needed to reject)" aria-label={`Reason for the answer to ${of.id}`} onInput={(event) => setWhy(event.currentTarget.value)} />
       <span class="ends">
         <button class="btn danger" disabled={busy} onClick={() => void answer("reject")}>Reject</button>
-        <button class="btn primary" id={`approve-${of.id}`} disabled={busy} onClick={() => void answer("approve")}>Approve</button>
+        <button class="btn primary approve" disabled={busy} onClick={() => void answer("approve")}>Approve</button>
       </span>
     </footer>
   );

@@ -1,5 +1,5 @@
 // What waits for a person. Who approves, approves exactly what stands on the card.
-import { useEffect, useState } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 import { ProposalCard } from "../components/proposal_card";
 import { Tag, Time } from "../components/small";
 import { Empty, Loading } from "../components/states";
@@ -12,31 +12,32 @@ import type { Kind, Proposal } from "../data/types";
 
 const SHOWN_PAST = 30;
 
-/** j and k go from card to card. */
-function useKeys(ids: string[]): [string | null, (id: string) => void] {
-  const [chosen, choose] = useState<string | null>(null);
+/** j and k go from card to card; a and r go to its answer, and press nothing. What has the focus decides, not what
+ * was rendered last: a key that comes early must not land elsewhere. */
+function useKeys(): void {
   useEffect(() => {
     const press = (event: KeyboardEvent): void => {
       const typing = event.target instanceof HTMLElement && ["INPUT", "TEXTAREA", "SELECT"].includes(event.target.tagName);
       if (typing || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-      const step = event.key === "j" ? 1 : event.key === "k" ? -1 : 0;
-      if (!step || !ids.length) return;
-      const at = chosen ? ids.indexOf(chosen) : step > 0 ? -1 : 0;
-      const next = ids[(at + step + ids.length) % ids.length];
-      if (next) {
-        choose(next);
-        document.getElementById(`card-${next}`)?.focus();
-      }
+      const cards = [...document.querySelectorAll<HTMLElement>("article.card")];
+      const at = cards.findIndex((card) => card.contains(document.activeElement));
+      const places: Record<string, () => HTMLElement | null | undefined> = {
+        j: () => cards[(at + 1) % cards.length], k: () => cards[(Math.max(at, 0) - 1 + cards.length) % cards.length],
+        a: () => cards[at]?.querySelector<HTMLElement>(".approve"), r: () => cards[at]?.querySelector<HTMLElement>("footer input"),
+      };
+      const place = places[event.key]?.();
+      if (!place) return;
+      event.preventDefault();
+      place.focus();
     };
     window.addEventListener("keydown", press);
     return () => window.removeEventListener("keydown", press);
-  }, [ids.join(), chosen]);
-  return [chosen, choose];
+  }, []);
 }
 
 export function Approvals() {
   const cards = waiting.value;
-  const [chosen, choose] = useKeys(cards.map((one) => one.id));
+  useKeys();
   const past = (proposals.value ?? []).filter((one) => one.state !== "pending").slice(0, SHOWN_PAST);
   return (
     <>
@@ -47,7 +48,7 @@ export function Approvals() {
       <div class="stack">
         {!proposals.value ? <div class="panel"><Loading lines={6} /></div> : cards.length === 0 ? (
           <div class="panel"><Empty icon="check" title="Nothing waits for you">In advisory mode every action the brain wants appears here; in autonomous mode only those beyond its bounds.</Empty></div>
-        ) : cards.map((one) => <ProposalCard key={one.id} of={one} chosen={one.id === chosen} choose={() => choose(one.id)} />)}
+        ) : cards.map((one) => <ProposalCard key={one.id} of={one} />)}
         {past.length > 0 && <Past of={past} />}
       </div>
     </>
