@@ -39,7 +39,7 @@ try {
   });
   await until("its effect is measured", 60_000, async () => (await list(demo.url, "/v1/actions")).some((one) => one.effect));
   const [record] = await list(demo.url, "/v1/audit?kind=verdict&limit=1");
-  await shoot(browser, demo, [["incidents", "incidents"], ["story", `incidents/${incident.id}`], ["actions", "actions"], ["audit", "audit"], ["record", `audit/${record.seq}`], ["autonomy", "autonomy"], ["canaries", "canaries"]]);
+  await shoot(browser, demo, [["mended", ""], ["incidents", "incidents"], ["story", `incidents/${incident.id}`], ["actions", "actions"], ["audit", "audit"], ["record", `audit/${record.seq}`], ["autonomy", "autonomy"], ["canaries", "canaries"]]);
 } finally {
   await demo.stop();
   await browser.close();
