@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help console screenshots demo test bench bench-canary bench-detection bench-goodput fuzz fmt lint sbom setup test-policies
+.PHONY: help console screenshots demo test test-policies simulate bench bench-canary bench-detection bench-goodput fuzz fmt lint sbom setup
 
 # Options for the demo: make demo ARGS="--fault slow-endpoint --once"
 ARGS ?=
@@ -36,6 +36,9 @@ test: console ## every test: units, properties, golden files, real processes end
 test-policies: setup ## authorization by Cedar and Rego, which the usual build leaves out: they take minutes to compile
 	cargo build --workspace --bins --features proxy/cedar,proxy/rego
 	cargo test --workspace --features proxy/cedar,proxy/rego --lib --test authorization -- authorization cedar rego
+
+simulate: setup ## 10,000 worlds in which everything goes wrong at once (SEED=n: one of them again, told)
+	REPORT=$(CURDIR)/benchmarks/simulation.md cargo test --release -p simulation --test seeds -- --ignored --nocapture
 
 fuzz: ## every parser of the data path against made-up bytes, a minute each (SECONDS_EACH=60)
 	bash proxy/fuzz/run.sh

@@ -13,17 +13,19 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use parts::{Past, access, listen, own_token, read_tokens, recall};
-use tasks::{how_it_died, named, panic_words, serve_api, serve_telemetry};
+use parts::{Past, access, advisor, anchoring, listen, notify, own_token, read_tokens, recall};
+use tasks::{how_it_died, lasting, named, panic_words, serve_api, serve_telemetry};
 
 use trust::tls::Termination;
 
 use crate::access::Access;
 use crate::action::client::ActionClient;
+use crate::advisor::{Advisor, MAX_WAITING as MAX_QUESTIONS};
 use crate::api::{Api, live, router};
 use crate::audit::{AuditReader, AuditStore, StoreError};
 use crate::clock::wall_clock_ms;
 use crate::control_loop::ControlLoop;
+use crate::decision::advisor::Question;
 use crate::domain::{Actor, ActorKind, Mode, PersonRequest, TickOutput, View};
 use crate::fleet::Fleet;
 use crate::forecast::History;
@@ -33,10 +35,12 @@ use crate::metrics::Metrics;
 use crate::policies::Policies;
 use crate::policy_files::{self, PolicyError};
 use crate::recording::{Recording, RecordingPlan};
-use crate::runtime::{Inbox, Live, Runtime, Shared, Turn};
+use crate::runtime::{Ask, Inbox, Live, Runtime, Shared, Turn};
 use crate::settings::{Settings, TelemetryTls};
 use crate::state::{Memory, Reason};
 use crate::token::TokenError;
+use crate::webhook::anchors::{self, Anchoring};
+use crate::webhook::{Webhook, notices};
 use crate::webhooks::Webhooks;
 
 /// The name under which the control loop acts.
@@ -114,6 +118,10 @@ pub struct App {
     access: Access,
     data_dir: std::path::PathBuf,
     forecasts: Told,
+    notify: Option<(Webhook, Option<reqwest::Url>)>,
+    anchoring: Option<Anchoring>,
+    advisor: Option<Advisor>,
+    asks: mpsc::Sender<Ask>,
     stop: CancellationToken,
 }
 
@@ -132,12 +140,13 @@ impl App {
             Ok::<_, AppError>((files, first))
         });
         let secured = secured.transpose()?;
+        let (notify, anchoring, advisor) = (notify(&settings)?, anchoring(&settings)?, advisor(&settings)?);
         // An address in use leaves no file behind: the listeners come before what is made.
         let api = listen(settings.api.address, "api").await?;
         let telemetry = listen(settings.telemetry.address, "telemetry").await?;
         let api_token = own_token(&settings.api.token_path, "API")?;
         let telemetry_token = own_token(&settings.telemetry.token_path, "telemetry")?;
-        let Past { store, reader, options, was_frozen, modes, memory, canaries } =
+        let Past { store, reader, options, was_frozen, modes, memory, canaries, lately } =
             recall(&settings.data_dir).await?;
         let metrics = Metrics::new().map_err(|why| AppError::Part("metrics", why.to_string()))?;
         let mut control = ControlLoop::new(policies, settings.mode, options);
@@ -145,6 +154,10 @@ impl App {
             control.recall(memory, wall_clock_ms());
         }
         control.recall_canaries(canaries.0, canaries.1);
+        control.recall_log(&lately);
+        if let Some(given) = &settings.advisor {
+            control.consult(given.addresses);
+        }
         let (windows_in, windows) = mpsc::channel(MAX_WINDOWS);
         let (replies_in, replies) = mpsc::channel(MAX_REPLIES);
         let (asks_in, asks) = mpsc::channel(MAX_ASKS);
@@ -166,7 +179,7 @@ impl App {
             .map_err(|why| AppError::Part("HTTP client", why.to_string()))?;
         let state = Api::new(
             Arc::clone(&shared.live),
-            asks_in,
+            asks_in.clone(),
             shared.events.clone(),
             reader.clone(),
             access.clone(),
@@ -211,6 +224,10 @@ impl App {
             data_dir: settings.data_dir,
             forecasts,
             recording: None,
+            notify,
+            anchoring,
+            advisor,
+            asks: asks_in,
             stop,
         })
     }
@@ -247,9 +264,10 @@ impl App {
         let Shared { fleet, proxies, metrics, .. } = self.shared.clone();
         let (memories_in, memories) = mpsc::channel(1);
         let (histories_in, histories) = mpsc::channel(1);
+        let (questions_in, questions) = mpsc::channel(MAX_QUESTIONS);
         let keep = Keep { memories: memories_in, histories: histories_in };
         let mut runtime = Runtime::new(
-            turns(self.control, self.least_confidence, keep, metrics.clone()),
+            turns(self.control, self.least_confidence, keep, questions_in, metrics.clone()),
             self.store,
             self.inbox,
             memories,
@@ -277,15 +295,20 @@ impl App {
             Ok(())
         }));
         let watch = policy_files::watch(self.policies_dir, self.policies, metrics, stop.clone());
-        tasks.spawn(named("policy watch", async {
-            watch.await;
-            Ok(())
-        }));
+        tasks.spawn(named("policy watch", lasting(watch)));
         let watch = self.access.watch(self.data_dir, stop.clone());
-        tasks.spawn(named("token watch", async {
-            watch.await;
-            Ok(())
-        }));
+        tasks.spawn(named("token watch", lasting(watch)));
+        if let Some(advisor) = self.advisor {
+            tasks.spawn(named("advisor", lasting(advisor.run(questions, self.asks, stop.clone()))));
+        }
+        if let Some((hook, console)) = self.notify {
+            let told = notices::run(hook, console, runtime.events.subscribe(), stop.clone());
+            tasks.spawn(named("notices", lasting(told)));
+        }
+        if let Some(anchoring) = self.anchoring {
+            let anchored = anchors::run(anchoring, self.reader.clone(), stop.clone());
+            tasks.spawn(named("anchoring", lasting(anchored)));
+        }
         let mut turning = tokio::spawn(runtime.run(stop_loop.clone()));
 
         let died = tokio::select! {
@@ -321,6 +344,7 @@ fn turns(
     mut control: ControlLoop,
     least_confidence: f64,
     keep: Keep,
+    questions: mpsc::Sender<Question>,
     metrics: Metrics,
 ) -> impl FnMut(Turn) -> (TickOutput, View) + Send {
     let Keep { memories, histories } = keep;
@@ -335,6 +359,10 @@ fn turns(
             control.set_epoch(epoch);
         }
         let output = control.tick(turn.input);
+        for question in control.questions() {
+            // One that finds no place is not asked: advice is never needed.
+            let _ = questions.try_send(question);
+        }
         for reason in Reason::ALL {
             let more = control.quarantine().of(reason).saturating_sub(set_aside.of(reason));
             metrics.windows_quarantined.with_label_values(&[reason.label()]).inc_by(more);

@@ -32,6 +32,36 @@ pub struct Config {
     pub people: Vec<PersonEntry>,
     /// The language model that may advise.
     pub advisor: Advisor,
+    /// Who is told when a person is needed.
+    pub notify: Notify,
+    /// What becomes of the audit log over time.
+    pub audit: Audit,
+}
+
+/// A webhook that is told when somebody must agree, when harm was done, when all is stopped.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Notify {
+    /// Where to: a Slack incoming webhook, or whatever takes its JSON.
+    pub url: Option<String>,
+    /// A file with the secret that signs each message.
+    pub secret_path: Option<PathBuf>,
+    /// The console's address as people reach it, for links.
+    pub console_url: Option<String>,
+}
+
+/// The audit log beyond this disk.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audit {
+    /// A file to which the log's head is appended now and then, best on another disk.
+    pub anchor_path: Option<PathBuf>,
+    /// A webhook to which it is sent.
+    pub anchor_url: Option<String>,
+    /// A file with the secret that signs it.
+    pub anchor_secret_path: Option<PathBuf>,
+    /// How often, 1 to 86,400 s; 600 where absent.
+    pub anchor_every_s: Option<u64>,
 }
 
 /// Somebody, or some program, whose name the audit log writes down.
@@ -136,6 +166,18 @@ pub struct Advisor {
     pub api_key_path: Option<PathBuf>,
     /// The least confidence an action may have.
     pub decision_threshold: Option<f64>,
+    /// How long it may take, 100 to 60,000 ms; 8,000 where absent.
+    pub timeout_ms: Option<u64>,
+    /// Questions an hour; 30 where absent.
+    pub calls_per_hour: Option<u32>,
+    /// Tokens an hour, in and out; 100,000 where absent.
+    pub tokens_per_hour: Option<u64>,
+    /// US dollars an hour, by `usd_per_million_tokens`.
+    pub usd_per_hour: Option<f64>,
+    /// What a million tokens cost.
+    pub usd_per_million_tokens: Option<f64>,
+    /// Whether it is shown addresses of endpoints; addresses of clients it never is.
+    pub send_addresses: Option<bool>,
 }
 
 /// The closed set of providers.

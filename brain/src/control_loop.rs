@@ -2,6 +2,7 @@
 //! same output, byte for byte.
 
 mod canaries;
+mod counsel;
 mod discovery;
 mod lessons;
 mod people;
@@ -11,6 +12,8 @@ mod remedies;
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::telemetry::CALLER_MIRROR;
+
+use counsel::Consultation;
 
 use crate::action::lifecycle::{Leases, brain_actor};
 use crate::action::operation::Operation;
@@ -69,6 +72,7 @@ pub struct ControlLoop {
     desk: Desk,
     ledger: Ledger,
     learned: Learned,
+    consultation: Consultation,
     leases: Leases,
     operations: Vec<Operation>,
     rollouts: canaries::Rollouts,
@@ -98,6 +102,7 @@ impl ControlLoop {
             waiting: Waiting::new(),
             ledger: Ledger::default(),
             learned: Learned::default(),
+            consultation: Consultation::default(),
             operations: Vec::new(),
             rollouts: canaries::Rollouts::default(),
             newcomers: discovery::Newcomers::default(),
@@ -150,6 +155,7 @@ impl ControlLoop {
         self.decide(&mut out);
         self.leases.step(self.now_ms, &self.fleet, self.audit_ok, &mut out);
         self.close(&mut out);
+        self.forget_questions();
         self.mesh.settle(self.now_ms, &self.policies.detection);
         out
     }
@@ -268,6 +274,11 @@ impl ControlLoop {
         self.learned = std::mem::take(&mut memory.learned);
         self.still_demoted(now_ms);
         self.mesh.recall(memory, now_ms);
+    }
+
+    /// What the audit log says that earlier lives did and were told in the last hour, oldest first.
+    pub fn recall_log(&mut self, events: &[(i64, Actor, Event)]) {
+        self.ledger.recall(events, &self.policies.guard);
     }
 
     fn me(&self) -> Actor {

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod action;
+pub mod advisor;
 pub mod api;
 pub mod app;
 pub mod audit;
@@ -16,6 +17,7 @@ pub mod demo;
 pub mod detection;
 pub mod diagnosis;
 pub mod domain;
+pub mod explain;
 pub mod fleet;
 pub mod forecast;
 pub mod guard;
@@ -35,4 +37,5 @@ pub(crate) mod simulation;
 pub mod state;
 pub mod token;
 pub mod verification;
+pub mod webhook;
 mod webhooks;

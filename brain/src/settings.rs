@@ -51,6 +51,53 @@ pub struct Settings {
     pub people: Vec<PersonSettings>,
     /// Nothing is done alone below this probability, whatever the policies say.
     pub least_confidence: f64,
+    /// Who is told when a person is needed.
+    pub notify: Option<HookSettings>,
+    /// The console as people reach it.
+    pub console_url: Option<Url>,
+    /// The audit log beyond this disk.
+    pub audit: AuditSettings,
+    /// The language model that may be asked.
+    pub advisor: Option<AdvisorSettings>,
+}
+
+/// A language model, and what may be spent on it.
+#[derive(Debug, Clone)]
+pub struct AdvisorSettings {
+    /// Whose API is spoken.
+    pub provider: crate::advisor::Provider,
+    /// Where.
+    pub base: Url,
+    /// Its name.
+    pub model: String,
+    /// The file of its key.
+    pub key_path: PathBuf,
+    /// How long it may take.
+    pub deadline: std::time::Duration,
+    /// What may be spent in an hour.
+    pub limits: crate::advisor::Limits,
+    /// Whether it is shown addresses of endpoints.
+    pub addresses: bool,
+}
+
+/// A receiver of messages.
+#[derive(Debug, Clone)]
+pub struct HookSettings {
+    /// Where.
+    pub url: Url,
+    /// The file of the secret that signs them.
+    pub secret_path: Option<PathBuf>,
+}
+
+/// The audit log beyond this disk.
+#[derive(Debug, Clone)]
+pub struct AuditSettings {
+    /// Where its head is kept.
+    pub anchor_path: Option<PathBuf>,
+    /// To whom it is sent.
+    pub anchor_hook: Option<HookSettings>,
+    /// How often.
+    pub anchor_every: std::time::Duration,
 }
 
 /// One listening socket and its token.
@@ -134,7 +181,8 @@ impl Settings {
         let document = Document::parse(name, text)?;
         let config: Config = document.read()?;
         let mut findings = Vec::new();
-        check_advisor(&config.advisor, &mut findings);
+        let least_confidence = config.advisor.decision_threshold.unwrap_or(0.0);
+        let advisor = advisor(config.advisor, &mut findings);
         let data_dir = config.data_dir.unwrap_or_else(|| "./lightsout-data".into());
         let ApiListener { bind_address, port, token_path, open_reads, allowed_hosts } = config.api;
         let api = Listener { bind_address, port, token_path };
@@ -153,7 +201,12 @@ impl Settings {
             proxies: overrides(config.proxies, &mut findings),
             mesh_token_path: config.mesh_token_path,
             people: people(config.people, &mut findings),
-            least_confidence: config.advisor.decision_threshold.unwrap_or(0.0),
+            least_confidence,
+            advisor,
+            notify: hook("/notify/url", config.notify.url, config.notify.secret_path, &mut findings),
+            console_url: hook("/notify/console_url", config.notify.console_url, None, &mut findings)
+                .map(|h| h.url),
+            audit: audit(config.audit, &mut findings),
             data_dir,
         };
         let (api, telemetry) = (settings.api.address, settings.telemetry.address);
@@ -268,18 +321,89 @@ fn people(entries: Vec<PersonEntry>, findings: &mut Findings) -> Vec<PersonSetti
     people
 }
 
-/// A keyed mistake is better than a key that does nothing: what this build does not carry out is refused.
-fn check_advisor(advisor: &Advisor, findings: &mut Findings) {
-    if advisor.provider.is_some_and(|p| p != Provider::None) {
-        findings.push((
-            "/advisor/provider".to_owned(),
-            "the advisor is not carried out by this build; set provider: none".to_owned(),
-        ));
+fn hook(
+    key: &str,
+    url: Option<String>,
+    secret_path: Option<PathBuf>,
+    findings: &mut Findings,
+) -> Option<HookSettings> {
+    let text = url?;
+    match Url::parse(&text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
+            Some(HookSettings { url, secret_path })
+        }
+        _ => {
+            findings
+                .push((key.to_owned(), "a URL is http:// or https://, a host, and what follows".to_owned()));
+            None
+        }
     }
-    if let Some(threshold) = advisor.decision_threshold.filter(|t| !(0.0..=1.0).contains(t)) {
-        let message = format!("a threshold is a probability from 0 to 1, not {threshold}");
-        findings.push(("/advisor/decision_threshold".to_owned(), message));
+}
+
+fn audit(given: crate::config::Audit, findings: &mut Findings) -> AuditSettings {
+    let every_s = given.anchor_every_s.unwrap_or(600);
+    if !(1..=86_400).contains(&every_s) {
+        findings.push(("/audit/anchor_every_s".to_owned(), format!("1 to 86400 seconds, not {every_s}")));
     }
+    AuditSettings {
+        anchor_path: given.anchor_path,
+        anchor_hook: hook("/audit/anchor_url", given.anchor_url, given.anchor_secret_path, findings),
+        anchor_every: std::time::Duration::from_secs(every_s.max(1)),
+    }
+}
+
+/// A model is asked only where all that it needs is said.
+fn advisor(given: Advisor, findings: &mut Findings) -> Option<AdvisorSettings> {
+    let mut bad = |key: &str, why: String| findings.push((format!("/advisor/{key}"), why));
+    if let Some(threshold) = given.decision_threshold.filter(|t| !(0.0..=1.0).contains(t)) {
+        bad("decision_threshold", format!("a threshold is a probability from 0 to 1, not {threshold}"));
+    }
+    let timeout_ms = given.timeout_ms.unwrap_or(8_000);
+    if !(100..=60_000).contains(&timeout_ms) {
+        bad("timeout_ms", format!("100 to 60000 ms, not {timeout_ms}"));
+    }
+    let money =
+        [("usd_per_hour", given.usd_per_hour), ("usd_per_million_tokens", given.usd_per_million_tokens)];
+    for (key, usd) in money {
+        if usd.is_some_and(|usd| !usd.is_finite() || usd < 0.0) {
+            bad(key, "an amount of money, 0 or more".to_owned());
+        }
+    }
+    if given.usd_per_hour.is_some() && given.usd_per_million_tokens.is_none() {
+        bad("usd_per_hour", "say what tokens cost: usd_per_million_tokens".to_owned());
+    }
+    let (provider, usual) = match given.provider? {
+        Provider::None => return None,
+        Provider::Openai => (crate::advisor::Provider::OpenAi, Some("https://api.openai.com/v1")),
+        Provider::Azure => (crate::advisor::Provider::Azure, None),
+        Provider::Anthropic => (crate::advisor::Provider::Anthropic, Some("https://api.anthropic.com")),
+    };
+    let base = given.base_url.as_deref().or(usual);
+    let parsed = base.and_then(|text| Url::parse(text).ok());
+    let parsed = parsed.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if parsed.is_none() {
+        bad("base_url", "this provider needs one: http:// or https://, and a host".to_owned());
+    }
+    if given.model.as_ref().is_none_or(String::is_empty) {
+        bad("model", "this provider needs a model's name".to_owned());
+    }
+    if given.api_key_path.is_none() {
+        bad("api_key_path", "this provider needs a file with its key".to_owned());
+    }
+    Some(AdvisorSettings {
+        provider,
+        base: parsed?,
+        model: given.model?,
+        key_path: given.api_key_path?,
+        deadline: std::time::Duration::from_millis(timeout_ms),
+        limits: crate::advisor::Limits {
+            calls: given.calls_per_hour.unwrap_or(30),
+            tokens: given.tokens_per_hour.unwrap_or(100_000),
+            usd: given.usd_per_hour,
+            usd_per_million_tokens: given.usd_per_million_tokens.unwrap_or(0.0),
+        },
+        addresses: given.send_addresses.unwrap_or(false),
+    })
 }
 
 /// An action API's URL, announced or configured: plain HTTP to a host and a port, nothing else that a

@@ -142,3 +142,29 @@ async fn a_write_without_the_token_is_refused_and_an_operator_without_a_brain_is
     assert!(message.contains("http://127.0.0.1:9") && message.lines().count() <= 3, "{message}");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_was_rewritten_as_a_whole_does_not_agree_with_its_anchors() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let more = "audit: { anchor_path: anchors.jsonl, anchor_every_s: 1 }\n";
+    let mut brain = Brain::start_on(dir.path(), "advisory", (0, 0), more).await?;
+    brain.operator(&["mode", "observe"]).await?;
+    tests::eventually("the head is anchored", Duration::from_secs(20), || async {
+        let text = std::fs::read_to_string(dir.path().join("anchors.jsonl")).unwrap_or_default();
+        Ok(text.lines().count() > 0)
+    })
+    .await?;
+    let agreed = brain.operator(&["audit", "verify", "--anchors", "anchors.jsonl"]).await?;
+    assert!(agreed.contains("agree with the log"), "{agreed}");
+    brain.process.signal(Signal::SIGTERM)?;
+    brain.process.ended().await?;
+    // Another log, as whole as the first one, in its place.
+    std::fs::remove_dir_all(dir.path().join("brain-data"))?;
+    log(dir.path()).await?;
+    let arguments = ["audit", "verify", "--data-dir", "brain-data", "--anchors", "anchors.jsonl"];
+    let output = run("lightsout", &arguments, dir.path()).await?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("hash was kept"), "{said}");
+    Ok(())
+}

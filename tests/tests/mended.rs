@@ -87,6 +87,8 @@ async fn a_gray_endpoint_is_named_ejected_verified_probed_and_returned() -> Resu
     let effect = records.iter().find(|r| r["kind"] == "effect").context("no effect")?;
     assert_eq!(effect["data"]["effect"]["kind"], "helped");
     assert!(mesh.brain.operator(&["audit", "verify"]).await?.contains("intact"));
+    let explained = mesh.brain.operator(&["audit", "explain", "act-1"]).await?;
+    assert!(explained.contains("every answer is the same") && explained.contains("rule:"), "{explained}");
     Ok(())
 }
 

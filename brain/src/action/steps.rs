@@ -28,6 +28,8 @@ pub struct Hands<'a> {
     pub fleet: &'a Fleet,
     /// Whether anything new may be put: not frozen, and the audit can be written.
     pub may_put: bool,
+    /// Whether a person has stopped everything: what is half on its way does not stay so.
+    pub frozen: bool,
     /// Services in which a probe runs: one at a time.
     pub probing: &'a mut BTreeSet<String>,
     /// Who we are.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::lifecycle::Standing;
+use super::lifecycle::{Standing, brain_actor};
 use super::operation::{Operation, Stage};
 use super::steps::{Hands, News, set_phase};
 use crate::domain::{ActionPhase, Effect, EffectKind};
@@ -91,6 +91,10 @@ impl Operation {
     }
 
     fn widen(&mut self, effect: &Effect, hands: &mut Hands<'_>) {
+        if hands.frozen {
+            let me = brain_actor(hands.brain_id);
+            return self.withdraw(&me, "frozen before it had reached all proxies", hands);
+        }
         if !hands.may_put {
             // Said again at the next turn, when it may.
             self.stage = Stage::Verifying(Meter::new(self.scope(), hands.now_ms));

@@ -1,7 +1,7 @@
-//! `GET /v1/audit`, `/v1/audit/verify` and `/v1/audit/export`.
+//! `GET /v1/audit`, `/v1/audit/verify`, `/v1/audit/export` and `/v1/audit/{id}/explain`.
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -12,6 +12,7 @@ use protocol::action::Items;
 use super::problem::Refusal;
 use super::server::Api;
 use crate::audit::{AuditFilter, AuditReader, Proof, Record, StoreError};
+use crate::explain::{Explanation, explain};
 
 /// Records that are read at once for an export.
 const EXPORT_PAGE: u32 = 500;
@@ -21,6 +22,7 @@ pub(super) fn routes() -> Router<Api> {
         .route("/v1/audit", get(page))
         .route("/v1/audit/verify", get(verify))
         .route("/v1/audit/export", get(export))
+        .route("/v1/audit/{id}/explain", get(explained))
 }
 
 async fn page(
@@ -56,6 +58,19 @@ async fn lines_after(audit: &AuditReader, cursor: u64) -> Result<(Bytes, Option<
         lines.push('\n');
     }
     Ok((lines.into(), page.next.and_then(|next| next.parse().ok())))
+}
+
+/// `id`: the seq of a record, a proposal, an action or an incident.
+async fn explained(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+) -> Result<Json<Items<Explanation>>, Refusal> {
+    let verdicts = api.audit.verdicts(&id).await.map_err(unreadable)?;
+    let found: Vec<Explanation> = verdicts.iter().filter_map(explain).collect();
+    if found.is_empty() {
+        return Err(Refusal::not_found("no decision of the log has to do with it"));
+    }
+    Ok(Json(Items::all(found)))
 }
 
 fn unreadable(why: StoreError) -> Refusal {

@@ -22,6 +22,7 @@ use crate::access::{COOKIE, Deed};
 use crate::audit::{Proof, Record};
 use crate::canary::{CanaryDetail, CanarySpec, CanaryView};
 use crate::domain::{Action, AutonomyRow, Budgets, Incident, Proposal, ProxyView, ServiceView};
+use crate::explain::Explanation;
 use crate::forecast::Forecast;
 
 /// How a type describes itself.
@@ -125,6 +126,11 @@ fn operations() -> Vec<Operation> {
             query: &["picture"],
             ..read("/v1/events", "Every record as it happens", Answer::Text("text/event-stream"))
         },
+        read(
+            "/v1/audit/{id}/explain",
+            "Decisions again from their records: by seq, proposal, action or incident",
+            json(of::<Items<Explanation>>),
+        ),
     ]
 }
 

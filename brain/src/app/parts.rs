@@ -10,15 +10,19 @@ use super::{AppError, BRAIN_ID, brain};
 use trust::hosts::Hosts;
 
 use crate::access::{Access, Key, Principal, Role};
+use crate::advisor::{Advisor, Client};
 use crate::audit::{AuditReader, AuditStore, StoreError};
 use crate::canary::Canary;
 use crate::clock::wall_clock_ms;
 use crate::control_loop::LoopOptions;
-use crate::domain::{Event, KeptCanary, Mode};
+use crate::domain::{Actor, Event, KeptCanary, Mode};
+use crate::guard::RECALLED;
 use crate::ingest::Target;
-use crate::settings::{OPERATOR, Settings};
+use crate::settings::{HookSettings, OPERATOR, Settings};
 use crate::state::Memory;
 use crate::token::{Token, TokenError};
+use crate::webhook::Webhook;
+use crate::webhook::anchors::Anchoring;
 
 /// What the store knows of this brain's earlier lives, and the pen for its new one.
 pub(super) struct Past {
@@ -32,7 +36,13 @@ pub(super) struct Past {
     pub(super) memory: Option<Memory>,
     /// Rollouts, the oldest first, and the number of the last one.
     pub(super) canaries: (Vec<Canary>, u64),
+    /// What its lives did and were told in the last hour, oldest first.
+    pub(super) lately: Vec<(i64, Actor, Event)>,
 }
+
+/// How far back what was done counts, and the most records of it that are read.
+const LATELY_MS: i64 = 3_600_000;
+const MAX_LATELY: u32 = 20_000;
 
 /// Opens the store, and writes the start into it: a log that cannot be written is found here.
 pub(super) async fn recall(data_dir: &Path) -> Result<Past, StoreError> {
@@ -53,12 +63,13 @@ pub(super) async fn recall(data_dir: &Path) -> Result<Past, StoreError> {
     let was_frozen = reader.last_of("frozen", "unfrozen").await?.is_some_and(|r| r.kind == "frozen");
     // So does a mode below brain.yaml's: a crash must not give back what a person took away.
     let modes = reader.last_modes().await?.into_iter().filter_map(|r| mode_of(&r.data)).collect();
+    let lately = lately(&reader).await?;
     let started = Event::BrainStarted { epoch, version: env!("CARGO_PKG_VERSION").to_owned() };
     store.append(wall_clock_ms(), &[(brain(), started)]).await?;
     let memory = memory(&mut store).await;
     let last = reader.highest_id("canary_started", "$.canary.id", "can-").await?;
     let canaries = (canaries(&mut store).await?, last);
-    Ok(Past { store, reader, options, was_frozen, modes, memory, canaries })
+    Ok(Past { store, reader, options, was_frozen, modes, memory, canaries, lately })
 }
 
 /// A rollout that cannot be read is not gone on with; its leases run out, which takes it back.
@@ -71,6 +82,13 @@ async fn canaries(store: &mut AuditStore) -> Result<Vec<Canary>, StoreError> {
     let mut canaries: Vec<Canary> = store.kept_canaries().await?.into_iter().filter_map(read).collect();
     canaries.sort_by_key(|canary| canary.created_ms);
     Ok(canaries)
+}
+
+/// Records that another build wrote in another shape are passed over.
+async fn lately(reader: &AuditReader) -> Result<Vec<(i64, Actor, Event)>, StoreError> {
+    let since = jiff::Timestamp::from_millisecond(wall_clock_ms() - LATELY_MS).unwrap_or_default();
+    let records = reader.lately(&RECALLED, since, MAX_LATELY).await?;
+    Ok(records.into_iter().filter_map(|r| Some((r.at_ms()?, r.actor.clone(), r.event().ok()?))).collect())
 }
 
 /// What cannot be read is learned again: no reason not to start.
@@ -124,6 +142,41 @@ pub(super) fn access(settings: &Settings, own: &Token) -> Result<Access, AppErro
     let access = Access::new(keys, settings.open_reads, Hosts::new(settings.allowed_hosts.iter().cloned()));
     access.read_book(&settings.data_dir).map_err(|why| AppError::Part("tokens", why.to_string()))?;
     Ok(access)
+}
+
+/// Who is told when a person is needed, with the console's address.
+pub(super) fn notify(settings: &Settings) -> Result<Option<(Webhook, Option<reqwest::Url>)>, AppError> {
+    let hook = settings.notify.as_ref().map(|given| webhook("notify", given)).transpose()?;
+    Ok(hook.map(|hook| (hook, settings.console_url.clone())))
+}
+
+/// Where the audit log's head is kept.
+pub(super) fn anchoring(settings: &Settings) -> Result<Option<Anchoring>, AppError> {
+    let given = &settings.audit;
+    let hook = given.anchor_hook.as_ref().map(|given| webhook("audit anchor", given)).transpose()?;
+    if given.anchor_path.is_none() && hook.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Anchoring { file: given.anchor_path.clone(), hook, every: given.anchor_every }))
+}
+
+/// The language model that may be asked, if any.
+pub(super) fn advisor(settings: &Settings) -> Result<Option<Advisor>, AppError> {
+    let Some(given) = &settings.advisor else { return Ok(None) };
+    let part = |why: String| AppError::Part("advisor", why);
+    let key = std::fs::read_to_string(&given.key_path)
+        .map_err(|why| part(format!("{}: {why}", given.key_path.display())))?;
+    let key = key.trim().to_owned();
+    if key.is_empty() {
+        return Err(part(format!("{} holds no key", given.key_path.display())));
+    }
+    let client = Client::new(given.provider, given.base.clone(), given.model.clone(), key, given.deadline);
+    Ok(Some(Advisor::new(client.map_err(part)?, given.limits)))
+}
+
+fn webhook(name: &'static str, given: &HookSettings) -> Result<Webhook, AppError> {
+    let built = Webhook::new(given.url.clone(), given.secret_path.as_deref());
+    built.map_err(|why| AppError::Part(name, why))
 }
 
 pub(super) fn own_token(path: &Path, name: &str) -> Result<Token, TokenError> {

@@ -52,6 +52,12 @@ pub(super) async fn named(name: &'static str, task: impl Future<Output = Result<
     (name, task.await)
 }
 
+/// A task that only ends when it is told to.
+pub(super) async fn lasting(task: impl Future<Output = ()>) -> Result<(), String> {
+    task.await;
+    Ok(())
+}
+
 pub(super) fn how_it_died(ended: Option<Result<Ended, JoinError>>) -> AppError {
     match ended {
         Some(Ok((name, Err(why)))) => AppError::Died(name, why),

@@ -156,6 +156,63 @@ impl AuditReader {
         rows.iter().map(|row| record(row).map_err(StoreError::Read)).collect()
     }
 
+    /// The verdicts that `id` leads to, oldest first: the seq of a record, a proposal, an action, or an incident.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn verdicts(&self, id: &str) -> Result<Vec<Record>, StoreError> {
+        let seq = id.parse::<i64>().unwrap_or(-1);
+        // What a record or an action is about is its proposal.
+        let proposal: Option<String> = sqlx::query_scalar(
+            "SELECT coalesce(json_extract(data, '$.proposal.id'), json_extract(data, '$.action.proposal')) \
+             FROM audit WHERE seq = ?1 OR (kind = 'intent' AND action = ?2) LIMIT 1",
+        )
+        .bind(seq)
+        .bind(id)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(read_error)?
+        .flatten();
+        let rows = sqlx::query(
+            "SELECT * FROM audit WHERE kind = 'verdict' AND \
+             (seq = ?1 OR incident = ?2 OR json_extract(data, '$.proposal.id') IN (?2, ?3)) \
+             ORDER BY seq LIMIT ?4",
+        )
+        .bind(seq)
+        .bind(id)
+        .bind(proposal.unwrap_or_else(|| id.to_owned()))
+        .bind(i64::from(MAX_PAGE))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(read_error)?;
+        let found: Vec<Record> =
+            rows.iter().map(record).collect::<Result<_, _>>().map_err(StoreError::Read)?;
+        // Who names a verdict means that one.
+        let named = found.iter().find(|r| i64::try_from(r.seq).is_ok_and(|n| n == seq)).cloned();
+        Ok(named.map_or(found, |one| vec![one]))
+    }
+
+    /// The newest `most` records of these kinds at or after `since`, oldest first.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn lately(
+        &self,
+        kinds: &[&str],
+        since: Timestamp,
+        most: u32,
+    ) -> Result<Vec<Record>, StoreError> {
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM audit WHERE at >= ");
+        query.push_bind(instant(since)).push(" AND kind IN (");
+        let mut listed = query.separated(", ");
+        kinds.iter().for_each(|kind| {
+            listed.push_bind((*kind).to_owned());
+        });
+        query.push(") ORDER BY seq DESC LIMIT ").push_bind(i64::from(most));
+        let rows = query.build().fetch_all(&self.pool).await.map_err(read_error)?;
+        rows.iter().rev().map(|row| record(row).map_err(StoreError::Read)).collect()
+    }
+
     /// The highest number `n` in ids `PREFIXn` that records of `kind` hold at `path` in their data
     /// (a JSON path such as `$.incident.id`); 0 where there is none.
     ///
@@ -179,6 +236,14 @@ impl AuditReader {
     /// Lets go of the file.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+
+    /// The last record's seq and hash, as the writer noted them.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn head(&self) -> Result<Option<(u64, String)>, StoreError> {
+        self.noted_head().await
     }
 
     async fn noted_head(&self) -> Result<Option<(u64, String)>, StoreError> {

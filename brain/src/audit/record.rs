@@ -71,6 +71,28 @@ impl Record {
         Ok(record)
     }
 
+    /// The event that this record was made of: what stands in columns of its own comes back into it.
+    ///
+    /// # Errors
+    /// It is of a kind, or of a shape, that this build does not know.
+    pub fn event(&self) -> Result<Event, serde_json::Error> {
+        let mut fields = self.data.as_object().cloned().unwrap_or_default();
+        fields.insert("type".to_owned(), Value::String(self.kind.clone()));
+        let columns = [("service", &self.service), ("incident", &self.incident), ("action", &self.action)];
+        for (name, value) in columns {
+            if let Some(value) = value.as_ref().filter(|_| !fields.contains_key(name)) {
+                fields.insert(name.to_owned(), Value::String(value.clone()));
+            }
+        }
+        serde_json::from_value(Value::Object(fields))
+    }
+
+    /// When it happened, milliseconds since the epoch; `None` where `at` is no instant.
+    #[must_use]
+    pub fn at_ms(&self) -> Option<i64> {
+        self.at.parse::<Timestamp>().ok().map(Timestamp::as_millisecond)
+    }
+
     /// What `hash` must be.
     #[must_use]
     pub fn computed_hash(&self) -> String {
@@ -137,6 +159,7 @@ fn subjects(event: &Event) -> Subjects {
         | Event::CanaryHeld { canary }
         | Event::CanaryLooked { canary }
         | Event::CanaryEnded { canary } => (Some(canary.service.clone()), None, None),
+        Event::Advised { incident, .. } => (None, incident.clone(), None),
         Event::BrainStarted { .. }
         | Event::Autonomy { .. }
         | Event::Mode { .. }
@@ -174,5 +197,20 @@ mod tests {
         let back: Record = serde_json::from_str(&serde_json::to_string(&record).unwrap()).unwrap();
         assert_eq!(back, record);
         assert_eq!(back.computed_hash(), record.hash);
+        assert_eq!(back.event().unwrap(), event);
+        assert_eq!(back.at_ms(), Some(0));
+    }
+
+    #[test]
+    fn the_event_comes_back_out_of_its_record() {
+        let actor = Actor { kind: ActorKind::Proxy, id: "p1".into() };
+        let event = Event::Refusal {
+            action: "act-1".into(),
+            service: "cart".into(),
+            incident: None,
+            proxy: "p1".into(),
+            refusal: Refusal { status: 422, detail: "floor".into() },
+        };
+        assert_eq!(Record::of(1, 0, &actor, &event, FIRST_PREV_HASH).unwrap().event().unwrap(), event);
     }
 }

@@ -1,5 +1,8 @@
 //! `lightsout audit`: read the log, verify it, export it, with the brain up or down.
 
+mod anchors;
+mod explain;
+
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
@@ -47,7 +50,19 @@ pub struct AuditArgs {
 #[derive(Debug, Subcommand)]
 enum AuditVerb {
     /// Walk the hash chain; exit code 1 if it is broken
-    Verify,
+    Verify {
+        /// Hold the log against the heads that were kept in this file
+        #[arg(long)]
+        anchors: Option<PathBuf>,
+    },
+    /// Take a decision again from its record; exit code 1 if it comes out another
+    Explain {
+        /// A proposal, an action, an incident, or the seq of a record
+        id: String,
+        /// How to print it
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
     /// Write all records as JSON lines
     Export {
         /// Where to; `-` is standard output
@@ -57,8 +72,15 @@ enum AuditVerb {
 
 pub(super) async fn run(connection: &Connection, args: AuditArgs) -> Result<ExitCode, Failure> {
     match &args.verb {
-        Some(AuditVerb::Verify) => verify(connection).await,
+        Some(AuditVerb::Verify { anchors }) => {
+            let code = verify(connection).await?;
+            if let Some(file) = anchors {
+                anchors::hold(connection, file).await?;
+            }
+            Ok(code)
+        }
         Some(AuditVerb::Export { file }) => export(connection, file).await,
+        Some(AuditVerb::Explain { id, format }) => explain::run(connection, id, *format).await,
         None => list(connection, &args).await,
     }
 }

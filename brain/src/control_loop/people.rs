@@ -9,7 +9,7 @@ use crate::domain::{
     Actor, ActorKind, Decision, Event, Mode, PersonAnswer, PersonRequest, Proposal, ProposalState,
     ProposedAction, TickOutput, Verdict,
 };
-use crate::guard::target;
+use crate::guard::{REVERT_ALL, target};
 use crate::policies::is_kind;
 
 impl ControlLoop {
@@ -36,6 +36,9 @@ impl ControlLoop {
                 self.order_canary(by, &canary, order, &reason, out)
             }
             PersonRequest::Freeze { revert_all } => self.freeze(by, revert_all, out),
+            PersonRequest::Advise { question, model, answer } => {
+                self.advised(by, &question, &model, answer, out)
+            }
             PersonRequest::Unfreeze => {
                 self.frozen = false;
                 out.events.push((by.clone(), Event::Unfrozen { by: by.clone() }));
@@ -229,7 +232,7 @@ impl ControlLoop {
     fn freeze(&mut self, by: &Actor, revert_all: bool, out: &mut TickOutput) -> PersonAnswer {
         self.frozen = true;
         out.events.push((by.clone(), Event::Frozen { by: by.clone(), revert_all }));
-        let taken = if revert_all { self.withdraw(by, "revert all", |_| true, out) } else { Vec::new() };
+        let taken = if revert_all { self.withdraw(by, REVERT_ALL, |_| true, out) } else { Vec::new() };
         let canaries = if revert_all { self.revert_canaries(by, out) } else { 0 };
         PersonAnswer::Done(json!({ "frozen": true, "reverted": taken.len() + canaries }))
     }

@@ -12,14 +12,12 @@ use crate::domain::{
     Proposal, ProposalState, Signal, TickOutput, Verdict,
 };
 use crate::guard::capacity::{places, proxies_of};
-use crate::guard::{Situation, approvals_needed, deciding, judge, target};
+use crate::guard::{RELAPSE_MS, Situation, approvals_needed, deciding, judge, target};
 
 /// A symptom that was not seen for so long is not acted on, milliseconds.
 const FRESH_MS: i64 = 2_500;
 /// Between two proposals for one incident whose verdicts differ, milliseconds.
 const PATIENCE_MS: i64 = 5_000;
-/// A target that fails so soon after it was given back makes that a reversal, milliseconds.
-const RELAPSE_MS: i64 = 120_000;
 
 /// The parts of the loop that a remedy may touch, borrowed apart from the rest.
 macro_rules! hands {
@@ -31,6 +29,7 @@ macro_rules! hands {
             policy: &$this.policies.guard,
             fleet: &$this.fleet,
             may_put: !$this.frozen && $this.audit_ok,
+            frozen: $this.frozen,
             probing: &mut $this.probing,
             brain_id: &$this.options.brain_id,
             now_ms: $this.now_ms,
@@ -119,8 +118,9 @@ impl ControlLoop {
         let tried = self.book.case(&incident.id).map(|case| case.tried.clone()).unwrap_or_default();
         let now = self.circumstances(&incident.cause.service);
         let Some(advice) = advise(incident, &self.policies.rules, &now, &tried, &self.learned) else {
-            return;
+            return self.ask_advisor(incident, &now, &tried);
         };
+        self.give_way(incident, out);
         let same = |pending: &mut Proposal| is_same_intent(&pending.action, &advice.action);
         match self.desk.pending_for(&incident.id).map(same) {
             Some(true) => return self.judge_again(incident, advice.confidence, out),

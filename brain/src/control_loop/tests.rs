@@ -2,7 +2,9 @@
 
 mod canaries;
 mod closed_loop;
+mod counsel;
 mod earning;
+mod explained;
 mod finding;
 mod hostile;
 mod origin;

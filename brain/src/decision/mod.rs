@@ -1,5 +1,6 @@
 //! Decide: an incident becomes a proposal, typed, bounded, with its evidence and its digest.
 
+pub mod advisor;
 mod desk;
 mod networks;
 mod remedy;
@@ -105,7 +106,8 @@ pub fn propose(
 }
 
 /// SHA-256 over the canonical JSON of what is proposed, on what evidence, for which incident.
-fn digest(action: &ProposedAction, evidence: &[Evidence], incident: Option<&str>) -> String {
+#[must_use]
+pub fn digest(action: &ProposedAction, evidence: &[Evidence], incident: Option<&str>) -> String {
     let proposed = json!({ "action": action, "evidence": evidence, "incident": incident });
     hex::encode(Sha256::digest(canonical::to_string(&proposed).as_bytes()))
 }

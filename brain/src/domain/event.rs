@@ -206,6 +206,21 @@ pub enum Event {
         /// Whether every live action was removed too.
         revert_all: bool,
     },
+    /// A language model was asked about an incident that no rule has an answer to.
+    Advised {
+        /// Which incident, if it is still open.
+        incident: Option<String>,
+        /// Which model.
+        model: String,
+        /// SHA-256 of what it was shown, hex.
+        prompt_hash: String,
+        /// Its words, bounded; empty when it said nothing.
+        answer: String,
+        /// Whether it may be heard.
+        heard: bool,
+        /// Its explanation, or why it is not heard.
+        why: String,
+    },
     /// The freeze is over.
     Unfrozen {
         /// By whom.

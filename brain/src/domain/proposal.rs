@@ -53,6 +53,13 @@ impl Proposal {
     pub fn is_by_person(&self) -> bool {
         self.asked_by.is_some()
     }
+
+    /// Whether nobody but a language model speaks for it.
+    #[must_use]
+    pub fn is_by_advisor(&self) -> bool {
+        let speaker = self.speakers.last();
+        speaker.is_some_and(|s| s.name.starts_with(crate::decision::advisor::SPEAKER))
+    }
 }
 
 /// A typed action and the service it is for.
@@ -126,6 +133,9 @@ pub struct Judgement {
     pub why: String,
     /// Every check, in order, with its own answer.
     pub checks: Vec<Check>,
+    /// What they looked at; absent in records of older builds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<Box<crate::guard::Facts>>,
 }
 
 /// One rule of the guard and its answer.

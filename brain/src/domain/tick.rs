@@ -204,6 +204,15 @@ pub enum PersonRequest {
     },
     /// Go on.
     Unfreeze,
+    /// Not a person's: what a language model said, or why it said nothing.
+    Advise {
+        /// The question's digest.
+        question: String,
+        /// Which model.
+        model: String,
+        /// Its words, or what went wrong.
+        answer: Result<String, String>,
+    },
 }
 
 /// The control loop's answer to a person.

@@ -2,13 +2,17 @@
 
 pub mod capacity;
 mod checks;
+mod facts;
 mod ledger;
+mod recall;
 mod refusals;
 
 use std::collections::BTreeSet;
 
 pub use capacity::Fleet;
+pub use facts::{Bounded, Counted, EarnedFact, Facts, FreezeFact};
 pub use ledger::{Ledger, target};
+pub use recall::{RECALLED, RELAPSE_MS, REVERT_ALL};
 
 use crate::domain::{Cause, Judgement, Mode, Proposal, Verdict};
 use crate::learning::Learned;
@@ -50,10 +54,17 @@ pub struct Situation<'a> {
     pub now_ms: i64,
 }
 
-/// The guard's whole answer.
+/// The guard's whole answer, with the facts it rests on.
 #[must_use]
 pub fn judge(proposal: &Proposal, now: &Situation<'_>) -> Judgement {
-    let checks: Vec<_> = checks::ALL.iter().map(|check| check(proposal, now)).collect();
+    let facts = Facts::of(proposal, now);
+    Judgement { facts: Some(Box::new(facts.clone())), ..judge_by(proposal, &facts) }
+}
+
+/// The same from the facts alone: what `audit explain` asks of a record.
+#[must_use]
+pub fn judge_by(proposal: &Proposal, facts: &Facts) -> Judgement {
+    let checks: Vec<_> = checks::ALL.iter().map(|check| check(proposal, facts)).collect();
     let rank = |verdict: Verdict| match verdict {
         Verdict::Allow => 0,
         Verdict::Ask => 1,
@@ -65,7 +76,7 @@ pub fn judge(proposal: &Proposal, now: &Situation<'_>) -> Judgement {
         Some(check) if check.verdict != Verdict::Allow => (check.verdict, check.why),
         _ => (Verdict::Allow, "every check agrees".to_owned()),
     };
-    Judgement { verdict, why, checks }
+    Judgement { verdict, why, checks, facts: None }
 }
 
 /// How many people must agree to what touches such a share of a service, where one is asked.

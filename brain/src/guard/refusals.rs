@@ -39,6 +39,26 @@ fn lost_at_the_edge(now: &Situation<'_>, refused_rps: f64) -> f64 {
     ((asked.min(reference) - left).max(0.0) / reference).min(1.0)
 }
 
+/// What the action names that no proxy has: it would be refused by all.
+pub(super) fn unknown_to_all(action: &ProposedAction, now: &Situation<'_>) -> Option<String> {
+    let places = &holdings(&action.service, now.mesh, now.fleet, now.now_ms).places;
+    // A recording has no fleet, and no proxy told: nothing is known of what there is.
+    if now.open_loop || places.is_empty() {
+        return None;
+    }
+    let has_version = |version: &str| places.values().any(|place| place.version == version);
+    let unknown = |name: &String| match name.strip_prefix("version:") {
+        Some(version) => !has_version(version),
+        None => !places.contains_key(name),
+    };
+    let named = match &action.kind {
+        ActionKind::SetWeights { weights } => weights.keys().find(|name| unknown(name)).cloned(),
+        ActionKind::RollbackCanary { version } if !has_version(version) => Some(version.clone()),
+        kind => kind.endpoint().map(ToString::to_string).filter(unknown),
+    };
+    named.map(|name| format!("no proxy has {name} in {}", action.service))
+}
+
 /// What of the action the proxies' floor forbids, with all live actions together.
 pub(super) fn below_the_floor(action: &ProposedAction, ledger: &Ledger) -> Option<String> {
     match &action.kind {

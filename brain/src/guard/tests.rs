@@ -149,7 +149,7 @@ fn the_strictest_check_decides_and_says_why() {
     now.frozen = true;
     let denied = judge(&wish, &now);
     assert_eq!((denied.verdict, deciding(&denied)), (Verdict::Deny, "frozen"));
-    assert_eq!(denied.checks.len(), 22);
+    assert_eq!(denied.checks.len(), 23);
 }
 
 #[test]

@@ -92,6 +92,18 @@ fn where_one_that_serves_cannot_be_reached_none_keeps_it() {
 }
 
 #[test]
+fn a_freeze_halfway_takes_back_what_has_not_reached_all() {
+    let mut world = fleet(31, 1e9);
+    while world.mesh.holders().is_empty() {
+        world.second();
+    }
+    world.requests.push(PersonRequest::Freeze { revert_all: false });
+    world.run(30);
+    assert_eq!(world.mesh.holders().len(), 0, "{:?}", world.story());
+    assert_eq!(widened(&world), Vec::<usize>::new());
+}
+
+#[test]
 fn a_proxy_that_joins_later_gets_what_the_others_have() {
     let mut world = fleet(36, 1e9);
     world.run(46);
