@@ -114,6 +114,8 @@ const story = [
     await page.getByRole("row", { name: /Approved: Eject endpoint/ }).click();
     await page.getByRole("heading", { name: /^Record \d+/ }).waitFor();
     await page.getByText(EVIL_REASON).first().waitFor();
+    await page.getByRole("button", { name: /^Explain/ }).click();
+    await page.getByText("the same in every answer").first().waitFor();
     assert.match(page.url(), /#\/audit\/\d+$/, "a permalink");
     assert.equal(await page.evaluate(() => window.pwned), undefined);
   }],

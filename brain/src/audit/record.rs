@@ -14,6 +14,8 @@ pub const FIRST_PREV_HASH: &str = "000000000000000000000000000000000000000000000
 
 /// One thing that happened, chained to the one before.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+// A rollout has a record, too: a name of its own keeps this one from being numbered as more types come.
+#[schemars(rename = "AuditRecord")]
 pub struct Record {
     /// From 1, without a gap.
     pub seq: u64,

@@ -8,6 +8,7 @@ export type Budgets = Schemas["Budgets"];
 export type Effect = Schemas["Effect"];
 export type Endpoint = Schemas["EndpointView"];
 export type Evidence = Schemas["Evidence"];
+export type Explanation = Schemas["Explanation"];
 export type Expected = Schemas["Expected"];
 export type Incident = Schemas["Incident"];
 /** The guard's answer, as audit records hold it. */
@@ -16,7 +17,7 @@ export type Mode = Schemas["Mode"];
 export type Proof = Schemas["Proof"];
 export type Proposal = Schemas["Proposal"];
 export type Proxy = Schemas["ProxyView"];
-export type AuditRecord = Schemas["Record"];
+export type AuditRecord = Schemas["AuditRecord"];
 export type Series = Schemas["Series"];
 export type Service = Schemas["ServiceView"];
 export type Status = Schemas["Status"];
