@@ -100,7 +100,7 @@ async fn a_brain_killed_anywhere_loses_no_acknowledged_record_and_leaves_nothing
     let mut brain = Brain::start_on(dir.path(), "autonomous", ports, "").await?;
     let proxies = proxies(dir.path(), &origins, &brain).await?;
     let _loads: Vec<Load> = proxies.iter().map(|p| Load::start(&p.url, 60)).collect::<Result<_>>()?;
-    let (mut acknowledged, mut taken) = (0, 0);
+    let mut acknowledged = 0;
     for life in 0..LIVES {
         eventually("the proxies are known", PATIENCE, || async {
             let known = brain.list("/v1/proxies").await?;
@@ -109,11 +109,13 @@ async fn a_brain_killed_anywhere_loses_no_acknowledged_record_and_leaves_nothing
         })
         .await?;
         let sick = &origins[points.below(4) as usize];
-        if let Some((StatusCode::OK, answer)) =
-            ask(&brain.api, dir.path(), "/v1/actions", &ejection(sick)).await
-        {
-            taken += u64::from(answer["verdict"] == "allow");
-        }
+        // Telemetry must be there first: what the guard denies for want of it is asked again.
+        eventually("a person's action is taken", PATIENCE, || async {
+            let answer = ask(&brain.api, dir.path(), "/v1/actions", &ejection(sick)).await;
+            Ok(answer.is_some_and(|(status, body)| status == StatusCode::OK && body["verdict"] == "allow"))
+        })
+        .await
+        .with_context(|| brain.process.log())?;
         let until = tokio::time::Instant::now() + Duration::from_millis(points.below(2_500));
         let acking = async {
             while let Some((StatusCode::OK, _)) = ask(&brain.api, dir.path(), "/v1/mode", &mode()).await {
@@ -132,7 +134,6 @@ async fn a_brain_killed_anywhere_loses_no_acknowledged_record_and_leaves_nothing
         assert!(written >= acknowledged, "{acknowledged} were acknowledged, {written} are written");
         assert!(written <= acknowledged + life + 1, "{written} written, {acknowledged} acknowledged");
     }
-    assert!(taken > 0, "a run in which nothing is done proves nothing");
     Ok(())
 }
 
@@ -173,8 +174,11 @@ async fn a_proxy_killed_anywhere_holds_in_the_end_what_the_others_hold() -> Resu
 /// A brain whose files may not grow beyond so many KiB, and that is told so by an error, not killed.
 async fn brain_with_a_small_disk(dir: &Path, kib: u64) -> Result<Running> {
     let program = binary("lightsout");
-    let script =
-        format!("trap '' XFSZ; ulimit -f {}; exec {} brain --config brain.yaml", kib * 2, program.display());
+    let script = format!(
+        "trap '' XFSZ; ulimit -S -f {}; exec {} brain --config brain.yaml",
+        kib * 2,
+        program.display()
+    );
     let mut command = tokio::process::Command::new("sh");
     command.args(["-c", &script]);
     Running::start_by("lightsout", command, dir).await
