@@ -94,7 +94,7 @@ async fn every_refusal_is_a_problem() {
     let long = format!("{{\"reason\":\"{}\"}}", "x".repeat(2_000));
     let refusals = [
         (404, brain.get("/v1/canaries/can-9").await),
-        (404, brain.get("/v1/series").await),
+        (404, brain.get("/v1/nothing").await),
         (404, brain.get("/v1/incidents/inc-9").await),
         (404, brain.get("/v1/proposals/prop-9").await),
         (400, brain.get("/v1/audit?since=yesterday").await),
