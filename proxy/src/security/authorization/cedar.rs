@@ -2,6 +2,8 @@
 //!
 //! Principal: `Client::"PROVIDER:ID"`, or `Client::""`; action: `Action::"GET"` and the like, in
 //! `Action::"read"` or `Action::"write"`; resource: `Route::"NAME"`; context: path, host, method, ip.
+//! Of all policies only those are evaluated whose scope can mean the request: they are kept apart by action, and by
+//! the one principal and the one route that they name. A policy that names neither is always evaluated.
 //! Cedar leaves a policy out that fails while it is evaluated. Here that is a denial: a `forbid` that cannot
 //! be evaluated must not let pass what it is there to stop.
 
@@ -10,8 +12,9 @@ use std::path::Path;
 use std::str::FromStr;
 
 use cedar_policy::{
-    AuthorizationError, Authorizer, Context, Decision as Verdict, Entities, Entity, EntityId, EntityTypeName,
-    EntityUid, PolicyId, PolicySet, Request, RestrictedExpression, Schema, ValidationMode, Validator,
+    ActionConstraint, AuthorizationError, Authorizer, Context, Decision as Verdict, Entities, Entity,
+    EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, PrincipalConstraint, Request,
+    ResourceConstraint, RestrictedExpression, Schema, ValidationMode, Validator,
 };
 
 use super::{DEFAULT, Decision, Engine, Question};
@@ -23,16 +26,25 @@ pub const MAX_POLICY_BYTES: usize = 1 << 20;
 /// Methods with an action of their own.
 const METHODS: [&str; 7] = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"];
 
+/// The principal and the route that policies name in their scope; absent: they name none.
+type Scope = (Option<EntityUid>, Option<EntityUid>);
+
+/// What is asked of one kind of requests.
+struct ByAction {
+    /// The method; the last action is for all others.
+    method: &'static str,
+    uid: EntityUid,
+    /// The action itself, with the groups that it is in.
+    entity: Entity,
+    policies: HashMap<Scope, PolicySet>,
+}
+
 /// The engine.
 pub struct Cedar {
-    policies: PolicySet,
     authorizer: Authorizer,
     client: EntityTypeName,
     route: EntityTypeName,
-    /// Each with its method; the last is for all others.
-    actions: Vec<(&'static str, EntityUid)>,
-    /// The actions and their groups, as policies ask for them.
-    known: Entities,
+    actions: Vec<ByAction>,
 }
 
 impl Cedar {
@@ -51,24 +63,28 @@ impl Cedar {
         let broken = |why: String| vec![format!("the schema of policies: {why}")];
         let (schema, _warnings) =
             Schema::from_cedarschema_str(SCHEMA).map_err(|why| broken(why.to_string()))?;
+        let kind = |name: &str| EntityTypeName::from_str(name).map_err(|why| broken(why.to_string()));
+        let (client, route, action) = (kind("Client")?, kind("Route")?, kind("Action")?);
         let known = schema.action_entities().map_err(|why| broken(why.to_string()))?;
         let checked = Validator::new(schema).validate(&policies, ValidationMode::Strict);
         faults.extend(checked.validation_errors().map(|fault| fault.to_string()));
         if !faults.is_empty() {
             return Err(faults);
         }
-        let kind = |name: &str| EntityTypeName::from_str(name).map_err(|why| broken(why.to_string()));
-        let action = kind("Action")?;
-        let uid = |name: &'static str| {
-            (name, EntityUid::from_type_name_and_id(action.clone(), EntityId::new(name)))
+        let by_action = |method: &'static str| {
+            let uid = EntityUid::from_type_name_and_id(action.clone(), EntityId::new(method));
+            let groups: HashSet<EntityUid> = known.ancestors(&uid).into_iter().flatten().cloned().collect();
+            let entity = Entity::new_no_attrs(uid.clone(), groups.clone());
+            let policies = apart(&policies, &uid, &groups).map_err(|why| vec![why])?;
+            Ok(ByAction { method, uid, entity, policies })
         };
-        let actions = METHODS.into_iter().chain(["other"]).map(uid).collect();
-        let (client, route) = (kind("Client")?, kind("Route")?);
-        Ok(Self { policies, authorizer: Authorizer::new(), client, route, actions, known })
+        let actions =
+            METHODS.into_iter().chain(["other"]).map(by_action).collect::<Result<_, Vec<String>>>()?;
+        Ok(Self { authorizer: Authorizer::new(), client, route, actions })
     }
 
     /// Who asks, for what, in Cedar's words.
-    fn put(&self, asked: &Question<'_>) -> Result<(Request, Entities), String> {
+    fn put(&self, asked: &Question<'_>) -> Result<(Request, Entities, &ByAction), String> {
         let principal = self.principal(asked)?;
         let id = EntityId::new(asked.route);
         let resource = EntityUid::from_type_name_and_id(self.route.clone(), id);
@@ -76,8 +92,8 @@ impl Cedar {
         let services = HashMap::from([("services".to_owned(), RestrictedExpression::new_set(services))]);
         let resource = Entity::new(resource, services, HashSet::new()).map_err(|why| why.to_string())?;
         let method = asked.method.as_str();
-        let action = self.actions.iter().find(|(name, _)| *name == method).or(self.actions.last());
-        let action = action.map(|(_, uid)| uid.clone()).ok_or("no action")?;
+        let action = self.actions.iter().find(|action| action.method == method).or(self.actions.last());
+        let action = action.ok_or("no action")?;
         let context = Context::from_pairs([
             ("path".to_owned(), text(asked.path)),
             ("host".to_owned(), text(asked.host)),
@@ -85,10 +101,10 @@ impl Cedar {
             ("ip".to_owned(), RestrictedExpression::new_ip(asked.ip.to_string())),
         ]);
         let context = context.map_err(|why| why.to_string())?;
-        let request = Request::new(principal.uid(), action, resource.uid(), context, None);
+        let request = Request::new(principal.uid(), action.uid.clone(), resource.uid(), context, None);
         let request = request.map_err(|why| why.to_string())?;
-        let entities = self.known.clone().add_entities([principal, resource], None);
-        Ok((request, entities.map_err(|why| why.to_string())?))
+        let entities = Entities::from_entities([principal, resource, action.entity.clone()], None);
+        Ok((request, entities.map_err(|why| why.to_string())?, action))
     }
 
     fn principal(&self, asked: &Question<'_>) -> Result<Entity, String> {
@@ -130,22 +146,56 @@ fn add(policies: &mut PolicySet, file: &str, given: &str) -> Result<(), String> 
     Ok(())
 }
 
+/// The policies that can mean requests of `action`, which is in `groups`, by what else their scope names.
+fn apart(
+    all: &PolicySet,
+    action: &EntityUid,
+    groups: &HashSet<EntityUid>,
+) -> Result<HashMap<Scope, PolicySet>, String> {
+    let mut apart: HashMap<Scope, PolicySet> = HashMap::new();
+    let means = |uid: &EntityUid| uid == action || groups.contains(uid);
+    let meant = |policy: &&Policy| match policy.action_constraint() {
+        ActionConstraint::Any => true,
+        ActionConstraint::In(uids) => uids.iter().any(means),
+        ActionConstraint::Eq(uid) => uid == *action,
+    };
+    for policy in all.policies().filter(meant) {
+        let principal = match policy.principal_constraint() {
+            PrincipalConstraint::Eq(uid) => Some(uid),
+            _ => None,
+        };
+        let route = match policy.resource_constraint() {
+            ResourceConstraint::Eq(uid) => Some(uid),
+            _ => None,
+        };
+        apart.entry((principal, route)).or_default().add(policy.clone()).map_err(|why| why.to_string())?;
+    }
+    Ok(apart)
+}
+
 impl Engine for Cedar {
     fn decide<'a>(&'a self, question: &Question<'a>) -> Decision<'a> {
-        let (request, entities) = match self.put(question) {
+        let (request, entities, action) = match self.put(question) {
             Ok(put) => put,
             Err(why) => return Decision::Broken(why.into()),
         };
-        let response = self.authorizer.is_authorized(&request, &self.policies, &entities);
-        let said = response.diagnostics();
-        if let Some(AuthorizationError::PolicyEvaluationError(error)) = said.errors().next() {
-            return Decision::Broken(error.policy_id().to_string().into());
+        let (who, route) = (request.principal().cloned(), request.resource().cloned());
+        let mut allowed = None;
+        for scope in [(None, None), (who.clone(), None), (None, route.clone()), (who, route)] {
+            let Some(policies) = action.policies.get(&scope) else { continue };
+            let response = self.authorizer.is_authorized(&request, policies, &entities);
+            let said = response.diagnostics();
+            if let Some(AuthorizationError::PolicyEvaluationError(error)) = said.errors().next() {
+                return Decision::Broken(error.policy_id().to_string().into());
+            }
+            let by = said.reason().next().map(ToString::to_string);
+            match (response.decision(), by) {
+                (Verdict::Deny, Some(by)) => return Decision::Deny(by.into()),
+                (Verdict::Allow, by) => allowed = allowed.or(by),
+                (Verdict::Deny, None) => {}
+            }
         }
-        let by = said.reason().next().map_or_else(|| DEFAULT.into(), |policy| policy.to_string().into());
-        match response.decision() {
-            Verdict::Allow => Decision::Allow(by),
-            Verdict::Deny => Decision::Deny(by),
-        }
+        allowed.map_or_else(|| Decision::Deny(DEFAULT.into()), |by| Decision::Allow(by.into()))
     }
 }
 
@@ -190,6 +240,37 @@ mod tests {
                     @id(\"sum\") forbid (principal, action, resource) when { 9223372036854775807 + 1 > 0 };";
         let engine = cedar(text).unwrap_or_else(|why| panic!("{why:?}"));
         assert_eq!(engine.decide(&asked(&Method::GET, "/", &[])), Decision::Broken("sum".into()));
+    }
+
+    #[test]
+    fn policies_that_are_kept_apart_decide_as_if_they_were_together() {
+        let text = r#"
+            @id("reads") permit (principal, action in Action::"read", resource);
+            @id("put") permit (principal, action == Action::"PUT", resource == Route::"r");
+            @id("some") permit (principal, action in [Action::"PATCH", Action::"DELETE"], resource);
+            @id("nobody") permit (principal == Client::"", action == Action::"POST", resource == Route::"r");
+            @id("root") permit (principal == Client::"idp:root", action, resource);
+            @id("hidden") forbid (principal, action, resource == Route::"r") when { context.path == "/hidden" };
+            @id("shut") forbid (principal == Client::"", action in Action::"write", resource)
+              when { context.path == "/shut" };
+            @id("word") permit (principal, action, resource) when { action in Action::"write" && context.path == "/in" };
+        "#;
+        let engine = cedar(text).unwrap_or_else(|why| panic!("{why:?}"));
+        let purge = Method::from_bytes(b"PURGE").unwrap();
+        for (method, path, said) in [
+            (Method::GET, "/", "allow:reads"),
+            (Method::OPTIONS, "/", "allow:reads"),
+            (Method::PUT, "/", "allow:put"),
+            (Method::DELETE, "/", "allow:some"),
+            (Method::POST, "/", "allow:nobody"),
+            (purge.clone(), "/", "deny:default"),
+            (purge, "/in", "allow:word"),
+            (Method::GET, "/hidden", "deny:hidden"),
+            (Method::POST, "/shut", "deny:shut"),
+            (Method::GET, "/shut", "allow:reads"),
+        ] {
+            assert_eq!(engine.decide(&asked(&method, path, &[])).text(false), said, "{method} {path}");
+        }
     }
 
     /// `cargo test --release -p proxy --lib hundred_policies -- --ignored --nocapture`
