@@ -13,7 +13,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use parts::{Past, access, advisor, anchoring, listen, notify, own_token, read_tokens, recall};
+use parts::{Past, access, advisor, anchoring, listen, notify, own_token, read_tokens, recall, restrain};
 use tasks::{how_it_died, lasting, named, panic_words, serve_api, serve_telemetry};
 
 use trust::tls::Termination;
@@ -23,10 +23,11 @@ use crate::action::client::ActionClient;
 use crate::advisor::{Advisor, MAX_WAITING as MAX_QUESTIONS};
 use crate::api::{Api, live, router};
 use crate::audit::{AuditReader, AuditStore, StoreError};
+use crate::backtest::{Backtests, Shelf};
 use crate::clock::wall_clock_ms;
 use crate::control_loop::ControlLoop;
 use crate::decision::advisor::Question;
-use crate::domain::{Actor, ActorKind, Mode, PersonRequest, TickOutput, View};
+use crate::domain::{Actor, ActorKind, TickOutput, View};
 use crate::fleet::Fleet;
 use crate::forecast::History;
 use crate::forecast::task::{self, Told};
@@ -177,7 +178,7 @@ impl App {
         let access = access(&settings, &api_token)?;
         let webhooks = Webhooks::new(brain(), asks_in.clone())
             .map_err(|why| AppError::Part("HTTP client", why.to_string()))?;
-        let state = Api::new(
+        let mut state = Api::new(
             Arc::clone(&shared.live),
             asks_in.clone(),
             shared.events.clone(),
@@ -186,23 +187,15 @@ impl App {
             metrics.clone(),
             stop.clone(),
         );
+        state.backtests = Backtests::new(
+            Shelf::new(&settings.data_dir),
+            settings.policies_dir.clone(),
+            least,
+            stop.clone(),
+        );
         let forecasts = Arc::clone(&state.forecasts);
         let mut inbox = Inbox::new(windows, replies, asks, policies);
-        if was_frozen {
-            tracing::warn!("a person froze this brain before its restart; it stays frozen until unfrozen");
-            inbox.put_request(brain(), PersonRequest::Freeze { revert_all: false });
-        }
-        for (mode, kind) in modes {
-            let lower = mode < if kind.is_some() { Mode::Autonomous } else { settings.mode };
-            if lower {
-                tracing::warn!(
-                    ?mode,
-                    kind,
-                    "a person lowered the mode before this brain's restart; it stays so"
-                );
-                inbox.put_request(brain(), PersonRequest::SetMode { mode, kind });
-            }
-        }
+        restrain(&mut inbox, was_frozen, modes, settings.mode);
         Ok(Self {
             api,
             telemetry,
@@ -239,6 +232,7 @@ impl App {
     pub fn record(&mut self, plan: RecordingPlan) -> Result<(), AppError> {
         let path = plan.path.display().to_string();
         let lost = self.shared.metrics.recording_lost.clone();
+        self.pages.backtests.shelf.offer(plan.clone());
         let begun = Recording::begin(plan, lost).map_err(|why| AppError::Record { path, why })?;
         self.recording = Some(begun);
         Ok(())

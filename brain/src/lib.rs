@@ -6,6 +6,7 @@ pub mod advisor;
 pub mod api;
 pub mod app;
 pub mod audit;
+pub mod backtest;
 pub mod canary;
 pub mod cli;
 mod clock;

@@ -9,6 +9,7 @@ mod rules;
 use protocol::document::{Document, Report};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 pub use calendar::{During, FreezeWindow};
 pub use canaries::{CanaryPolicy, Discovery};
@@ -20,6 +21,36 @@ const RULES: &str = include_str!("../../policies/rules.yaml");
 const GUARD: &str = include_str!("../../policies/guard.yaml");
 const CANARIES: &str = include_str!("../../policies/canaries.yaml");
 const DETECTION: &str = include_str!("../../policies/detection.yaml");
+
+/// The files by name, and what this build ships of each.
+const SHIPPED: [(&str, &str); 4] = [
+    ("guard.yaml", GUARD),
+    ("rules.yaml", RULES),
+    ("detection.yaml", DETECTION),
+    ("canaries.yaml", CANARIES),
+];
+
+/// One of the files that policies are made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PolicyText {
+    /// Its name.
+    pub file: String,
+    /// What it says.
+    pub text: String,
+    /// Whether it is the one that this build ships.
+    pub shipped: bool,
+}
+
+/// Why texts are no policies.
+#[derive(Debug, thiserror::Error)]
+pub enum TextError {
+    /// A file that policies are not made of.
+    #[error("{0:?} is none of guard.yaml, rules.yaml, detection.yaml, canaries.yaml")]
+    Unknown(String),
+    /// A text with mistakes, all of them with their places.
+    #[error("{0}")]
+    Invalid(#[from] Report),
+}
 
 /// Everything people decide beforehand.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -59,6 +90,17 @@ impl Policies {
             guard: read(text("guard.yaml", GUARD), GuardPolicy::findings)?,
             canaries: read(text("canaries.yaml", CANARIES), CanaryPolicy::findings)?,
         })
+    }
+
+    /// The text of every file: the one among `texts`, told apart by file name, or else the shipped one.
+    #[must_use]
+    pub fn texts_among(texts: &[(String, String)]) -> Vec<PolicyText> {
+        let text = |(file, shipped): &(&str, &str)| {
+            let found = texts.iter().find(|(name, _)| name.rsplit(['/', '\\']).next() == Some(file));
+            let text = found.map_or(*shipped, |(_, text)| text).to_owned();
+            PolicyText { file: (*file).to_owned(), text, shipped: found.is_none() }
+        };
+        SHIPPED.iter().map(text).collect()
     }
 
     /// These policies, with nothing done alone below `least` (`advisor.decision_threshold`), 0 to 1.

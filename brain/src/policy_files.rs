@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
-use crate::policies::Policies;
+use crate::policies::{Policies, PolicyText};
 
 const POLL: Duration = Duration::from_secs(2);
 /// The most files that are read.
@@ -46,6 +46,15 @@ pub fn load(folder: &Path) -> Result<Policies, PolicyError> {
 /// The folder is there, but is no policy.
 pub fn load_or_shipped(folder: &Path) -> Result<Policies, PolicyError> {
     if folder.exists() { load(folder) } else { Ok(Policies::shipped()?) }
+}
+
+/// The texts of the policies in `folder`, with the shipped ones where a file, or the folder, is not there.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn texts_in_force(folder: &Path) -> Result<Vec<PolicyText>, PolicyError> {
+    let found = if folder.exists() { texts(folder)? } else { Vec::new() };
+    Ok(Policies::texts_among(&found))
 }
 
 /// Sends new policies whenever the folder's files change, until `stop` is cancelled.

@@ -25,6 +25,15 @@ pub struct RecordingPlan {
     pub keep: u32,
 }
 
+impl RecordingPlan {
+    /// The files that are there now, the newest first.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        let older = (1..=self.keep).map(|n| numbered(&self.path, n));
+        std::iter::once(self.path.clone()).chain(older).filter(|path| path.exists()).collect()
+    }
+}
+
 /// The loop's end of a recording.
 #[derive(Debug)]
 pub struct Recording {

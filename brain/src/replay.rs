@@ -4,9 +4,9 @@
 mod line;
 mod order;
 
-use std::io::{BufRead, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 
-pub use line::{Line, lines};
+pub use line::{Line, LineType, ShownCause, lines};
 pub use order::Order;
 
 use protocol::telemetry::Window;
@@ -18,6 +18,9 @@ use crate::policies::Policies;
 
 /// The longest line that is read, bytes: a full window is well below it.
 const MAX_LINE: u64 = 16 << 20;
+
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+const BUFFER: usize = 1 << 20;
 
 /// What a replay did, for standard error.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,6 +35,19 @@ pub struct Summary {
     pub quarantined: u64,
     /// Cells of series beyond the bound.
     pub overflowed: u64,
+}
+
+/// The lines of a recording, packed or not: Zstandard is known by its first bytes, not by a name.
+///
+/// # Errors
+/// What reading the first bytes fails with.
+pub fn unpacked(raw: Box<dyn Read>) -> std::io::Result<Box<dyn BufRead>> {
+    let mut reader = BufReader::with_capacity(BUFFER, raw);
+    if reader.fill_buf()?.starts_with(&ZSTD_MAGIC) {
+        let decoder = zstd::Decoder::with_buffer(reader)?;
+        return Ok(Box::new(BufReader::with_capacity(BUFFER, decoder)));
+    }
+    Ok(Box::new(reader))
 }
 
 /// Runs the loop over a recording, one window a line, and hands every line of the answer to `tell`.
@@ -52,7 +68,7 @@ pub fn replay(
     let mut buffer = Vec::new();
     loop {
         buffer.clear();
-        let read = std::io::Read::take(&mut recording, MAX_LINE).read_until(b'\n', &mut buffer)?;
+        let read = Read::take(&mut recording, MAX_LINE).read_until(b'\n', &mut buffer)?;
         if read == 0 {
             break;
         }

@@ -8,6 +8,7 @@ mod actions;
 mod audit;
 mod auth;
 mod autonomy;
+mod backtests;
 mod canaries;
 mod events;
 mod forecasts;

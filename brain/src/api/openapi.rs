@@ -20,10 +20,12 @@ use super::session::{LoginBody, SessionView};
 use super::status::Status;
 use crate::access::{COOKIE, Deed};
 use crate::audit::{Proof, Record};
+use crate::backtest::{Backtest, BacktestOrder, RecordingFile};
 use crate::canary::{CanaryDetail, CanarySpec, CanaryView};
 use crate::domain::{Action, AutonomyRow, Budgets, Incident, Proposal, ProxyView, ServiceView};
 use crate::explain::Explanation;
 use crate::forecast::Forecast;
+use crate::policies::PolicyText;
 
 /// How a type describes itself.
 type Describe = fn(&mut SchemaGenerator) -> Schema;
@@ -90,6 +92,15 @@ fn operations() -> Vec<Operation> {
         read("/v1/budgets", "What the guard allows in all", json(of::<Budgets>)),
         read("/v1/forecasts", "The load to come, by service", json(of::<Items<Forecast>>)),
         read("/v1/autonomy", "What each kind of action has shown", json(of::<Items<AutonomyRow>>)),
+        read("/v1/policies", "The texts of the policies in force", json(of::<Items<PolicyText>>)),
+        read("/v1/recordings", "What policies can be tried on", json(of::<Items<RecordingFile>>)),
+        read("/v1/backtests", "Trials of policies, newest first", json(of::<Items<Backtest>>)),
+        Operation {
+            answer: json(of::<Backtest>),
+            ..write("/v1/backtests", "Try edited policies on a recording", Some(of::<BacktestOrder>))
+        },
+        read("/v1/backtests/{id}", "One trial, with what came of it", json(of::<Backtest>)),
+        write("/v1/backtests/{id}/cancel", "End it", None),
         Operation { query: &["at"], ..read("/v1/topology", "Who calls whom, or did", json(of::<Topology>)) },
         read("/v1/incidents", "Incidents, newest first", json(of::<Items<Incident>>)),
         read("/v1/incidents/{id}", "One incident", json(of::<Incident>)),
@@ -219,6 +230,7 @@ mod tests {
             include_str!("actions.rs"),
             include_str!("audit.rs"),
             include_str!("autonomy.rs"),
+            include_str!("backtests.rs"),
             include_str!("canaries.rs"),
             include_str!("events.rs"),
             include_str!("forecasts.rs"),

@@ -15,11 +15,12 @@ use tokio_util::sync::CancellationToken;
 use super::auth;
 use super::problem::{Refusal, as_problems};
 use super::{
-    actions, audit, autonomy, canaries, events, forecasts, health, incidents, live, mode, openapi, proposals,
-    security_headers, series, services, session, status,
+    actions, audit, autonomy, backtests, canaries, events, forecasts, health, incidents, live, mode, openapi,
+    proposals, security_headers, series, services, session, status,
 };
 use crate::access::Access;
 use crate::audit::{AuditReader, Record};
+use crate::backtest::Backtests;
 use crate::console;
 use crate::forecast::task::Told;
 use crate::history::History;
@@ -54,6 +55,8 @@ pub struct Api {
     pub streams: Arc<Semaphore>,
     /// The last hour.
     pub history: History,
+    /// Policies on trial.
+    pub backtests: Backtests,
     /// The newest picture, for pages that look.
     pub(super) picture: Arc<watch::Sender<live::Picture>>,
     /// The OpenAPI document.
@@ -85,6 +88,7 @@ impl Api {
             forecasts: Told::default(),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             history: History::default(),
+            backtests: Backtests::default(),
             picture: Arc::new(live::place()),
             document: Arc::new(openapi::document()),
             stop,
@@ -107,6 +111,7 @@ pub fn router(api: Api) -> Router {
         .merge(mode::routes())
         .merge(audit::routes())
         .merge(autonomy::routes())
+        .merge(backtests::routes())
         .merge(canaries::routes())
         .merge(events::routes())
         .merge(openapi::routes())

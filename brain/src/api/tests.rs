@@ -162,6 +162,23 @@ async fn the_picture_after_the_last_turn_is_shown() {
 }
 
 #[tokio::test]
+async fn policies_are_shown_and_tried_only_on_recordings_that_are_there() {
+    let api = serve().await;
+    let (_, policies) = api.get("/v1/policies").await;
+    let files: Vec<&str> =
+        policies["items"].as_array().unwrap().iter().map(|p| p["file"].as_str().unwrap()).collect();
+    assert_eq!(files, ["guard.yaml", "rules.yaml", "detection.yaml", "canaries.yaml"]);
+    assert!(policies["items"][0]["text"].as_str().unwrap().contains("four_eyes_above"));
+    assert_eq!(api.get("/v1/recordings").await.1["items"], json!([]));
+    let order = |file: &str, text: &str| json!({ "recording": "night.jsonl", "policies": { file: text } });
+    assert_eq!(api.post("/v1/backtests", order("guard.yaml", "version: 1\n")).await.0, 404);
+    let (status, why) = api.post("/v1/backtests", order("guard.yaml", "cooldwn_s: 1\n")).await;
+    assert_eq!(status, 422);
+    assert!(why["detail"].as_str().unwrap().contains("guard.yaml:1:1"), "{why}");
+    assert_eq!(api.post("/v1/backtests/bt-1/cancel", json!({})).await.0, 404);
+}
+
+#[tokio::test]
 async fn a_brain_that_cannot_act_is_not_ready() {
     let api = serve().await;
     assert_eq!(api.get("/ready").await.0, 200);

@@ -15,9 +15,10 @@ use crate::audit::{AuditReader, AuditStore, StoreError};
 use crate::canary::Canary;
 use crate::clock::wall_clock_ms;
 use crate::control_loop::LoopOptions;
-use crate::domain::{Actor, Event, KeptCanary, Mode};
+use crate::domain::{Actor, Event, KeptCanary, Mode, PersonRequest};
 use crate::guard::RECALLED;
 use crate::ingest::Target;
+use crate::runtime::Inbox;
 use crate::settings::{HookSettings, OPERATOR, Settings};
 use crate::state::Memory;
 use crate::token::{Token, TokenError};
@@ -43,6 +44,21 @@ pub(super) struct Past {
 /// How far back what was done counts, and the most records of it that are read.
 const LATELY_MS: i64 = 3_600_000;
 const MAX_LATELY: u32 = 20_000;
+
+/// What a person forbade before a restart stays forbidden.
+pub(super) fn restrain(inbox: &mut Inbox, was_frozen: bool, modes: Vec<(Mode, Option<String>)>, bound: Mode) {
+    if was_frozen {
+        tracing::warn!("a person froze this brain before its restart; it stays frozen until unfrozen");
+        inbox.put_request(brain(), PersonRequest::Freeze { revert_all: false });
+    }
+    for (mode, kind) in modes {
+        let lower = mode < if kind.is_some() { Mode::Autonomous } else { bound };
+        if lower {
+            tracing::warn!(?mode, kind, "a person lowered the mode before this brain's restart; it stays so");
+            inbox.put_request(brain(), PersonRequest::SetMode { mode, kind });
+        }
+    }
+}
 
 /// Opens the store, and writes the start into it: a log that cannot be written is found here.
 pub(super) async fn recall(data_dir: &Path) -> Result<Past, StoreError> {

@@ -1,7 +1,7 @@
 //! `lightsout replay RECORDING|-`: the control loop over recorded windows.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Read, Write};
+use std::io::{self, BufRead, BufWriter, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -10,10 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::domain::Mode;
 use crate::policies::Policies;
 use crate::policy_files::{self, PolicyError};
-use crate::replay::{Line, Summary, replay, write_json};
-
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-const BUFFER: usize = 1 << 20;
+use crate::replay::{Line, Summary, replay, unpacked, write_json};
 
 /// What to replay, and how.
 #[derive(Debug, Clone, Args)]
@@ -130,7 +127,7 @@ fn write_row(line: &Line, mut out: impl Write) -> io::Result<()> {
 fn open(path: &Path, stdin: impl Read + 'static) -> Result<(Box<dyn BufRead>, ProgressBar), ReplayError> {
     let bad = |why| ReplayError::Input { path: path.display().to_string(), why };
     if path.as_os_str() == "-" {
-        return Ok((unpack(Box::new(stdin)).map_err(bad)?, ProgressBar::hidden()));
+        return Ok((unpacked(Box::new(stdin)).map_err(bad)?, ProgressBar::hidden()));
     }
     let file = File::open(path).map_err(bad)?;
     let bytes = file.metadata().map_err(bad)?.len();
@@ -138,18 +135,8 @@ fn open(path: &Path, stdin: impl Read + 'static) -> Result<(Box<dyn BufRead>, Pr
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {eta}") {
         bar.set_style(style);
     }
-    let reader = unpack(Box::new(bar.wrap_read(file))).map_err(bad)?;
+    let reader = unpacked(Box::new(bar.wrap_read(file))).map_err(bad)?;
     Ok((reader, bar))
-}
-
-/// Zstandard is known by its first bytes, not by a name.
-fn unpack(raw: Box<dyn Read>) -> io::Result<Box<dyn BufRead>> {
-    let mut reader = BufReader::with_capacity(BUFFER, raw);
-    if reader.fill_buf()?.starts_with(&ZSTD_MAGIC) {
-        let decoder = zstd::Decoder::with_buffer(reader)?;
-        return Ok(Box::new(BufReader::with_capacity(BUFFER, decoder)));
-    }
-    Ok(Box::new(reader))
 }
 
 #[cfg(test)]

@@ -137,7 +137,13 @@ async fn start_brain(lightsout: &Path, dir: &Path, mode: Mode, api_port: u16) ->
         dir = quoted(dir),
     );
     std::fs::write(&config, text).with_context(|| format!("cannot write {}", config.display()))?;
-    let arguments = ["brain".to_owned(), "--config".to_owned(), config.display().to_string()];
+    // What it sees is kept, so that an edited policy can be tried on it.
+    let recordings = dir.join(crate::backtest::FOLDER);
+    std::fs::create_dir_all(&recordings).with_context(|| format!("cannot make {}", recordings.display()))?;
+    let record = recordings.join("demo.jsonl").display().to_string();
+    let config = config.display().to_string();
+    let arguments =
+        ["brain", "--config", &config, "--record", &record, "--record-max-mb", "64"].map(str::to_owned);
     Process::start("lightsout", lightsout, &arguments, dir).await
 }
 
