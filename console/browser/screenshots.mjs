@@ -16,9 +16,10 @@ async function shoot(browser, demo, pages, themes = ["dark", "light"], sizes = O
       page.on("pageerror", (error) => console.error("page error:", error.message));
       await page.goto(demo.url);
       await signIn(page, demo.token);
-      for (const [name, path] of pages) {
+      for (const [name, path, part] of pages) {
         await page.goto(`${demo.url}/#/${path}`);
         await page.waitForTimeout(1_600);
+        if (part) await page.locator(part).evaluate((shown) => shown.scrollIntoView());
         await page.screenshot({ path: `${OUT}${name}-${theme}-${size}.png` });
       }
       await context.close();
@@ -32,14 +33,17 @@ try {
   await until("a proposal waits", 90_000, async () => (await list(demo.url, "/v1/proposals")).some((one) => one.state === "pending"));
   const [incident] = await list(demo.url, "/v1/incidents");
   await shoot(browser, demo, [["mesh", ""], ["service", "services/cart"], ["incident", `incidents/${incident.id}`], ["approvals", "approvals"]]);
+  const headers = { authorization: `Bearer ${demo.token}`, "content-type": "application/json" };
   const proposal = (await list(demo.url, "/v1/proposals")).find((one) => one.state === "pending");
   await fetch(`${demo.url}/v1/proposals/${proposal.id}/approve`, {
-    method: "POST", headers: { authorization: `Bearer ${demo.token}`, "content-type": "application/json" },
-    body: JSON.stringify({ digest: proposal.digest, reason: "the evidence is plain" }),
+    method: "POST", headers, body: JSON.stringify({ digest: proposal.digest, reason: "the evidence is plain" }),
   });
   await until("its effect is measured", 60_000, async () => (await list(demo.url, "/v1/actions")).some((one) => one.effect));
+  const guard = (await list(demo.url, "/v1/policies")).find((one) => one.file === "guard.yaml").text.replace(/eject_endpoint: .*/, "eject_endpoint: { mode: advise, threshold: 0.75 }");
+  await fetch(`${demo.url}/v1/backtests`, { method: "POST", headers, body: JSON.stringify({ recording: "demo.jsonl", policies: { "guard.yaml": guard } }) });
+  await until("the policy is tried", 60_000, async () => (await list(demo.url, "/v1/backtests"))[0].state === "done");
   const [record] = await list(demo.url, "/v1/audit?kind=verdict&limit=1");
-  await shoot(browser, demo, [["mended", ""], ["incidents", "incidents"], ["story", `incidents/${incident.id}`], ["actions", "actions"], ["audit", "audit"], ["record", `audit/${record.seq}`], ["autonomy", "autonomy"], ["canaries", "canaries"]]);
+  await shoot(browser, demo, [["mended", ""], ["incidents", "incidents"], ["story", `incidents/${incident.id}`], ["actions", "actions"], ["audit", "audit"], ["record", `audit/${record.seq}`], ["autonomy", "autonomy"], ["trial", "autonomy", "[aria-labelledby=try-head]"], ["canaries", "canaries"]]);
 } finally {
   await demo.stop();
   await browser.close();

@@ -4,6 +4,8 @@ import { accessible, calmConsole, pageSteps } from "./every_page.mjs";
 import { hostileSteps } from "./hostile.mjs";
 import { manySteps } from "./many.mjs";
 import { signIn, startBrowser, startDemo, until } from "./mesh.mjs";
+import { peopleSteps } from "./people.mjs";
+import { trialSteps } from "./trials.mjs";
 
 const PATIENCE_MS = 60_000;
 const EVIL_REASON = `the evidence is plain <img src=x onerror="window.pwned=1">`;
@@ -190,9 +192,11 @@ const story = [
 let failed = false;
 try {
   await run(story, () => page);
+  await run(trialSteps(demo, browser, (made) => (page = made)), () => page);
   await run(pageSteps(demo, browser, accessible), () => page);
   await run(hostileSteps(demo, browser, (made) => (page = made)), () => page);
   await run(manySteps(demo, browser, (made) => (page = made)), () => page);
+  await run(peopleSteps(browser, (made) => (page = made)), () => page);
 } catch {
   failed = true;
 } finally {

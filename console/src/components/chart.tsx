@@ -1,13 +1,16 @@
 // One measure over time: its line, the band of what is usual, and marks for what happened.
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
-import { clock } from "../data/format";
+import { clock, percent } from "../data/format";
 import { colour, theme } from "../data/theme";
+import type { Forecast } from "../data/types";
 
 export type Line = { label: string; values: (number | null)[]; colour: string };
 export type MarkAt = { ms: number; label: string; colour: string };
 type Props = {
   title: string; times: number[]; lines: Line[]; band?: [number, number]; marks?: MarkAt[]; height?: number; zero?: boolean;
+  /** What is expected after the last value, with its interval. */
+  ahead?: Forecast | undefined;
   show: (value: number) => string;
 };
 
@@ -59,9 +62,29 @@ function drawn(marks: MarkAt[], band: [number, number] | undefined): uPlot.Plugi
   };
 }
 
-export function Chart({ title, times, lines, band, marks = [], height = 130, zero = true, show }: Props) {
+type Data = { times: number[]; rows: (number | null)[][] };
+
+/** The measured lines, and after them the forecast's middle, upper and lower end. */
+function withAhead(times: number[], lines: Line[], ahead: Forecast | undefined): Data {
+  if (!ahead) return { times, rows: lines.map((line) => line.values) };
+  const minutes = ahead.minutes.filter((minute) => minute.end_ms > (times.at(-1) ?? 0));
+  const past = times.map(() => null);
+  const coming = (of: (minute: Forecast["minutes"][number]) => number): (number | null)[] => [...past, ...minutes.map(of)];
+  const measured = lines.map((line) => [...line.values, ...minutes.map(() => null)]);
+  return { times: [...times, ...minutes.map((minute) => minute.end_ms)], rows: [...measured, coming((m) => m.expected_rps), coming((m) => m.high_rps), coming((m) => m.low_rps)] };
+}
+
+/** How the forecast is drawn: a broken line within its interval. */
+function aheadOptions(lines: number): Pick<uPlot.Options, "series" | "bands"> {
+  const [middle, edge] = [{ stroke: colour("info"), width: 1.5, dash: [4, 4], points: { show: false } }, { stroke: "transparent", points: { show: false } }];
+  return { series: [middle, edge, edge], bands: [{ series: [lines + 2, lines + 3], fill: colour("band") }] };
+}
+
+export function Chart({ title, times, lines, band, marks = [], height = 130, zero = true, show, ahead }: Props) {
   const at = useRef<HTMLDivElement>(null);
-  const values = lines.flatMap((line) => line.values).filter((value): value is number => value !== null);
+  const { times: all, rows } = withAhead(times, lines, ahead);
+  const values = rows.flat().filter((value): value is number => value !== null);
+  const measured = lines.flatMap((line) => line.values).filter((value): value is number => value !== null);
   const last = lines.map((line) => line.values.at(-1) ?? null);
   useEffect(() => {
     const place = at.current;
@@ -78,15 +101,19 @@ export function Chart({ title, times, lines, band, marks = [], height = 130, zer
       ],
       series: [{}, ...lines.map((line) => ({ label: line.label, stroke: colour(line.colour), width: 1.5, points: { show: false } }))],
     };
-    const plot = new uPlot(options, [times.map((ms) => ms / 1000), ...lines.map((line) => line.values)] as uPlot.AlignedData, place);
+    if (ahead) {
+      const more = aheadOptions(lines.length);
+      Object.assign(options, { series: [...options.series, ...more.series], bands: more.bands });
+    }
+    const plot = new uPlot(options, [all.map((ms) => ms / 1000), ...rows] as uPlot.AlignedData, place);
     const watch = new ResizeObserver(() => place.clientWidth && plot.setSize({ width: place.clientWidth, height }));
     watch.observe(place);
     return () => {
       watch.disconnect();
       plot.destroy();
     };
-  }, [times, theme.value, lines.length, marks.length, band?.[0], band?.[1]]);
-  const spoken = values.length ? `${title}: now ${last.map((v) => (v === null ? "nothing" : show(v))).join(" and ")}, at most ${show(Math.max(...values))}` : `${title}: nothing measured`;
+  }, [times, ahead, theme.value, lines.length, marks.length, band?.[0], band?.[1]]);
+  const spoken = measured.length ? `${title}: now ${last.map((v) => (v === null ? "nothing" : show(v))).join(" and ")}, at most ${show(Math.max(...measured))}${ahead ? `, ${show(ahead.minutes.at(-1)?.low_rps ?? 0)} to ${show(ahead.minutes.at(-1)?.high_rps ?? 0)} expected in ${ahead.minutes.length} minutes` : ""}` : `${title}: nothing measured`;
   return (
     <figure class="chart">
       <figcaption>
@@ -94,6 +121,7 @@ export function Chart({ title, times, lines, band, marks = [], height = 130, zer
         <span class="legend">
           {lines.length > 1 && lines.map((line) => <span key={line.label} style={{ "--key": `var(--${line.colour})` }}>{line.label}</span>)}
           {band && <span class="band">usual</span>}
+          {ahead && <span class="ahead">next {ahead.minutes.length} min, {percent(ahead.level, 0)} within</span>}
         </span>
         <span class="now">{last.map((v) => (v === null ? "—" : show(v))).join(" · ")}</span>
       </figcaption>

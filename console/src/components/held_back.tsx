@@ -28,13 +28,13 @@ export function HeldBack() {
       {why ? <Problem why={why} /> : !value ? <Loading /> : !rows.length ? <div class="pad muted">Nothing was held back by the mode alone.</div> : (
         <div class="scroll" tabIndex={0} role="group" aria-label="Table">
           <table>
-            <thead><tr><th class="num">When</th><th>Action</th><th>Service</th><th class="num">Sure</th><th class="num">Capacity</th><th>Became of it</th></tr></thead>
+            <thead><tr><th>When</th><th>Action</th><th>Service</th><th class="num">Sure</th><th class="num">Capacity</th><th>Became of it</th></tr></thead>
             <tbody>
               {rows.map(({ record, proposal, judgement }) => {
                 const kind = proposal.action.kind as Kind;
                 return (
                   <tr key={record.seq}>
-                    <td class="num"><Time ms={Date.parse(record.at)} /></td>
+                    <td><Time ms={Date.parse(record.at)} /></td>
                     <td><a href={to("audit", String(record.seq))}>{human(kind.type)} <span class="mono wrap-anywhere">{titleOf(kind)}</span></a></td>
                     <td>{proposal.action.service}</td>
                     <td class="num">{percent(proposal.confidence, 0)}</td>

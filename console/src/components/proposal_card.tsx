@@ -1,17 +1,23 @@
 // One proposal: everything needed to say yes or no to it.
+import { signal } from "@preact/signals";
 import { useRef, useState } from "preact/hooks";
 import { post, Refused, words } from "../data/client";
 import { duration, human, percent, plural } from "../data/format";
 import { incidents, refresh } from "../data/live";
 import { to } from "../data/route";
-import { mayAnswer } from "../data/session";
+import { mayAnswer, who } from "../data/session";
 import { titleOf } from "../data/changes_of";
 import type { Kind, Proposal } from "../data/types";
 import { ActionDiff } from "./diff";
 import { EvidenceList } from "./evidence";
 import { Icon } from "./icons";
-import { Confidence, Countdown } from "./small";
+import { Confidence, Countdown, useNow } from "./small";
 import { Voices } from "./voices";
+
+/** What came of the last answer. It outlives its card, which a fresh one may replace. */
+export const answered = signal<{ id: string; tone: "problem" | "said"; text: string } | null>(null);
+
+export const Answered = () => answered.value && <div class={answered.value.tone} role="status">{answered.value.text}</div>;
 
 export function ProposalCard({ of }: { of: Proposal }) {
   const kind = of.action.kind as Kind;
@@ -51,33 +57,36 @@ export function ProposalCard({ of }: { of: Proposal }) {
 /** Yes or no. A card that changed since it was read is refused by the brain, and read again here. */
 function Answer({ of }: { of: Proposal }) {
   const [why, setWhy] = useState("");
-  const [told, setTold] = useState<{ tone: string; text: string } | null>(null);
   const [busy, setBusy] = useState(false);
   const reason = useRef<HTMLInputElement>(null);
+  const expired = useNow() >= of.expires_ms;
+  const agreed = who.value !== null && (of.approvals ?? []).includes(who.value.name);
+  const tell = (tone: "problem" | "said", text: string): void => void (answered.value = { id: of.id, tone, text });
   const answer = async (verb: "approve" | "reject"): Promise<void> => {
     if (verb === "reject" && !why.trim()) {
-      setTold({ tone: "problem", text: "Say why not: the brain learns from it." });
+      tell("problem", "Say why not: the brain learns from it.");
       reason.current?.focus();
       return;
     }
     setBusy(true);
     try {
       await post(`/v1/proposals/${encodeURIComponent(of.id)}/${verb}`, verb === "approve" ? { digest: of.digest, reason: why } : { reason: why });
-      setTold({ tone: "said", text: verb === "approve" ? (of.approvals_needed > (of.approvals ?? []).length + 1 ? "You agreed. Another person must, too." : "Approved. It is being carried out.") : "Rejected." });
+      const lacking = of.approvals_needed > (of.approvals ?? []).length + 1;
+      tell("said", verb === "reject" ? `${of.id} is rejected.` : lacking ? "You agreed. Another person must, too." : `${of.id} is approved, and being carried out.`);
     } catch (refused) {
       const stale = refused instanceof Refused && refused.status === 409;
-      setTold({ tone: "problem", text: stale ? `Not done: ${words(refused)}. The card was read again.` : words(refused) });
+      tell("problem", stale ? `Not done: ${words(refused)}. The card was read again.` : words(refused));
     }
     setBusy(false);
     await refresh().catch(() => undefined);
   };
   return (
     <footer>
-      {told && <div class={told.tone} role="status" style={{ flexBasis: "100%" }}>{told.text}</div>}
+      {answered.value?.id === of.id && <div style={{ flexBasis: "100%" }}><Answered /></div>}
       <input ref={reason} type="text" maxLength={1000} value={why} placeholder="Reason (needed to reject)" aria-label={`Reason for the answer to ${of.id}`} onInput={(event) => setWhy(event.currentTarget.value)} />
       <span class="ends">
-        <button class="btn danger" disabled={busy} onClick={() => void answer("reject")}>Reject</button>
-        <button class="btn primary approve" disabled={busy} onClick={() => void answer("approve")}>Approve</button>
+        <button class="btn danger" disabled={busy || expired} onClick={() => void answer("reject")}>Reject</button>
+        {agreed ? <span class="muted">You agreed; another person must, too.</span> : <button class="btn primary approve" disabled={busy || expired} onClick={() => void answer("approve")}>Approve</button>}
       </span>
     </footer>
   );

@@ -1,6 +1,6 @@
 // The frame that is always there: where one can go, how the brain stands, who is at the page.
 import type { ComponentChildren } from "preact";
-import { connection, lookingAt, openIncidents, status, waiting, liveActions } from "../data/live";
+import { connection, heardAt, lookingAt, skew, openIncidents, status, waiting, liveActions } from "../data/live";
 import { clock } from "../data/format";
 import { route } from "../data/route";
 import { asksToSignIn, closed } from "../data/session";
@@ -8,6 +8,7 @@ import { theme, turn } from "../data/theme";
 import { Icon, Mark, type IconName } from "./icons";
 import { About } from "./about";
 import { SignIn } from "./sign_in";
+import { Ago } from "./small";
 import { Empty } from "./states";
 import { TopBar } from "./top_bar";
 import { lookAt } from "../data/look_back";
@@ -51,11 +52,19 @@ const Foot = () => (
   </div>
 );
 
+/** The age is no part of the alert: it would be read aloud each second. */
+const Lost = () => (
+  <div class="notice bad">
+    <span role="alert">The brain does not answer. Trying again; what is shown is old, and live leases expire by themselves.</span>
+    {heardAt.value > 0 && <span class="num">Last heard <Ago ms={heardAt.value + skew.value} />.</span>}
+  </div>
+);
+
 function Notices() {
   const now = status.value;
   return (
     <>
-      {connection.value === "lost" && <div class="notice bad" role="alert">The brain does not answer. Trying again; what is shown is old, and live leases expire by themselves.</div>}
+      {connection.value === "lost" && <Lost />}
       {now && !now.audit.ok && <div class="notice bad" role="alert">The audit log cannot be written: nothing is done until it can.</div>}
       {now?.frozen && <div class="notice warn" role="status">Frozen: the brain watches and does nothing until somebody unfreezes it.</div>}
       {lookingAt.value !== null && (

@@ -4,8 +4,8 @@ import { brainNow, clock, duration, human, instant, percent } from "../data/form
 import { HEALTH_WORDS, type Health } from "../data/health";
 import { Icon, type IconName } from "./icons";
 
-const HEALTH_ICONS: Record<Health, IconName> = { good: "check", warn: "warn", bad: "cross", out: "out", quiet: "quiet" };
-const HEALTH_TONES: Record<Health, string> = { good: "good", warn: "warn", bad: "bad", out: "info", quiet: "muted" };
+const HEALTH_ICONS: Record<Health, IconName> = { good: "check", warn: "warn", bad: "cross", out: "out", quiet: "quiet", mute: "mute", lost: "lost" };
+const HEALTH_TONES: Record<Health, string> = { good: "good", warn: "warn", bad: "bad", out: "info", quiet: "muted", mute: "warn", lost: "violet" };
 
 /** Colour, shape and word: none of them alone. */
 export const HealthMark = ({ health, word = true }: { health: Health; word?: boolean }) => (

@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import { post } from "../data/client";
 import { clock, plural, utcClock } from "../data/format";
+import { isHeard } from "../data/health";
 import { connection, liveActions, refresh, status } from "../data/live";
 import { asksToSignIn, maySteer, who } from "../data/session";
 import { turn } from "../data/theme";
@@ -16,8 +17,6 @@ const MODES = {
   advisory: { tone: "info", words: "proposes, people decide" },
   observe: { tone: "warn", words: "looks and says" },
 } as const;
-/** A proxy whose newest window is older than this is not heard. */
-const HEARD_MS = 5_000;
 
 function ModeBanner() {
   const now = status.value;
@@ -31,11 +30,15 @@ function ModeBanner() {
 function Completeness() {
   const now = useNow();
   const all = status.value?.proxies ?? [];
-  const heard = all.filter((one) => now - one.last_window_ms < HEARD_MS).length;
+  const heard = all.filter((one) => isHeard(one, now)).length;
   const refused = all.reduce((sum, one) => sum + one.windows_refused, 0);
-  if (!all.length) return <span class="top-fact wide"><Icon2 ok={false} />no telemetry yet</span>;
+  if (!all.length) return <span class="top-fact"><Icon2 ok={false} /><span class="wide">no telemetry yet</span><span class="phone-only" aria-label="no telemetry yet" role="img">0</span></span>;
   const text = `${heard} of ${plural(all.length, "proxy", "proxies")} heard`;
-  return <span class={`top-fact wide ${heard < all.length ? "warn" : ""}`} title={`${plural(refused, "window")} refused as late, repeated or contradictory`}><Icon2 ok={heard === all.length} />{text}{refused > 0 && ` · ${refused} refused`}</span>;
+  return (
+    <span class={`top-fact ${heard < all.length ? "warn" : ""}`} title={`${plural(refused, "window")} refused as late, repeated or contradictory`}>
+      <Icon2 ok={heard === all.length} /><span class="wide">{text}{refused > 0 && ` · ${refused} refused`}</span><span class="phone-only" aria-label={text} role="img">{heard}/{all.length}</span>
+    </span>
+  );
 }
 const Icon2 = ({ ok }: { ok: boolean }) => <span class={`health ${ok ? "good" : "warn"}`}><Icon name={ok ? "check" : "warn"} /></span>;
 
@@ -55,7 +58,7 @@ export function TopBar() {
       <span class="spacer" />
       <Completeness />
       <Clock />
-      <span class={`top-fact ${tone}`} role="status"><span class={`health ${tone}`}><Icon name={connection.value === "lost" ? "cross" : connection.value === "open" ? "check" : "quiet"} /></span>{word}</span>
+      <span class={`top-fact ${tone}`} role="status"><span class={`health ${tone}`}><Icon name={connection.value === "lost" ? "cross" : connection.value === "open" ? "check" : "quiet"} /></span><span class="live-word">{word}</span></span>
       <button class="btn plain small phone-only" aria-label="Turn the theme" onClick={turn}><Icon name="sun" /></button>
       {who.value && <button class="btn plain small phone-only" aria-label={`About this brain; signed in as ${who.value.name}`} onClick={() => setAbout(true)}><Icon name="person" /></button>}
       {about && <Dialog title="About this brain" close={() => setAbout(false)}><div class="pad"><About /><div class="ends"><button class="btn" onClick={() => setAbout(false)}>Close</button></div></div></Dialog>}

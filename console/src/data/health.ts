@@ -1,8 +1,10 @@
 // How well something is, in one word, from its numbers and what is known of it.
-import type { Endpoint, Incident, Service } from "./types";
+import type { Endpoint, Incident, Proxy, Service } from "./types";
 
-export type Health = "good" | "warn" | "bad" | "out" | "quiet";
-export const HEALTH_WORDS: Record<Health, string> = { good: "Healthy", warn: "Degraded", bad: "Failing", out: "Taken out", quiet: "No traffic" };
+/** `quiet`: nobody asks; `mute`: it is served, unseen; `lost`: its proxies are gone. None of them is its fault. */
+export type Health = "good" | "warn" | "bad" | "out" | "quiet" | "mute" | "lost";
+export const HEALTH_WORDS: Record<Health, string> = { good: "Healthy", warn: "Degraded", bad: "Failing", out: "Taken out", quiet: "No traffic", mute: "No telemetry", lost: "Proxies lost" };
+const SILENT: Record<NonNullable<Service["silence"]>, Health> = { no_traffic: "quiet", no_telemetry: "mute", lost_proxies: "lost" };
 
 const WARN_SHARE = 0.01;
 const BAD_SHARE = 0.05;
@@ -20,8 +22,19 @@ export function endpointHealth(endpoint: Endpoint): Health {
 }
 
 export function serviceHealth(service: Service, open: Incident[]): Health {
+  if (service.silence) return SILENT[service.silence];
   const blamed = open.some((incident) => incident.cause.service === service.service);
   if (service.rps === 0) return blamed ? "warn" : "quiet";
   const own = byShare(service.failure_share, service.expected?.failure_share[1] ?? 0);
   return own === "good" && blamed ? "warn" : own;
 }
+
+/** What is not seen of a service that is heard in part: its proxies that report nothing, and those that are gone. */
+export function unseen(service: Service): string {
+  const part = (ids: string[] | undefined, word: string): string[] => (ids?.length ? [`${ids.join(", ")} ${word}`] : []);
+  return [...part(service.mute_proxies, "tells nothing"), ...part(service.lost_proxies, "lost")].join(" · ");
+}
+
+/** A proxy whose newest window is older than this is not heard. */
+const HEARD_MS = 5_000;
+export const isHeard = (proxy: Proxy, now: number): boolean => now - proxy.last_window_ms < HEARD_MS;

@@ -2,6 +2,7 @@
 // when a record says that it changed.
 import { computed, signal } from "@preact/signals";
 import { get } from "./client";
+import { recall } from "./session";
 import type { Action, AuditRecord, Incident, Items, Picture, Proposal, Service } from "./types";
 
 export type Connection = "connecting" | "open" | "lost";
@@ -83,6 +84,8 @@ export function connect(): void {
   const opened = new EventSource("/v1/events?picture=true");
   stream = opened;
   opened.onopen = () => {
+    // A brain that started anew knows nobody.
+    if (connection.value === "lost") void recall();
     connection.value = "open";
     heardAt.value = Date.now();
     pause = FIRST_PAUSE_MS;

@@ -29,6 +29,7 @@ export function credentials(): Record<string, string> {
 export async function recall(): Promise<void> {
   const answer = await fetch(SESSION, asks).catch(() => null);
   if (answer?.ok) who.value = (await answer.json()) as Who;
+  else if (answer?.status === 401) forget();
 }
 
 /** Shows the token; throws the brain's words when it is not taken. */

@@ -1,6 +1,6 @@
 // What waits for a person. Who approves, approves exactly what stands on the card.
 import { useEffect } from "preact/hooks";
-import { ProposalCard } from "../components/proposal_card";
+import { answered, Answered, ProposalCard } from "../components/proposal_card";
 import { Tag, Time } from "../components/small";
 import { Empty, Loading } from "../components/states";
 import { human, percent } from "../data/format";
@@ -31,7 +31,10 @@ function useKeys(): void {
       place.focus();
     };
     window.addEventListener("keydown", press);
-    return () => window.removeEventListener("keydown", press);
+    return () => {
+      window.removeEventListener("keydown", press);
+      answered.value = null;
+    };
   }, []);
 }
 
@@ -46,6 +49,7 @@ export function Approvals() {
         {cards.length > 0 && (mayAnswer.value ? <p class="muted hide-phone"><kbd>j</kbd> <kbd>k</kbd> next, last · <kbd>a</kbd> approve · <kbd>r</kbd> reject</p> : who.value ? <p class="muted">You may look; approvers decide.</p> : <button class="btn primary" onClick={() => (asksToSignIn.value = true)}>Sign in to decide</button>)}
       </div>
       <div class="stack">
+        {answered.value && !cards.some((one) => one.id === answered.value?.id) && <Answered />}
         {!proposals.value ? <div class="panel"><Loading lines={6} /></div> : cards.length === 0 ? (
           <div class="panel"><Empty icon="check" title="Nothing waits for you">In advisory mode every action the brain wants appears here; in autonomous mode only those beyond its bounds.</Empty></div>
         ) : cards.map((one) => <ProposalCard key={one.id} of={one} />)}

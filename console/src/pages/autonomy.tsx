@@ -1,5 +1,6 @@
 // How far the brain may go, kind by kind, and what it has shown for it.
 import { useState } from "preact/hooks";
+import { TryPolicy } from "../components/backtest/try_policy";
 import { Calibration } from "../components/calibration";
 import { Confirm } from "../components/dialog";
 import { HeldBack } from "../components/held_back";
@@ -36,6 +37,7 @@ export function Autonomy() {
           {rows.why ? <Problem why={rows.why} /> : !rows.value ? <Loading lines={8} /> : <Kinds of={rows.value.items} ask={setWanted} />}
         </section>
         <HeldBack />
+        <TryPolicy />
       </div>
       {wanted && (
         <Confirm title={`${human(wanted.mode)} for ${wanted.kind ? human(wanted.kind).toLowerCase() : "everything"}?`} verb={`Set to ${wanted.mode}`} close={() => setWanted(null)}

@@ -7,7 +7,7 @@ import { HealthMark, Time } from "../components/small";
 import { Empty, Loading } from "../components/states";
 import { told } from "../components/record_line";
 import { millis, percent, plural, rate } from "../data/format";
-import { endpointHealth, serviceHealth } from "../data/health";
+import { endpointHealth, HEALTH_WORDS, serviceHealth, unseen } from "../data/health";
 import { incidents, lookingAt, openIncidents, picture, records, services } from "../data/live";
 import { go, to } from "../data/route";
 import type { Incident, Service } from "../data/types";
@@ -58,6 +58,7 @@ const Key = () => (
   <div class="mesh-key" aria-hidden="true">
     <span class="good"><Icon name="check" />healthy</span><span class="warn"><Icon name="warn" />degraded, broken ring</span>
     <span class="bad"><Icon name="cross" />failing, triangle</span><span class="info"><Icon name="out" />taken out</span>
+    <span><Icon name="quiet" />no traffic</span><span class="warn"><Icon name="mute" />no telemetry</span><span class="violet"><Icon name="lost" />proxies lost</span>
   </div>
 );
 
@@ -73,7 +74,8 @@ const Services = ({ of, open }: { of: Service[]; open: Incident[] }) => (
             <tr key={one.service} class="link" onClick={() => go("services", one.service)}>
               <td>
                 <span class="service-name"><HealthMark health={health} word={false} /><a href={to("services", one.service)} onClick={(event) => event.stopPropagation()}>{one.service}</a></span>
-                <span class="sub">{plural(one.endpoints.length, "endpoint")}{out > 0 && <span class="info"> · {out} out</span>}</span>
+                <span class="sub">{plural(one.endpoints.length, "endpoint")}{out > 0 && <span class="info"> · {out} out</span>}{one.silence && <span> · {HEALTH_WORDS[health].toLowerCase()}</span>}</span>
+                {!one.silence && unseen(one) && <span class="sub warn wrap-anywhere">{unseen(one)}</span>}
               </td>
               <td class="num">{rate(one.rps)}</td>
               <td class={`num ${health === "bad" ? "bad" : health === "warn" ? "warn" : ""}`}>{percent(one.failure_share)}</td>

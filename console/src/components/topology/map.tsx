@@ -2,7 +2,7 @@
 // says the same to those who do not see it.
 import { useEffect, useRef } from "preact/hooks";
 import { plural } from "../../data/format";
-import { HEALTH_WORDS } from "../../data/health";
+import { HEALTH_WORDS, serviceHealth } from "../../data/health";
 import { go } from "../../data/route";
 import { theme } from "../../data/theme";
 import type { Incident, Service } from "../../data/types";
@@ -159,8 +159,8 @@ export function Topology({ services, open }: { services: Service[]; open: Incide
     if (!made.touched && made.graph.nodes.length !== count) made.fit();
     made.dirty = true;
   }, [services, open, theme.value]);
-  const sick = (stage.current?.graph.nodes ?? []).filter((node) => node.health === "bad" || node.health === "warn");
-  const told = sick.map((node) => `${node.name} is ${HEALTH_WORDS[node.health].toLowerCase()}`).join(", ") || "none is sick";
+  const sick = services.map((one) => ({ name: one.service, health: serviceHealth(one, open) })).filter(({ health }) => health !== "good");
+  const told = sick.map(({ name, health }) => `${name}: ${HEALTH_WORDS[health].toLowerCase()}`).join(", ") || "all are healthy";
   return (
     <>
       <canvas ref={canvas} role="img" aria-label={`Map of ${plural(services.length, "service")}: ${told}. The table beside it tells the same.`} />

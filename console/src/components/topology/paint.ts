@@ -1,16 +1,18 @@
 // Draws the graph. Health is never told by colour alone: a sick service wears a broken ring and a sign.
 import { percent, rate } from "../../data/format";
-import type { Health } from "../../data/health";
+import { HEALTH_WORDS, type Health } from "../../data/health";
 import { colour } from "../../data/theme";
 import { reach, type Edge, type Graph, type Node } from "./layout";
 
 export type View = { x: number; y: number; scale: number };
-export type Palette = Record<"good" | "warn" | "bad" | "info" | "muted" | "faint" | "text" | "line" | "surface" | "raised" | "accent" | "line-strong" | "sans", string>;
-const NAMES = ["good", "warn", "bad", "info", "muted", "faint", "text", "line", "surface", "raised", "accent", "line-strong", "sans"] as const;
+export type Palette = Record<"good" | "warn" | "bad" | "info" | "muted" | "faint" | "text" | "line" | "surface" | "raised" | "accent" | "line-strong" | "sans" | "violet", string>;
+const NAMES = ["good", "warn", "bad", "info", "muted", "faint", "text", "line", "surface", "raised", "accent", "line-strong", "sans", "violet"] as const;
 export const palette = (): Palette => Object.fromEntries(NAMES.map((name) => [name, colour(name)])) as Palette;
 
-const tone = (health: Health, of: Palette): string => ({ good: of.good, warn: of.warn, bad: of.bad, out: of.info, quiet: of.faint })[health];
+const tone = (health: Health, of: Palette): string => ({ good: of.good, warn: of.warn, bad: of.bad, out: of.info, quiet: of.faint, mute: of.warn, lost: of.violet })[health];
 const SIGNS: Partial<Record<Health, string>> = { warn: "!", bad: "✕" };
+/** What stands in the ring, and how it is broken, where nothing is heard. */
+const SILENCES: Partial<Record<Health, { sign: string; dash: number[] }>> = { quiet: { sign: "–", dash: [] }, mute: { sign: "?", dash: [2, 5] }, lost: { sign: "⌀", dash: [10, 4, 2, 4] } };
 const FULL = Math.PI * 2;
 
 function edge(to: CanvasRenderingContext2D, one: Edge, of: Palette, phase: number, moving: boolean): void {
@@ -85,7 +87,8 @@ function node(to: CanvasRenderingContext2D, one: Node, of: Palette, chosen: bool
   to.fillStyle = of.surface;
   to.strokeStyle = one.external ? of["line-strong"] : ring;
   to.lineWidth = one.health === "bad" ? 3 : 2;
-  to.setLineDash(one.health === "warn" ? [6, 4] : one.health === "bad" ? [3, 3] : []);
+  const silence = one.external ? undefined : SILENCES[one.health];
+  to.setLineDash(silence?.dash ?? (one.health === "warn" ? [6, 4] : one.health === "bad" ? [3, 3] : []));
   to.beginPath();
   to.arc(one.x, one.y, one.radius, 0, FULL);
   to.fill();
@@ -95,7 +98,13 @@ function node(to: CanvasRenderingContext2D, one: Node, of: Palette, chosen: bool
   to.textAlign = "center";
   to.textBaseline = "middle";
   const sign = SIGNS[one.health];
-  if (!one.external && scale > 0.35) {
+  if (silence) {
+    to.fillStyle = ring;
+    to.font = `600 ${one.radius * 0.8}px ${of.sans}`;
+    to.fillText(silence.sign, one.x, one.y);
+    to.font = `11px ${of.sans}`;
+    to.fillText(HEALTH_WORDS[one.health].toLowerCase(), one.x, one.y + reach(one) + 28);
+  } else if (!one.external && scale > 0.35) {
     to.fillStyle = sign ? ring : of.text;
     to.font = `600 ${Math.min(13, one.radius * 0.5)}px ${of.sans}`;
     to.fillText(sign ? `${sign} ${percent(one.failures, 0)}` : rate(one.rps), one.x, one.y - (sign ? 0 : 4));
