@@ -78,11 +78,14 @@ impl Mesh {
     }
 
     async fn until_helped(&self) -> Result<()> {
-        eventually("it has helped", Duration::from_secs(40), || async {
+        let helped = eventually("it has helped", Duration::from_secs(40), || async {
             Ok(self.records("effect").await?.iter().any(|e| e["effect"]["kind"] == "helped"))
         })
-        .await
-        .with_context(|| self.brain.process.log())
+        .await;
+        match helped {
+            Ok(()) => Ok(()),
+            Err(never) => Err(never.context(format!("effects: {:#?}", self.records("effect").await?))),
+        }
     }
 
     async fn until_over(&self) -> Result<()> {

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use http::header::UPGRADE;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
-use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
 use super::flight::{CANCELLED, Flight, PATIENCE};
@@ -13,7 +12,7 @@ use crate::error::Refusal;
 use crate::middleware::{grpc, headers, response_framing, upgrade};
 use crate::settings::Server;
 use crate::upstream::gate::Full;
-use crate::upstream::pool::{Lent, Stage};
+use crate::upstream::pool::{Download, Stage};
 use crate::upstream::upload::{Upload, UploadProgress};
 
 /// How long things may take.
@@ -52,7 +51,7 @@ pub(super) async fn forward(
     let hurried = request.method() == Method::POST && grpc::timeout(request.headers()).is_some_and(is_short);
     let sent = timeout_at(times.until, send(&flight, request, times.connect)).await;
     match sent.unwrap_or(Err((Refusal::Timeout, false))) {
-        Ok((response, connection)) => {
+        Ok(response) => {
             flight.answered(&response);
             let (mut parts, body) = response.into_parts();
             let switching = parts.status == StatusCode::SWITCHING_PROTOCOLS;
@@ -62,7 +61,7 @@ pub(super) async fn forward(
             headers::strip_internal(&mut parts.headers);
             protocol.into_iter().for_each(|protocol| upgrade::say(protocol, &mut parts.headers));
             parts.version = Version::HTTP_11;
-            let body = Box::new(Passing::new(body, flight, connection, server, times.idle));
+            let body = Box::new(Passing::new(body, flight, server, times.idle));
             Ok(Response::from_parts(parts, body))
         }
         Err((refusal, unprocessed)) => {
@@ -98,31 +97,30 @@ async fn send(
     flight: &Flight,
     request: Box<Request<Upload>>,
     connect: Duration,
-) -> Result<(Response<Incoming>, Lent), (Refusal, bool)> {
+) -> Result<Response<Download>, (Refusal, bool)> {
     let asked = request.headers().get(UPGRADE).cloned();
     let sent = flight.endpoint.pool.send(request, connect).await;
-    let (response, connection) = sent.map_err(|failure| match failure.stage {
+    let response = sent.map_err(|failure| match failure.stage {
         Stage::Full => (Refusal::Full(Full::Connections), true),
         Stage::Exhausted => (Refusal::Overload, true),
         Stage::Connecting => (Refusal::ConnectFailure, true),
         Stage::Unprocessed => (Refusal::Reset, true),
         Stage::Sent => (Refusal::Reset, false),
     })?;
-    accepted(response, connection, asked.as_ref()).map_err(|refusal| (refusal, false))
+    accepted(response, asked.as_ref()).map_err(|refusal| (refusal, false))
 }
 
 /// An endpoint that switches to a protocol which it was not `asked` for has lost its place. So has one whose
 /// response ends in two ways: its connection is closed with what is left on it.
 fn accepted(
-    response: Response<Incoming>,
-    connection: Lent,
+    response: Response<Download>,
     asked: Option<&HeaderValue>,
-) -> Result<(Response<Incoming>, Lent), Refusal> {
+) -> Result<Response<Download>, Refusal> {
     let fits = match response.status() {
         StatusCode::SWITCHING_PROTOCOLS => {
             asked.is_some_and(|asked| upgrade::is_agreed(asked, response.headers()))
         }
         _ => response_framing::is_sound(response.headers()),
     };
-    if fits { Ok((response, connection)) } else { Err(Refusal::Reset) }
+    if fits { Ok(response) } else { Err(Refusal::Reset) }
 }

@@ -14,7 +14,6 @@ use http::header::{CONNECTION, CONTENT_LENGTH, TE, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use protocol::telemetry::CALLER_MIRROR;
 use tokio::time::{Instant, timeout};
 
@@ -22,6 +21,7 @@ use crate::routing::shadow::Shadow;
 use crate::routing::view::{RouteView, View};
 use crate::telemetry::Outcome;
 use crate::telemetry::cells::Ended;
+use crate::upstream::pool::Download;
 use crate::upstream::preference::Preference;
 use crate::upstream::upload::Upload;
 use crate::worker::Worker;
@@ -87,11 +87,11 @@ async fn send(
     let answered = async {
         let sent = endpoint.pool.send(Box::new(request), server.connect_timeout).await;
         let outcome =
-            sent.as_ref().map_or(Outcome::Reset, |(response, _)| Outcome::Status(response.status().as_u16()));
+            sent.as_ref().map_or(Outcome::Reset, |response| Outcome::Status(response.status().as_u16()));
         heard.set(Some((outcome, started.elapsed())));
-        let (response, connection) = sent.ok()?;
-        if discard(response.into_body()).await {
-            connection.give_back(server.max_idle_per_endpoint, Instant::now());
+        let mut body = sent.ok()?.into_body();
+        if discard(&mut body).await {
+            body.give_back(server.max_idle_per_endpoint, Instant::now());
         }
         Some(())
     };
@@ -105,7 +105,7 @@ async fn send(
 }
 
 /// Whether the response was read to its end.
-async fn discard(mut body: Incoming) -> bool {
+async fn discard(body: &mut Download) -> bool {
     let mut read = 0;
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else { return false };

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::flight::Flight;
 use crate::settings::Server;
 use crate::upstream::gate::Place;
 use crate::upstream::group::EndpointView;
-use crate::upstream::pool::Lent;
+use crate::upstream::http1::Switched;
+use crate::upstream::pool::{Download, DownloadError};
 
 /// Of a response that nobody wants so much is read, so that its connection can be used again.
 const MAX_DISCARDED: u64 = 16 * 1_024;
@@ -27,7 +27,7 @@ const DISCARD_TIME: Duration = Duration::from_millis(100);
 pub enum BodyError {
     /// The endpoint broke it off.
     #[error(transparent)]
-    Endpoint(#[from] hyper::Error),
+    Endpoint(#[from] DownloadError),
     /// Nothing came for too long.
     #[error("the endpoint has sent nothing for too long")]
     Idle,
@@ -38,9 +38,9 @@ pub enum BodyError {
 /// that was sent.
 #[derive(Debug)]
 pub(crate) struct Passing {
-    incoming: Incoming,
+    /// Absent: its connection is no HTTP any more.
+    download: Option<Download>,
     flight: Flight,
-    connection: Option<Lent>,
     max_idle: usize,
     ended: bool,
     /// Between two pieces; absent: the client's connection is watched, no more.
@@ -50,16 +50,10 @@ pub(crate) struct Passing {
 }
 
 impl Passing {
-    pub(super) fn new(
-        incoming: Incoming,
-        flight: Flight,
-        connection: Lent,
-        server: &Server,
-        idle: Option<Duration>,
-    ) -> Self {
+    pub(super) fn new(download: Download, flight: Flight, server: &Server, idle: Option<Duration>) -> Self {
         let max_idle = server.max_idle_per_endpoint;
         let idle = idle.map(|every| (every, Box::pin(sleep(every))));
-        Self { incoming, flight, connection: Some(connection), max_idle, ended: false, idle, place: None }
+        Self { download: Some(download), flight, max_idle, ended: false, idle, place: None }
     }
 
     /// Whose it is.
@@ -73,9 +67,9 @@ impl Passing {
     }
 
     /// Its connection is no HTTP any more.
-    pub(super) fn for_good(mut self: Box<Self>) -> Box<Self> {
-        (self.connection, self.idle) = (None, None);
-        self
+    pub(super) fn switch(mut self: Box<Self>) -> (Option<Switched>, Box<Self>) {
+        self.idle = None;
+        (self.download.take().and_then(Download::switch), self)
     }
 
     /// Bytes have come from the endpoint in what its connection has become.
@@ -92,7 +86,7 @@ impl Passing {
     /// Another attempt is made instead: what little is left of the response is read and forgotten.
     pub(super) fn give_way(mut self) {
         self.flight.give_way();
-        let hint = self.incoming.size_hint();
+        let hint = self.size_hint();
         if hint.upper().is_some_and(|left| left > 0 && left <= MAX_DISCARDED) {
             tokio::task::spawn_local(async move {
                 let _read = timeout(DISCARD_TIME, poll_fn(|cx| self.poll_discarding(cx))).await;
@@ -102,7 +96,7 @@ impl Passing {
 
     fn poll_discarding(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while let Some(Ok(_)) = ready!(self.poll(cx)) {
-            if self.ended || self.incoming.is_end_stream() {
+            if self.ended || self.is_end_stream() {
                 break;
             }
         }
@@ -110,7 +104,8 @@ impl Passing {
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        let Some(download) = &mut self.download else { return Poll::Ready(None) };
+        let polled = Pin::new(download).poll_frame(cx);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 self.flight.passed(frame);
@@ -143,24 +138,23 @@ impl Passing {
     }
 
     pub(super) fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.download.as_ref().is_none_or(Download::is_end_stream)
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.download.as_ref().map_or_else(|| SizeHint::with_exact(0), Download::size_hint)
     }
 }
 
 impl Drop for Passing {
     fn drop(&mut self) {
-        let complete = self.ended || self.incoming.is_end_stream();
+        let complete = self.ended || self.is_end_stream();
         if complete {
             self.flight.ended();
         }
-        if let Some(connection) =
-            self.connection.take().filter(|_| complete && self.flight.upload.ended.get())
-        {
-            connection.give_back(self.max_idle, Instant::now());
+        let sent = self.flight.upload.ended.get();
+        if let Some(download) = self.download.take().filter(|_| complete && sent) {
+            download.give_back(self.max_idle, Instant::now());
         }
     }
 }

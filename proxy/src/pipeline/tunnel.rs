@@ -6,8 +6,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use http::Response;
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes};
 use tokio::net::TcpStream;
 
@@ -15,6 +13,7 @@ use super::body::ProxyBody;
 use super::passing::Passing;
 use crate::connection::{Busy, ClientConnection};
 use crate::observability::story::Story;
+use crate::upstream::http1::Switched;
 use crate::worker::Worker;
 
 /// Bytes that are read at once, either way.
@@ -33,7 +32,7 @@ pub(crate) struct Tunnel {
 #[derive(Debug)]
 enum Far {
     /// An endpoint that has agreed to switch.
-    Endpoint(OnUpgrade, Box<Passing>),
+    Endpoint(Switched, Box<Passing>),
     /// Where the client wanted to be connected to.
     Host(TcpStream, Rc<Worker>),
 }
@@ -41,14 +40,16 @@ enum Far {
 /// Makes of an endpoint's agreement to switch the client's: `connection` goes on as a tunnel.
 pub(super) fn open(
     connection: &ClientConnection,
-    mut response: Response<Box<Passing>>,
+    response: Response<Box<Passing>>,
     busy: Busy,
     story: Option<Rc<Story>>,
 ) -> Response<ProxyBody> {
-    let switched = hyper::upgrade::on(&mut response);
     let (parts, passing) = response.into_parts();
-    let far = Far::Endpoint(switched, passing.for_good());
-    connection.becomes(Tunnel { far, story, busy });
+    let (switched, passing) = passing.switch();
+    // Only what speaks HTTP/1.1 answers so.
+    if let Some(switched) = switched {
+        connection.becomes(Tunnel { far: Far::Endpoint(switched, passing), story, busy });
+    }
     Response::from_parts(parts, ProxyBody::none())
 }
 
@@ -71,10 +72,7 @@ impl Tunnel {
         let Self { far, story, busy } = self;
         match far {
             Far::Host(io, worker) => carry(client, FarEnd { io, count: worker, story, busy }).await,
-            Far::Endpoint(switched, count) => {
-                let Ok(upgraded) = switched.await else { return };
-                carry(client, FarEnd { io: TokioIo::new(upgraded), count, story, busy }).await;
-            }
+            Far::Endpoint(io, count) => carry(client, FarEnd { io, count, story, busy }).await,
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod gate;
 pub mod gradient;
 pub mod group;
 pub mod health_check;
+pub mod http1;
 pub mod intake;
 pub mod lateness;
 pub mod outlier;

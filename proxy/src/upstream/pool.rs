@@ -4,7 +4,8 @@
 //! Absent on purpose: waiting for an HTTP/1.1 connection. A request finds an idle one or opens its own; the
 //! number at once is bounded by the requests at once.
 
-mod http1;
+mod download;
+mod form;
 mod http2;
 mod lent;
 mod send;
@@ -16,16 +17,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::client::conn::http1::SendRequest;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::connector::{Connector, Speaks};
+use super::http1::Line;
 use super::seats::Seats;
-use super::upload::Upload;
 use crate::settings::{Endpoint, Protocol, Transport};
 use crate::telemetry::shard::BackendCounters;
 
+pub use download::{Download, DownloadError};
 use lent::Link;
 pub use lent::{Lent, SendFailure, Stage};
 use streams::Streams;
@@ -52,7 +53,7 @@ pub struct EndpointPool {
 
 #[derive(Debug)]
 struct Idle {
-    sender: SendRequest<Upload>,
+    line: Line,
     since: Instant,
 }
 
@@ -85,10 +86,9 @@ impl EndpointPool {
 
     fn take_idle(self: &Rc<Self>) -> Option<Lent> {
         let mut idle = self.idle.borrow_mut();
-        // One that was given back a moment ago may not have settled yet: it is left for later.
-        let at = idle.iter().rposition(|idle| idle.sender.is_ready())?;
-        let sender = idle.remove(at).sender;
-        Some(Lent { link: Link::Http1(sender), pool: Rc::clone(self), reused: true })
+        // What was closed from afar, or has said something unasked, is left out.
+        let line = std::iter::from_fn(|| idle.pop()).map(|idle| idle.line).find(Line::is_quiet)?;
+        Some(Lent { link: Link::Http1(line), pool: Rc::clone(self), reused: true })
     }
 
     /// On a connection opened after the one with this number.
@@ -126,7 +126,7 @@ impl EndpointPool {
         let stream = stream.counted(self.counters.connection(), seat);
         self.chosen.set(Some(speaks));
         let link = match speaks {
-            Speaks::Http1 => Link::Http1(http1::handshake(stream).await?),
+            Speaks::Http1 => Link::Http1(Line::new(stream)),
             Speaks::Http2 => Link::Http2(self.streams.add(stream, self.connector.transport.http2).await?),
         };
         Ok(Lent { link, pool: Rc::clone(self), reused: false })
@@ -143,9 +143,8 @@ impl EndpointPool {
 
     /// Closes what has been idle for longer than [`MAX_IDLE_TIME`] or was closed from afar.
     pub fn evict(&self, now: Instant) {
-        let fresh = |idle: &Idle| {
-            !idle.sender.is_closed() && now.saturating_duration_since(idle.since) < MAX_IDLE_TIME
-        };
+        let fresh =
+            |idle: &Idle| now.saturating_duration_since(idle.since) < MAX_IDLE_TIME && idle.line.is_quiet();
         self.idle.borrow_mut().retain(fresh);
         self.streams.evict(now);
     }

@@ -1,4 +1,4 @@
-//! HTTP/2 on a new connection, and what a request is in it (RFC 9113).
+//! HTTP/2 on a new connection (RFC 9113).
 
 use std::cell::Cell;
 use std::error::Error as _;
@@ -7,9 +7,6 @@ use std::io::{Error, Result};
 use std::pin::Pin;
 use std::rc::Rc;
 
-use http::header::{CONNECTION, HOST, TE, TRANSFER_ENCODING, UPGRADE};
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderValue, Request, Uri, Version};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioIo, TokioTimer};
 
@@ -58,32 +55,6 @@ pub(super) async fn handshake(
         let _ended = driven.await;
     });
     Ok(sender)
-}
-
-/// Gives a request the form it has in HTTP/2: the host as `:authority`, and no field of a connection
-/// (section 8.2.2); of `TE` nothing but `trailers` has been left.
-pub(super) fn speak(request: &mut Request<Upload>, scheme: Scheme, endpoint: &str) {
-    if request.version() == Version::HTTP_2 {
-        return;
-    }
-    *request.version_mut() = Version::HTTP_2;
-    let host = request.headers_mut().remove(HOST);
-    let named = host.as_ref().and_then(|host| Authority::try_from(host.as_bytes()).ok());
-    // An empty `Host` names nobody, which HTTP/2 cannot say.
-    let authority = named.or_else(|| Authority::try_from(endpoint).ok());
-    let mut uri = http::uri::Parts::default();
-    let target = request.uri().path_and_query().cloned();
-    (uri.scheme, uri.authority) = (Some(scheme), authority);
-    uri.path_and_query = Some(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
-    // What the endpoint is asked has been looked at: it is a path, a host and a scheme.
-    Uri::from_parts(uri).into_iter().for_each(|uri| *request.uri_mut() = uri);
-    let trailers = request.headers().get(TE) == Some(&HeaderValue::from_static("trailers"));
-    for name in [CONNECTION, TE, TRANSFER_ENCODING, UPGRADE] {
-        request.headers_mut().remove(name);
-    }
-    if trailers {
-        request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
-    }
 }
 
 /// How far a request came that failed so. An endpoint that refuses a stream, or goes away in peace before it,

@@ -6,16 +6,13 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, Request, Response, Uri, Version};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use tokio::time::timeout;
 
 use super::EndpointPool;
+use super::download::Download;
 use super::lent::{Lent, SendFailure, Stage};
 use crate::overload::is_exhausted;
 use crate::upstream::upload::Upload;
-
-/// A response's head, and the connection that its body comes by.
-pub type Answered = (Response<Incoming>, Lent);
 
 impl EndpointPool {
     /// Sends over a connection that there is, else over a new one, to be made within `connect`.
@@ -32,28 +29,26 @@ impl EndpointPool {
         self: &Rc<Self>,
         request: Box<Request<Upload>>,
         connect: Duration,
-    ) -> Result<Answered, SendFailure> {
-        let (mut first, request) = match self.take() {
+    ) -> Result<Response<Download>, SendFailure> {
+        let (first, request) = match self.take() {
             Some(there_is) => (there_is, request),
             None => self.reach(request, 0, connect).await?,
         };
-        let copy = may_be_sent_again(&first, &request).then(|| Again::of(&request));
+        let (reused, shared) = (first.reused, first.is_shared());
+        let copy = (shared && request.body().is_end_stream()).then(|| Again::of(&request));
         let failure = match first.send(request).await {
-            Ok(response) => return Ok((response, first)),
+            Ok(response) => return Ok(response),
             Err(failure) => failure,
         };
-        let unsent = failure.request.is_some() && (first.is_reused() || first.is_shared());
-        let again = failure.request.filter(|_| unsent);
-        let again = again.or_else(|| {
-            copy.filter(|copy| repeats(&first, failure.stage, &copy.method))
-                .map(|copy| Box::new(copy.request()))
+        let again = failure.request.or_else(|| copy.map(|copy| Box::new(copy.request())));
+        let again = again.filter(|request| match failure.stage {
+            Stage::Unprocessed => reused || shared,
+            Stage::Sent => reused && is_idempotent(request.method()),
+            Stage::Full | Stage::Exhausted | Stage::Connecting => false,
         });
         let Some(again) = again else { return Err(SendFailure { request: None, ..failure }) };
-        let after = first.failed();
-        drop(first);
-        let (mut second, request) = self.reach(again, after, connect).await?;
-        let response = second.send(request).await?;
-        Ok((response, second))
+        let (second, request) = self.reach(again, failure.spent, connect).await?;
+        second.send(request).await
     }
 
     async fn reach(
@@ -71,21 +66,7 @@ impl EndpointPool {
             Ok(Err(why)) => self.complain(&why.to_string()),
             Err(_) => self.complain("it took too long"),
         }
-        Err(SendFailure { stage, request: Some(request) })
-    }
-}
-
-/// Whether there can be a reason, so that the head is to be kept.
-fn may_be_sent_again(connection: &Lent, request: &Request<Upload>) -> bool {
-    let reason = connection.is_shared() || connection.is_reused() && is_idempotent(request.method());
-    reason && request.body().is_end_stream()
-}
-
-fn repeats(connection: &Lent, stage: Stage, method: &Method) -> bool {
-    match stage {
-        Stage::Unprocessed => connection.is_shared(),
-        Stage::Sent => connection.is_reused() && is_idempotent(method),
-        Stage::Full | Stage::Exhausted | Stage::Connecting => false,
+        Err(SendFailure { stage, request: Some(request), spent: 0 })
     }
 }
 
@@ -93,7 +74,7 @@ fn is_idempotent(method: &Method) -> bool {
     [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE, Method::TRACE].contains(method)
 }
 
-/// What a request without a body is made of again. Kept for every request that may meet a closing connection and
+/// What a request without a body is made of again, where the library takes it. Kept for every such request and
 /// needed for hardly any, so its fields are a list, which costs less than the map they come from.
 struct Again {
     method: Method,
