@@ -236,4 +236,11 @@ mod tests {
         assert_eq!(of(390), EffectKind::Helped);
         assert_eq!(of(200), EffectKind::Unchanged);
     }
+
+    #[test]
+    fn the_time_before_the_first_window_is_none_in_which_nothing_was_served() {
+        let yard = Yardstick { goodput_rps: 400.0, signal: Signal::Errors, ..yard(0.3) };
+        let late = meter(Part::Whole, None, &[window("p", 900, 390, 0)]);
+        assert_eq!(effect(&yard, &Part::Whole, &late).kind, EffectKind::Helped);
+    }
 }

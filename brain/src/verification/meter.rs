@@ -49,7 +49,8 @@ pub struct Scope {
 pub struct Meter {
     scope: Scope,
     from_ms: i64,
-    until_ms: i64,
+    /// The first begin and the last end of what was counted at the treated proxies.
+    counted_ms: Option<(i64, i64)>,
     own: Tally,
     all: Tally,
     control: Tally,
@@ -65,7 +66,7 @@ impl Meter {
         Self {
             scope,
             from_ms,
-            until_ms: from_ms,
+            counted_ms: None,
             own: Tally::default(),
             all: Tally::default(),
             control: Tally::default(),
@@ -97,7 +98,8 @@ impl Meter {
             }
         }
         if is_treated {
-            self.until_ms = self.until_ms.max(window.end_ms());
+            let (since_ms, until_ms) = self.counted_ms.unwrap_or((window.start_ms, window.end_ms()));
+            self.counted_ms = Some((since_ms.min(window.start_ms), until_ms.max(window.end_ms())));
             self.observe_clients(window);
         }
     }
@@ -120,10 +122,11 @@ impl Meter {
         self.from_ms
     }
 
-    /// Seconds that were counted at the treated proxies.
+    /// Seconds that were counted at the treated proxies. The first window begins after the time it is counted
+    /// from, by up to its own length: that is no time in which nothing was served.
     #[must_use]
     pub fn seconds(&self) -> f64 {
-        (self.until_ms - self.from_ms) as f64 / 1_000.0
+        self.counted_ms.map_or(0.0, |(since_ms, until_ms)| (until_ms - since_ms) as f64 / 1_000.0)
     }
 
     /// The treated part's count, and that of the rest of the service.
