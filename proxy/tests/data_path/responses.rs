@@ -69,3 +69,90 @@ async fn a_response_with_trailers_gives_its_connection_back() {
     let most = super::mesh::WORKERS;
     assert!(connections.load(Ordering::SeqCst) <= most, "{connections:?} connections for 6 requests");
 }
+
+#[tokio::test]
+async fn what_an_endpoint_says_unasked_is_nobodys_answer() {
+    let more =
+        "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nyourHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother";
+    let (address, connections) = scripted(more).await;
+    let mesh = Mesh::start(live(&[address]));
+    for asked in 1..=4 {
+        let told = get(mesh.address, "/", "").await;
+        assert!(told.ends_with("\r\n\r\nyour"), "{told:?}");
+        assert_eq!(connections.load(Ordering::SeqCst), asked, "a connection is used again");
+    }
+}
+
+#[tokio::test]
+async fn interim_responses_are_passed_over_and_not_for_ever() {
+    let hint = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+    let two =
+        format!("{hint}HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").leak();
+    let mesh = Mesh::start(live(&[scripted(two).await.0]));
+    let told = get(mesh.address, "/", "").await;
+    assert!(status(&told) == 200 && told.ends_with("ok") && !told.contains("Link"), "{told:?}");
+    let many = format!("{}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", hint.repeat(17)).leak();
+    let mesh = Mesh::start(live(&[scripted(many).await.0]));
+    assert_eq!(status(&get(mesh.address, "/", "").await), 502);
+}
+
+#[tokio::test]
+async fn a_response_that_is_cut_off_is_cut_off_at_the_client_too() {
+    let cut = [
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 9\r\n\r\nhello",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhello",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+    ];
+    for answer in cut {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mesh = Mesh::start(live(&[listener.local_addr().unwrap()]));
+        let endpoint = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _head = stream.read(&mut [0; 4_096]).await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        };
+        let (told, ()) = tokio::join!(get(mesh.address, "/", ""), endpoint);
+        let complete = told.ends_with("0\r\n\r\n");
+        assert!(status(&told) == 200 && told.contains("hello") && !complete, "{answer:?}: {told:?}");
+    }
+}
+
+/// A client that does not read while it sends is not to be waited for by the endpoint that has answered already.
+#[tokio::test]
+async fn an_upload_goes_on_while_its_response_is_on_its_way() {
+    const UPLOAD: usize = 4 << 20;
+    const ANSWER: usize = 16 << 20;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mesh = Mesh::start(live(&[listener.local_addr().unwrap()]));
+    let endpoint = async {
+        let (stream, _) = listener.accept().await.unwrap();
+        let (mut reads, mut writes) = stream.into_split();
+        let answering = tokio::spawn(async move {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {ANSWER}\r\n\r\n");
+            writes.write_all(head.as_bytes()).await.unwrap();
+            writes.write_all(&vec![b'a'; ANSWER]).await.unwrap();
+            writes
+        });
+        let mut got = Vec::new();
+        while !got.ends_with(b"over") {
+            assert!(reads.read_buf(&mut got).await.unwrap() > 0, "the request ended early");
+        }
+        answering.await.unwrap()
+    };
+    let client = async {
+        let mut stream = tokio::net::TcpStream::connect(mesh.address).await.unwrap();
+        let head =
+            format!("POST / HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nContent-Length: {UPLOAD}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut body = vec![b'u'; UPLOAD];
+        body.splice(UPLOAD - 4.., *b"over");
+        stream.write_all(&body).await.unwrap();
+        let mut answer = Vec::new();
+        let _closed = stream.read_to_end(&mut answer).await;
+        answer.len()
+    };
+    let both = async { tokio::join!(client, endpoint) };
+    let (read, _kept) =
+        tokio::time::timeout(super::wire::PATIENCE, both).await.expect("they wait for each other");
+    assert!(read > ANSWER, "{read} bytes of the response");
+}

@@ -120,3 +120,75 @@ fn keeps(version: Version, headers: &HeaderMap) -> bool {
         _ => !says(b"close"),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn head(method: Method, text: &str) -> Result<Option<Head>, Fault> {
+        parse(&mut BytesMut::from(text), &method)
+    }
+
+    fn framing_of(text: &str) -> (Framing, bool) {
+        let head = head(Method::GET, &format!("HTTP/1.{text}\r\n\r\n")).unwrap().unwrap();
+        (head.framing, head.keeps)
+    }
+
+    #[test]
+    fn a_head_is_taken_off_and_what_follows_is_left() {
+        let mut bytes = BytesMut::from("HTTP/1.1 404 Not Found\r\nServer: x\r\nvia:  y \r\n\r\nbody");
+        let head = parse(&mut bytes, &Method::GET).unwrap().unwrap();
+        assert_eq!((head.status, head.version), (StatusCode::NOT_FOUND, Version::HTTP_11));
+        assert_eq!(
+            (&head.headers["server"], &head.headers["via"]),
+            (&"x".parse().unwrap(), &"y".parse().unwrap())
+        );
+        assert_eq!(bytes, "body");
+        assert!(parse(&mut BytesMut::from("HTTP/1.1 200 OK\r\nServer"), &Method::GET).unwrap().is_none());
+    }
+
+    #[test]
+    fn where_a_body_ends_and_whether_the_connection_goes_on() {
+        let length = "content-length: 5";
+        assert_eq!(framing_of(&format!("1 200 OK\r\n{length}")), (Framing::Length(5), true));
+        assert_eq!(
+            framing_of(&format!("1 200 OK\r\n{length}\r\nconnection: x, Close")),
+            (Framing::Length(5), false)
+        );
+        assert_eq!(framing_of(&format!("0 200 OK\r\n{length}")), (Framing::Length(5), false));
+        assert_eq!(
+            framing_of(&format!("0 200 OK\r\n{length}\r\nconnection: Keep-Alive")),
+            (Framing::Length(5), true)
+        );
+        assert_eq!(framing_of("1 200 OK\r\nserver: x"), (Framing::UntilClose, false));
+        let chunked = Framing::Chunked(Chunks::default());
+        assert_eq!(framing_of("1 200 OK\r\ntransfer-encoding: chunked"), (chunked, true));
+        for empty in [204, 304] {
+            assert_eq!(framing_of(&format!("1 {empty} x\r\n{length}")), (Framing::Nothing, true));
+        }
+        let asked = head(Method::HEAD, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n").unwrap().unwrap();
+        assert_eq!(asked.framing, Framing::Nothing);
+    }
+
+    #[test]
+    fn what_is_no_head_is_refused() {
+        for text in [
+            "HTTP/2.0 200 OK\r\n\r\n",
+            "SSH-2.0-OpenSSH\r\n\r\n",
+            "HTTP/1.1 20 OK\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nserver : x\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na: b\r\n folded\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na: \x01\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 99999999999999999999\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
+            "HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+        ] {
+            assert!(head(Method::GET, text).is_err(), "{text:?}");
+        }
+        let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(MAX_FIELDS + 1));
+        assert!(head(Method::GET, &many).is_err());
+        let long = format!("HTTP/1.1 200 OK\r\na: {}", "b".repeat(MAX_BYTES));
+        assert!(head(Method::GET, &long).is_err());
+    }
+}
