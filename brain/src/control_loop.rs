@@ -1,6 +1,7 @@
 //! One tick, all stages, one screen. Pure: no clock, no I/O, no randomness, the same input gives the
 //! same output, byte for byte.
 
+mod approvals;
 mod canaries;
 mod counsel;
 mod discovery;

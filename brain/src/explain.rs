@@ -60,8 +60,9 @@ pub fn explain(record: &Record) -> Option<Explanation> {
             }
         }
     }
-    if proposal.digest != digest(&proposal.action, &proposal.evidence, proposal.incident.as_deref()) {
-        differences.push("the proposal's digest is not that of its action and evidence".to_owned());
+    let (incident, footing) = (proposal.incident.as_deref(), proposal.footing.as_deref());
+    if proposal.digest != digest(&proposal.action, &proposal.evidence, incident, footing) {
+        differences.push("the proposal's digest is not that of its action, evidence and state".to_owned());
     }
     Some(Explanation {
         seq: record.seq,

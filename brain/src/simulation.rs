@@ -314,7 +314,16 @@ impl Mesh {
     }
 
     /// Weights of a service's endpoints at a proxy, leases applied: an ejection wins.
+    /// By endpoint: where requests go, with leases and health checks applied.
     fn weights(&self, index: usize, proxy: &str) -> Vec<f64> {
+        let name = self.specs[index].name.to_owned();
+        let unhealthy = |e| self.health.get(&(name.clone(), e)) == Some(&Health::Unhealthy);
+        let leased = self.leased(index, proxy).into_iter().enumerate();
+        leased.map(|(e, (weight, out))| if out || unhealthy(e) { 0.0 } else { weight }).collect()
+    }
+
+    /// By endpoint: its weight with leases applied, and whether one keeps it out.
+    fn leased(&self, index: usize, proxy: &str) -> Vec<(f64, bool)> {
         let spec = &self.specs[index];
         let leases = self.leases.iter().filter(|((p, _), l)| *p == proxy && l.service == spec.name);
         let leases: Vec<&Lease> = leases.map(|(_, lease)| lease).collect();
@@ -328,12 +337,7 @@ impl Mesh {
                         weight = weights.get(&name).or(version).map_or(weight, |w| f64::from(*w));
                     }
                 }
-                let out = leases.iter().any(|l| l.kind.endpoint().is_some_and(|e| e.as_str() == name));
-                if out || self.health.get(&(spec.name.to_owned(), e)) == Some(&Health::Unhealthy) {
-                    0.0
-                } else {
-                    weight
-                }
+                (weight, leases.iter().any(|l| l.kind.endpoint().is_some_and(|e| e.as_str() == name)))
             })
             .collect()
     }
@@ -367,14 +371,14 @@ impl Mesh {
 
     fn service_status(&self, index: usize, proxy: &str) -> ServiceStatus {
         let spec = &self.specs[index];
-        let weights = self.weights(index, proxy);
+        let leased = self.leased(index, proxy);
         let endpoints = (0..spec.endpoints).map(|e| EndpointStatus {
             endpoint: EndpointId::new(Self::endpoint(index, e)).unwrap(),
             version: spec.version(e).into(),
             health: self.health.get(&(spec.name.to_owned(), e)).copied().unwrap_or(Health::Unknown),
             weight_configured: 1,
-            weight: weights[e] as u32,
-            ejected: weights[e] == 0.0,
+            weight: leased[e].0 as u32,
+            ejected: leased[e].1,
             breaker: BreakerState::Closed,
             outlier: None,
             in_flight: 0,

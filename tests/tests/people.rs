@@ -54,3 +54,78 @@ async fn what_touches_much_needs_two_different_people() -> Result<()> {
     assert_eq!(records[0]["data"]["proposal"]["approvals"], json!(["ada", "bob"]));
     Ok(())
 }
+
+/// A mesh of four whose proposals wait for a person, under load.
+async fn asking(dir: &std::path::Path) -> Result<(Vec<Origin>, Brain, Proxy, Load)> {
+    let origins = Origin::start_many(4).await?;
+    let brain = Brain::start(dir, "advisory").await?;
+    let proxy = Proxy::start(dir, &proxy_config(dir, &origins, &brain.ai_section())?).await?;
+    let load = Load::start(&proxy.url, 60)?;
+    load.next(120).await;
+    Ok((origins, brain, proxy, load))
+}
+
+/// Gives the first origin another weight, and waits until the brain has heard of it.
+async fn reweigh(
+    dir: &std::path::Path,
+    origins: &[Origin],
+    brain: &Brain,
+    proxy: &Proxy,
+    weight: u32,
+) -> Result<()> {
+    let (file, port) = (dir.join("proxy.yaml"), origins[0].address.port());
+    let config = std::fs::read_to_string(&file)?;
+    let line = config.lines().find(|line| line.contains(&format!("port: {port},"))).context("no endpoint")?;
+    let (head, tail) = line.split_once("weight: ").context("no weight")?;
+    let rest = tail.trim_start_matches(|c: char| c.is_ascii_digit());
+    std::fs::write(&file, config.replace(line, &format!("{head}weight: {weight}{rest}")))?;
+    assert_eq!(proxy.ask("POST", "/reload", None).await?.0, 200);
+    eventually("the brain hears of the weight", Duration::from_secs(20), || async {
+        let services = brain.list("/v1/services").await?;
+        let mut endpoints = services.iter().filter_map(|s| s["endpoints"].as_array()).flatten();
+        Ok(endpoints.any(|e| e["weight_configured"] == weight))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_yes_to_what_the_mesh_was_is_refused_and_the_same_is_proposed_of_what_it_is() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let (origins, brain, proxy, _load) = asking(dir.path()).await?;
+    let token = std::fs::read_to_string(dir.path().join("brain-data/api.token"))?;
+    let client = reqwest::Client::new();
+    let post = |path: String, body: Value| {
+        let request = client.post(format!("{}{path}", brain.api)).bearer_auth(token.trim()).json(&body);
+        async move {
+            let answer = request.send().await?;
+            Ok::<_, anyhow::Error>((answer.status().as_u16(), answer.json::<Value>().await?))
+        }
+    };
+    let kind = json!({ "type": "eject_endpoint", "endpoint": origins[0].address.to_string() });
+    let body = json!({ "service": "cart", "kind": kind, "lease_ms": 15_000, "reason": "maintenance" });
+    let (status, answer) = post("/v1/actions".to_owned(), body).await?;
+    assert_eq!((status, &answer["verdict"]), (200, &json!("ask")), "{answer}");
+    let id = answer["proposal"].as_str().context("no proposal")?.to_owned();
+    let stale: Value = client.get(format!("{}/v1/proposals/{id}", brain.api)).send().await?.json().await?;
+    reweigh(dir.path(), &origins, &brain, &proxy, 90).await?;
+    let yes = json!({ "digest": stale["digest"], "reason": "agreed" });
+    let (status, problem) = post(format!("/v1/proposals/{id}/approve"), yes).await?;
+    assert_eq!(
+        (status, &problem["status"], &problem["title"]),
+        (409, &json!(409), &json!("Conflict")),
+        "{problem}"
+    );
+    let fresh = problem["proposal"]["id"].as_str().context("nothing stands in its place")?.to_owned();
+    assert_eq!(problem["proposal"]["action"], stale["action"]);
+    assert!(proxy.status().await?.leases.is_empty());
+    reweigh(dir.path(), &origins, &brain, &proxy, 80).await?;
+    let refused = brain.operator(&["approve", &fresh]).await.err().context("it was not refused")?.to_string();
+    assert!(refused.contains("is proposed in its place"), "{refused}");
+    let waiting = brain.list("/v1/proposals").await?;
+    let last = waiting.iter().find(|p| p["state"] == "pending").context("nothing waits")?["id"].clone();
+    brain.operator(&["approve", last.as_str().context("no id")?]).await?;
+    eventually("the endpoint is out", Duration::from_secs(20), || async {
+        Ok(proxy.endpoint(&origins[0]).await?.ejected)
+    })
+    .await
+}

@@ -7,6 +7,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt as _, Limited};
 use protocol::action::{PROBLEM_JSON, Problem};
+use serde_json::Value;
 
 /// A request that is not carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,11 +15,13 @@ pub(super) struct Refusal {
     status: StatusCode,
     detail: String,
     told: Option<(HeaderName, HeaderValue)>,
+    /// A member of the problem beside the standard's.
+    member: Option<Box<(&'static str, Value)>>,
 }
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), told: None }
+        Self { status, detail: detail.into(), told: None, member: None }
     }
 
     pub(super) fn status(&self) -> StatusCode {
@@ -28,6 +31,12 @@ impl Refusal {
     /// With a header that says how to do better.
     pub(super) fn telling(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.told = Some((name, value));
+        self
+    }
+
+    /// With a member of its own: what stands in the place of what was asked for.
+    pub(super) fn with(mut self, name: &'static str, value: Value) -> Self {
+        self.member = Some(Box::new((name, value)));
         self
     }
 
@@ -47,7 +56,11 @@ impl IntoResponse for Refusal {
             title: self.status.canonical_reason().unwrap_or("Refused").to_owned(),
             detail: self.detail,
         };
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut body = serde_json::to_value(&problem).unwrap_or_default();
+        if let Some(member) = self.member {
+            body[member.0] = member.1;
+        }
+        let body = body.to_string();
         let mut response = (self.status, body).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         response.headers_mut().extend(self.told);

@@ -31,6 +31,10 @@ pub(super) async fn ask(api: &Api, actor: Actor, request: PersonRequest) -> Resu
         Told::Answered(PersonAnswer::Done(value)) => Ok(Json(value)),
         Told::Answered(PersonAnswer::NotFound(why)) => Err(Refusal::not_found(why)),
         Told::Answered(PersonAnswer::Conflict(why)) => Err(Refusal::new(StatusCode::CONFLICT, why)),
+        Told::Answered(PersonAnswer::Changed { why, fresh }) => {
+            let fresh = serde_json::to_value(fresh).unwrap_or_default();
+            Err(Refusal::new(StatusCode::CONFLICT, why).with("proposal", fresh))
+        }
         Told::Answered(PersonAnswer::Invalid(why)) => {
             Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, why))
         }

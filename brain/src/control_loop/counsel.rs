@@ -7,11 +7,10 @@ use serde_json::json;
 
 use super::ControlLoop;
 use crate::decision::advisor::{Counsel, Question, SPEAKER, judged, menu};
-use crate::decision::{Advice, Circumstances, propose, radius};
+use crate::decision::{Advice, Circumstances};
 use crate::domain::{
-    Actor, Decision, Event, Incident, PersonAnswer, Proposal, ProposalState, Speaker, TickOutput, Verdict,
+    Actor, Decision, Event, Incident, PersonAnswer, ProposalState, Speaker, TickOutput, Verdict,
 };
-use crate::guard::approvals_needed;
 
 /// Questions that wait for an answer, at most.
 const MAX_OPEN: usize = 64;
@@ -120,11 +119,8 @@ impl ControlLoop {
             abstained: vec![ranking],
             action: choice.action,
         };
-        let radius = radius(&advice.action, &self.mesh, &self.fleet, self.now_ms);
-        let expires_s = self.policies.guard.proposal_expires_s;
-        let drafted = propose(self.desk.next_id(), Some(&incident), advice, radius, self.now_ms, expires_s);
-        let approvals_needed = approvals_needed(radius.capacity, &self.policies.guard);
-        let proposal = Proposal { approvals_needed, ..drafted };
+        let mut proposal = self.draft(Some(&incident), advice);
+        proposal.id = self.desk.next_id();
         let mut judgement = self.judge(&proposal, Some(&incident.cause));
         // The guard asks wherever a model alone speaks; if it ever did not, nothing would be done still.
         if judgement.verdict == Verdict::Allow {

@@ -6,8 +6,7 @@ use super::ControlLoop;
 use crate::action::operation::Operation;
 use crate::decision::Advice;
 use crate::domain::{
-    Actor, ActorKind, Decision, Event, Mode, PersonAnswer, PersonRequest, Proposal, ProposalState,
-    ProposedAction, TickOutput, Verdict,
+    Actor, ActorKind, Event, Mode, PersonAnswer, PersonRequest, ProposedAction, TickOutput, Verdict,
 };
 use crate::guard::{REVERT_ALL, target};
 use crate::policies::is_kind;
@@ -47,103 +46,8 @@ impl ControlLoop {
         }
     }
 
-    /// The proposal, if it still waits.
-    fn waiting(&mut self, id: &str) -> Result<Proposal, PersonAnswer> {
-        let now_ms = self.now_ms;
-        let Some(proposal) = self.desk.get_mut(id) else {
-            return Err(PersonAnswer::NotFound(format!("there is no proposal {id}")));
-        };
-        if proposal.state != ProposalState::Pending {
-            let state = serde_json::to_value(proposal.state).unwrap_or_default();
-            return Err(PersonAnswer::Conflict(format!("{id} does not wait any more: it is {state}")));
-        }
-        if proposal.expires_ms <= now_ms {
-            return Err(PersonAnswer::Conflict(format!("{id} expired at {}", proposal.expires_at)));
-        }
-        Ok(proposal.clone())
-    }
-
-    fn approve(
-        &mut self,
-        by: &Actor,
-        id: &str,
-        digest: &str,
-        reason: String,
-        out: &mut TickOutput,
-    ) -> PersonAnswer {
-        let proposal = match self.waiting(id) {
-            Ok(proposal) => proposal,
-            Err(answer) => return answer,
-        };
-        if proposal.digest != digest {
-            return PersonAnswer::Conflict(format!(
-                "the digest of {id} is {}: read it again",
-                proposal.digest
-            ));
-        }
-        if proposal.approvals_needed > 1 && proposal.approvals.contains(&by.id) {
-            return PersonAnswer::Conflict(format!("{} has agreed already: another person must", by.id));
-        }
-        if proposal.approvals_needed > 1 && by.kind != ActorKind::Person {
-            return PersonAnswer::Conflict("two people must agree to this; a pipeline is none".to_owned());
-        }
-        // A person's yes stands for every check that would ask; what is denied stays denied.
-        let cause =
-            proposal.incident.as_deref().and_then(|i| self.book.case(i)).map(|c| c.incident.cause.clone());
-        let judgement = self.judge(&proposal, cause.as_ref());
-        if judgement.verdict == Verdict::Deny {
-            let why = judgement.why.clone();
-            out.events.push((self.me(), Event::Verdict { proposal, judgement }));
-            return PersonAnswer::Conflict(format!("the guard does not allow it now: {why}"));
-        }
-        let mut proposal = proposal;
-        if !proposal.approvals.contains(&by.id) {
-            proposal.approvals.push(by.id.clone());
-        }
-        if proposal.approvals.len() < proposal.approvals_needed {
-            let agreed = self.decided(proposal, ProposalState::Pending, Decision::Agreed, by, reason, out);
-            let (have, need) = (agreed.approvals.len(), agreed.approvals_needed);
-            return PersonAnswer::Done(
-                json!({ "proposal": agreed.id, "state": "pending", "approvals": have, "approvals_needed": need }),
-            );
-        }
-        self.heard(&proposal.action, proposal.incident.as_deref(), true);
-        let proposal = self.decided(proposal, ProposalState::Executed, Decision::Approved, by, reason, out);
-        let action = self.carry_out(&proposal, &by.id, out);
-        PersonAnswer::Done(json!({ "proposal": proposal.id, "state": "executed", "action": action }))
-    }
-
-    fn reject(&mut self, by: &Actor, id: &str, reason: String, out: &mut TickOutput) -> PersonAnswer {
-        let proposal = match self.waiting(id) {
-            Ok(proposal) => proposal,
-            Err(answer) => return answer,
-        };
-        let proposal = self.decided(proposal, ProposalState::Rejected, Decision::Rejected, by, reason, out);
-        self.heard(&proposal.action, proposal.incident.as_deref(), false);
-        self.not_again(&proposal.action, proposal.incident.as_deref());
-        PersonAnswer::Done(json!({ "proposal": proposal.id, "state": "rejected" }))
-    }
-
-    fn decided(
-        &mut self,
-        mut proposal: Proposal,
-        state: ProposalState,
-        decision: Decision,
-        by: &Actor,
-        reason: String,
-        out: &mut TickOutput,
-    ) -> Proposal {
-        proposal.state = state;
-        if let Some(kept) = self.desk.get_mut(&proposal.id) {
-            *kept = proposal.clone();
-        }
-        let event = Event::Decision { proposal: proposal.clone(), decision, by: by.clone(), reason };
-        out.events.push((by.clone(), event));
-        proposal
-    }
-
     /// A person said no: not for this incident, and not to this target for a while.
-    fn not_again(&mut self, action: &ProposedAction, incident: Option<&str>) {
+    pub(super) fn not_again(&mut self, action: &ProposedAction, incident: Option<&str>) {
         let until_ms = self.now_ms + i64::from(self.policies.guard.person_holds_s) * 1_000;
         self.ledger.refused(&target(action), until_ms, self.now_ms);
         if let Some(case) = incident.and_then(|id| self.book.case_mut(id)) {

@@ -5,7 +5,9 @@ use crate::action::operation::{Operation, Stage};
 use crate::action::steps::{Hands, News};
 use crate::action::treatment::{self, leaves_some_out};
 use crate::action::waves::{requests_by_proxy, waves};
-use crate::decision::{Advice, Circumstances, Load, advise, canary_of, is_same_intent, propose, radius};
+use crate::decision::{
+    Advice, Circumstances, Load, advise, canary_of, footing, is_same_intent, propose, radius,
+};
 use crate::diagnosis::CallGraph;
 use crate::domain::{
     ActionPhase, Actor, Cause, CauseKind, Decision, Effect, EffectKind, Event, Evidence, Incident, Judgement,
@@ -149,12 +151,24 @@ impl ControlLoop {
         let radius = radius(&advice.action, &self.mesh, &self.fleet, self.now_ms);
         let expires_s = self.policies.guard.proposal_expires_s;
         let approvals_needed = approvals_needed(radius.capacity, &self.policies.guard);
-        let proposal = propose(String::new(), incident, advice, radius, self.now_ms, expires_s);
+        let footing = self.footing(&advice.action.service, incident.map(|incident| &incident.cause));
+        let proposal = propose(String::new(), incident, advice, radius, footing, self.now_ms, expires_s);
         Proposal { approvals_needed, ..proposal }
     }
 
+    /// The state that a change to `service` would be made in.
+    pub(super) fn footing(&self, service: &str, cause: Option<&Cause>) -> String {
+        let places = places(service, &self.mesh, &self.fleet, self.now_ms);
+        footing(&places, &self.ledger.live_on(service), cause)
+    }
+
     /// Says what is proposed and what the guard thinks, and does what the verdict asks.
-    pub(super) fn settle(&mut self, mut proposal: Proposal, judgement: Judgement, out: &mut TickOutput) {
+    pub(super) fn settle(
+        &mut self,
+        mut proposal: Proposal,
+        judgement: Judgement,
+        out: &mut TickOutput,
+    ) -> Proposal {
         let me = self.me();
         out.events.push((me.clone(), Event::Proposal { proposal: proposal.clone() }));
         proposal.state = match judgement.verdict {
@@ -169,6 +183,7 @@ impl ControlLoop {
             let by = self.options.brain_id.clone();
             self.carry_out(&proposal, &by, out);
         }
+        proposal
     }
 
     /// A proposal that answers what the incident is no longer thought to be waits in vain.
@@ -185,7 +200,8 @@ impl ControlLoop {
     /// A proposal that waits for a person is carried out when the guard needs none any more.
     fn judge_again(&mut self, incident: &Incident, confidence: f64, out: &mut TickOutput) {
         let Some(waiting) = self.desk.pending_for(&incident.id).cloned() else { return };
-        let fresh = Proposal { confidence, ..waiting };
+        let radius = radius(&waiting.action, &self.mesh, &self.fleet, self.now_ms);
+        let fresh = Proposal { confidence, radius, ..waiting };
         let judgement = self.judge(&fresh, Some(&incident.cause));
         if judgement.verdict != Verdict::Allow {
             return;

@@ -2,11 +2,13 @@
 
 pub mod advisor;
 mod desk;
+mod footing;
 mod networks;
 mod remedy;
 mod rules;
 
 pub use desk::Desk;
+pub use footing::footing;
 pub use remedy::{Circumstances, Load, canary_of};
 pub use rules::{Advice, advise};
 
@@ -77,6 +79,7 @@ pub fn propose(
     incident: Option<&Incident>,
     advice: Advice,
     radius: Radius,
+    footing: String,
     now_ms: i64,
     expires_s: u32,
 ) -> Proposal {
@@ -86,7 +89,7 @@ pub fn propose(
     let mut speakers = advice.abstained;
     speakers.push(Speaker { name: advice.speaker, confidence: advice.said, says: advice.says });
     Proposal {
-        digest: digest(&advice.action, &evidence, incident.as_deref()),
+        digest: digest(&advice.action, &evidence, incident.as_deref(), Some(&footing)),
         id,
         state: ProposalState::Pending,
         incident,
@@ -98,6 +101,7 @@ pub fn propose(
         action: advice.action,
         evidence,
         radius,
+        footing: Some(footing),
         speakers,
         asked_by: None,
         approvals_needed: 1,
@@ -105,10 +109,19 @@ pub fn propose(
     }
 }
 
-/// SHA-256 over the canonical JSON of what is proposed, on what evidence, for which incident.
+/// SHA-256 over the canonical JSON of what is proposed, on what evidence, for which incident, in which state
+/// of the mesh (absent in records of older builds).
 #[must_use]
-pub fn digest(action: &ProposedAction, evidence: &[Evidence], incident: Option<&str>) -> String {
-    let proposed = json!({ "action": action, "evidence": evidence, "incident": incident });
+pub fn digest(
+    action: &ProposedAction,
+    evidence: &[Evidence],
+    incident: Option<&str>,
+    footing: Option<&str>,
+) -> String {
+    let mut proposed = json!({ "action": action, "evidence": evidence, "incident": incident });
+    if let Some(footing) = footing {
+        proposed["footing"] = footing.into();
+    }
     hex::encode(Sha256::digest(canonical::to_string(&proposed).as_bytes()))
 }
 

@@ -3,7 +3,7 @@
 use protocol::action::ActionKind;
 
 use super::remedy::{Circumstances, kind_of};
-use crate::domain::{CauseKind, Incident, ProposedAction, Speaker};
+use crate::domain::{CauseKind, Incident, Proposal, ProposedAction, Speaker};
 use crate::learning::Learned;
 use crate::policies::{Condition, RulesPolicy};
 
@@ -22,6 +22,23 @@ pub struct Advice {
     pub says: String,
     /// Who else spoke: rules that had nothing to advise, and the record.
     pub abstained: Vec<Speaker>,
+}
+
+impl Advice {
+    /// What a proposal was made from.
+    #[must_use]
+    pub fn behind(proposal: &Proposal) -> Self {
+        let mut abstained = proposal.speakers.clone();
+        let last = abstained.pop();
+        Self {
+            action: proposal.action.clone(),
+            confidence: proposal.confidence,
+            said: last.as_ref().map_or(proposal.confidence, |speaker| speaker.confidence),
+            speaker: last.as_ref().map(|speaker| speaker.name.clone()).unwrap_or_default(),
+            says: last.map(|speaker| speaker.says).unwrap_or_default(),
+            abstained,
+        }
+    }
 }
 
 /// What the rules advise, if anything. A kind of action that was `tried` in vain is not advised again.

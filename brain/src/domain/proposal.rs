@@ -30,6 +30,9 @@ pub struct Proposal {
     pub predicted_effect: String,
     /// How much it touches.
     pub radius: Radius,
+    /// SHA-256 over the state of the service that it was made from; in another nobody can approve it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub footing: Option<String>,
     /// Who spoke, in order, with what confidence; the last one's words decided, the others abstained.
     pub speakers: Vec<Speaker>,
     /// The person who asks for it; absent: the brain does.

@@ -6,7 +6,7 @@ use protocol::telemetry::Window;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Actor, Event, ProposedAction};
+use super::{Actor, Event, Proposal, ProposedAction};
 use crate::canary::judge::Reading;
 use crate::canary::{CanarySpec, GateAnswer, GateCall, MetricCall, Order};
 
@@ -224,6 +224,13 @@ pub enum PersonAnswer {
     NotFound(String),
     /// It is too late, or the digest is another.
     Conflict(String),
+    /// What was agreed to would mean something else by now: what, and the proposal in its place.
+    Changed {
+        /// In one sentence.
+        why: String,
+        /// Of the state as it is.
+        fresh: Box<Proposal>,
+    },
     /// It cannot be done, and why.
     Invalid(String),
 }

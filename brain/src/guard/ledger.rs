@@ -99,6 +99,13 @@ impl Ledger {
         theirs.map(|(_, person)| person.as_str())
     }
 
+    /// What is live on a service, by the id of its case.
+    #[must_use]
+    pub fn live_on(&self, service: &str) -> Vec<(&str, &ProposedAction)> {
+        let on = self.live.iter().filter(|(_, action)| action.service == service);
+        on.map(|(id, action)| (id.as_str(), action)).collect()
+    }
+
     /// All networks that live actions block.
     #[must_use]
     pub fn blocked(&self) -> Vec<ipnet::IpNet> {

@@ -62,6 +62,7 @@ fn proposal(action: ProposedAction) -> Proposal {
         radius: Radius::default(),
         speakers: Vec::new(),
         asked_by: None,
+        footing: None,
         approvals_needed: 1,
         approvals: Vec::new(),
     }

@@ -7,6 +7,7 @@ use ::brain::domain::{Command, Verb};
 use serde_json::Value;
 
 use super::Findings;
+use super::approvals::Approvals;
 use super::story::{Story, text};
 use crate::proxy::{ENDPOINTS, SERVICES, endpoint, version};
 use crate::store::Store;
@@ -35,6 +36,7 @@ pub struct Log {
     by_person: BTreeSet<String>,
     frozen: bool,
     story: Story,
+    approvals: Approvals,
 }
 
 impl Log {
@@ -51,6 +53,9 @@ impl Log {
     fn take(&mut self, record: &Record, newest_ms: &BTreeMap<String, i64>, findings: &mut Findings) {
         let data = &record.data;
         let proposal = || text(data, "/proposal/id");
+        if record.kind == "proposal" {
+            self.approvals.proposed(record);
+        }
         match record.kind.as_str() {
             "brain_started" => {
                 self.intents.values_mut().for_each(|intent| intent.live = false);
@@ -62,6 +67,7 @@ impl Log {
             "decision" => {
                 if text(data, "/decision") == "approved" {
                     self.by_person.insert(proposal());
+                    self.approvals.approved(record, findings);
                 }
                 if text(data, "/decision") == "rejected" {
                     self.story.said_no(data.pointer("/proposal/action"), record);
@@ -103,6 +109,7 @@ impl Log {
         let proxies = names(data);
         let first = self.story.is_first(&proposal);
         if first {
+            self.approvals.begun(&proposal, &service);
             let alone = !self.by_person.contains(&proposal);
             let at_ms = record.at_ms().unwrap_or(0);
             if alone {

@@ -1,6 +1,7 @@
 //! What must hold after every step, judged from outside: from what each proxy holds, what each brain sends
 //! and what each store says. Nothing here asks the brain's or the proxies' own checks.
 
+mod approvals;
 mod log;
 mod proxies;
 mod story;
@@ -11,7 +12,7 @@ pub use log::Log;
 pub use proxies::Proxies;
 
 /// Every invariant, by the number that ARCHITECTURE.md's table gives it, and in words.
-pub const INVARIANTS: [(&str, &str); 20] = [
+pub const INVARIANTS: [(&str, &str); 21] = [
     ("lease-expiry", "a lease ends by the proxy's own clock, at most 1 s late, whatever became of the brain"),
     ("epoch-fencing", "no proxy obeys an epoch below the highest it has obeyed, also after a restart"),
     ("floor", "at least half of each service's configured weight stays servable, and one endpoint"),
@@ -26,6 +27,10 @@ pub const INVARIANTS: [(&str, &str); 20] = [
     ("chain", "each record is chained to the one before"),
     ("unique-ids", "no action's id is used twice in one store"),
     ("verdict-first", "no intent without an allowing verdict, or a person's approval, of its proposal"),
+    (
+        "approved-as-seen",
+        "a person's approval counts only while nothing else was begun on that service since",
+    ),
     ("frozen-brain", "a brain that a person froze begins and widens nothing, also after a restart"),
     ("known-targets", "no action names a service or an endpoint that no proxy is configured with"),
     ("blast-radius", "all live actions of one life together take at most 0.4 of a service"),
