@@ -13,7 +13,9 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use parts::{Past, access, advisor, anchoring, listen, notify, own_token, read_tokens, recall, restrain};
+use parts::{
+    Past, access, advisor, anchoring, listen, notify, own_token, read_tokens, recall, restrain, retention,
+};
 use tasks::{how_it_died, lasting, named, panic_words, serve_api, serve_telemetry};
 
 use trust::tls::Termination;
@@ -22,7 +24,7 @@ use crate::access::Access;
 use crate::action::client::ActionClient;
 use crate::advisor::{Advisor, MAX_WAITING as MAX_QUESTIONS};
 use crate::api::{Api, live, router};
-use crate::audit::{AuditReader, AuditStore, StoreError};
+use crate::audit::{AuditReader, AuditStore, Retention, StoreError};
 use crate::backtest::{Backtests, Shelf};
 use crate::clock::wall_clock_ms;
 use crate::control_loop::ControlLoop;
@@ -36,7 +38,7 @@ use crate::metrics::Metrics;
 use crate::policies::Policies;
 use crate::policy_files::{self, PolicyError};
 use crate::recording::{Recording, RecordingPlan};
-use crate::runtime::{Ask, Inbox, Live, Runtime, Shared, Turn};
+use crate::runtime::{Ask, Inbox, Live, Retiring, Runtime, Shared, Turn};
 use crate::settings::{Settings, TelemetryTls};
 use crate::state::{Memory, Reason};
 use crate::token::TokenError;
@@ -121,6 +123,7 @@ pub struct App {
     forecasts: Told,
     notify: Option<(Webhook, Option<reqwest::Url>)>,
     anchoring: Option<Anchoring>,
+    retention: Option<Retention>,
     advisor: Option<Advisor>,
     asks: mpsc::Sender<Ask>,
     stop: CancellationToken,
@@ -149,6 +152,7 @@ impl App {
         let telemetry_token = own_token(&settings.telemetry.token_path, "telemetry")?;
         let Past { store, reader, options, was_frozen, modes, memory, canaries, lately } =
             recall(&settings.data_dir).await?;
+        let retention = retention(&settings)?;
         let metrics = Metrics::new().map_err(|why| AppError::Part("metrics", why.to_string()))?;
         let mut control = ControlLoop::new(policies, settings.mode, options);
         if let Some(memory) = memory {
@@ -219,6 +223,7 @@ impl App {
             recording: None,
             notify,
             anchoring,
+            retention,
             advisor,
             asks: asks_in,
             stop,
@@ -270,6 +275,7 @@ impl App {
         );
         runtime.recording = self.recording;
         runtime.webhooks = Some(self.webhooks);
+        runtime.retiring = self.retention.map(|retention| Retiring::new(retention, brain()));
         let mut tasks = JoinSet::new();
         tasks.spawn(named("API", serve_api(self.api, self.routes, stop.clone())));
         tasks.spawn(named(

@@ -50,7 +50,7 @@ pub struct Notify {
     pub console_url: Option<String>,
 }
 
-/// The audit log beyond this disk.
+/// How long the audit log is kept, and where its head is beyond this disk.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Audit {
@@ -62,6 +62,10 @@ pub struct Audit {
     pub anchor_secret_path: Option<PathBuf>,
     /// How often, 1 to 86,400 s; 600 where absent.
     pub anchor_every_s: Option<u64>,
+    /// Records older than so many days are removed under a signed tombstone, 1 to 36,500; absent: none is.
+    pub keep_days: Option<u32>,
+    /// Of more records than these the oldest are removed under a signed tombstone, 1,000 at least; absent: none is.
+    pub keep_records: Option<u64>,
 }
 
 /// Somebody, or some program, whose name the audit log writes down.

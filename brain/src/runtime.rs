@@ -5,6 +5,7 @@
 //! nothing is asked of a proxy except to let go, and the writing is tried again at the next turn.
 
 mod inbox;
+mod retiring;
 mod unwritten;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ use crate::recording::Recording;
 use crate::state::Memory;
 use crate::webhooks::Webhooks;
 pub use inbox::{Ask, Inbox, Told};
+pub use retiring::Retiring;
 use unwritten::Unwritten;
 
 /// From one turn to the next.
@@ -86,6 +88,8 @@ pub struct Runtime<T> {
     pub recording: Option<Recording>,
     /// Asks the gates of canaries; absent: nobody is asked.
     pub webhooks: Option<Webhooks>,
+    /// Lets go of the log's old end; absent: all of it is kept.
+    pub retiring: Option<Retiring>,
     /// What the loop knows, now and then, to be kept.
     pub memories: mpsc::Receiver<Memory>,
     /// Not yet durable.
@@ -139,6 +143,7 @@ where
             metrics,
             recording: None,
             webhooks: None,
+            retiring: None,
             memories,
             unwritten: Unwritten::default(),
             unkept: BTreeMap::new(),
@@ -193,6 +198,16 @@ where
         self.inbox.tell(output.answers, durable);
         self.show(view);
         self.remember().await;
+        self.retire().await;
+    }
+
+    /// Lets go of the log's old end, where that is due and nothing waits to be written.
+    async fn retire(&mut self) {
+        let Some(retiring) = self.retiring.as_mut().filter(|_| self.unwritten.is_empty()) else { return };
+        for record in retiring.step(self.now_ms, &mut self.store).await {
+            // Nobody listening is no error.
+            let _ = self.events.send(Arc::new(record));
+        }
     }
 
     /// Keeps what the loop knows, when it says so. A brain that cannot is a brain that learns again.

@@ -25,6 +25,14 @@ pub struct TokenError {
     why: String,
 }
 
+impl TokenError {
+    /// Of the file at `path`.
+    #[must_use]
+    pub fn new(path: &Path, why: &str) -> Self {
+        Self { path: path.to_owned(), why: why.to_owned() }
+    }
+}
+
 impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Token(…)")

@@ -11,7 +11,7 @@ use trust::hosts::Hosts;
 
 use crate::access::{Access, Key, Principal, Role};
 use crate::advisor::{Advisor, Client};
-use crate::audit::{AuditReader, AuditStore, StoreError};
+use crate::audit::{AuditKey, AuditReader, AuditStore, Numbered, Retention, StoreError};
 use crate::canary::Canary;
 use crate::clock::wall_clock_ms;
 use crate::control_loop::LoopOptions;
@@ -71,9 +71,9 @@ pub(super) async fn recall(data_dir: &Path) -> Result<Past, StoreError> {
         open_loop: false,
         budgets: true,
         // Names are not used twice within one store.
-        first_incident: reader.highest_id("incident_opened", "$.incident.id", "inc-").await? + 1,
-        first_proposal: reader.highest_id("proposal", "$.proposal.id", "prop-").await? + 1,
-        first_action: reader.highest_id("intent", "$.action.id", "act-").await? + 1,
+        first_incident: reader.highest(Numbered::Incident).await? + 1,
+        first_proposal: reader.highest(Numbered::Proposal).await? + 1,
+        first_action: reader.highest(Numbered::Action).await? + 1,
     };
     // A person's freeze outlives the brain that was frozen.
     let was_frozen = reader.last_of("frozen", "unfrozen").await?.is_some_and(|r| r.kind == "frozen");
@@ -83,7 +83,7 @@ pub(super) async fn recall(data_dir: &Path) -> Result<Past, StoreError> {
     let started = Event::BrainStarted { epoch, version: env!("CARGO_PKG_VERSION").to_owned() };
     store.append(wall_clock_ms(), &[(brain(), started)]).await?;
     let memory = memory(&mut store).await;
-    let last = reader.highest_id("canary_started", "$.canary.id", "can-").await?;
+    let last = reader.highest(Numbered::Canary).await?;
     let canaries = (canaries(&mut store).await?, last);
     Ok(Past { store, reader, options, was_frozen, modes, memory, canaries, lately })
 }
@@ -164,6 +164,16 @@ pub(super) fn access(settings: &Settings, own: &Token) -> Result<Access, AppErro
 pub(super) fn notify(settings: &Settings) -> Result<Option<(Webhook, Option<reqwest::Url>)>, AppError> {
     let hook = settings.notify.as_ref().map(|given| webhook("notify", given)).transpose()?;
     Ok(hook.map(|hook| (hook, settings.console_url.clone())))
+}
+
+/// How much of the audit log is kept; `None`: all of it.
+pub(super) fn retention(settings: &Settings) -> Result<Option<Retention>, TokenError> {
+    let (keep_days, keep_records) = (settings.audit.keep_days, settings.audit.keep_records);
+    if keep_days.is_none() && keep_records.is_none() {
+        return Ok(None);
+    }
+    let keep_ms = keep_days.map(|days| i64::from(days) * 86_400_000);
+    Ok(Some(Retention { keep_ms, keep_records, key: AuditKey::read_or_make(&settings.data_dir)? }))
 }
 
 /// Where the audit log's head is kept.

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::record::{FIRST_PREV_HASH, Record};
+use super::tombstone::{self, Seal, Tombstone};
 
 /// The first thing that is wrong with a log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -19,8 +20,11 @@ pub struct Flaw {
 pub struct Proof {
     /// Whether every record is as it was written.
     pub ok: bool,
-    /// Records found good, from the first on.
+    /// Records found good, from the first one that is there.
     pub records: u64,
+    /// Records up to this one were removed, as a signed tombstone in the log says; 0: none was.
+    #[serde(default)]
+    pub removed_through: u64,
     /// The hash of the last good one: who keeps it elsewhere can prove the whole log later.
     pub head: String,
     /// The first flaw.
@@ -32,22 +36,49 @@ pub struct Proof {
 #[derive(Debug, Clone)]
 pub struct Chain {
     records: u64,
+    /// The last record's seq and hash.
+    seq: u64,
     head: String,
+    /// The end of what is not there any more.
+    removed: Option<Removed>,
+    seal: Option<Seal>,
+}
+
+/// The beginning of a log is gone: a tombstone further on must say so.
+#[derive(Debug, Clone)]
+struct Removed {
+    through: u64,
+    head: String,
+    said: bool,
 }
 
 impl Default for Chain {
     fn default() -> Self {
-        Self { records: 0, head: FIRST_PREV_HASH.to_owned() }
+        Self::sealed(None)
     }
 }
 
 impl Chain {
+    /// A walk along a log whose tombstones bear this seal.
+    #[must_use]
+    pub fn sealed(seal: Option<Seal>) -> Self {
+        Self { records: 0, seq: 0, head: FIRST_PREV_HASH.to_owned(), removed: None, seal }
+    }
+
     /// Steps to `record`.
     ///
     /// # Errors
     /// It is not the next one, or not as it was written; the walk stays where it was.
     pub fn step(&mut self, record: &Record) -> Result<(), Flaw> {
-        let expected = self.records + 1;
+        if self.records == 0 && self.removed.is_none() && record.seq > 1 {
+            if record.hash != record.computed_hash() {
+                return Err(self.flaw(format!("record 1 is missing; {} follows", record.seq)));
+            }
+            let (through, head) = (record.seq - 1, record.prev_hash.clone());
+            (self.seq, self.head) = (through, head.clone());
+            self.removed = Some(Removed { through, head, said: false });
+        }
+        let expected = self.seq + 1;
         if record.seq != expected {
             return Err(self.flaw(format!("record {expected} is missing; {} follows", record.seq)));
         }
@@ -57,27 +88,57 @@ impl Chain {
         if record.hash != record.computed_hash() {
             return Err(self.flaw("the record's hash is not the hash of its fields".to_owned()));
         }
-        self.records = expected;
+        if record.kind == tombstone::KIND {
+            self.read_tombstone(record)?;
+        }
+        (self.records, self.seq) = (self.records + 1, expected);
         self.head.clone_from(&record.hash);
         Ok(())
+    }
+
+    /// A tombstone must be this log's own, and what it names must be gone, up to the hash that it names.
+    fn read_tombstone(&mut self, record: &Record) -> Result<(), Flaw> {
+        let read = serde_json::from_value::<Tombstone>(record.data["tombstone"].clone());
+        let Ok(tombstone) = read else { return Err(self.flaw("this is no tombstone".to_owned())) };
+        let Some(seal) = &self.seal else {
+            return Err(self.flaw("audit.key, by which tombstones are told, cannot be read".to_owned()));
+        };
+        if !seal.is_on(&tombstone) {
+            return Err(self.flaw("the tombstone is not signed by this log's key".to_owned()));
+        }
+        let through = tombstone.through_seq;
+        match &mut self.removed {
+            Some(removed) if removed.through == through && removed.head == tombstone.head => {
+                removed.said = true;
+                Ok(())
+            }
+            // An older one: what it names lies within what a later one names.
+            Some(removed) if removed.through > through => Ok(()),
+            _ => Err(self.flaw(format!("record {through} should be gone, and is not as the tombstone says"))),
+        }
     }
 
     /// A flaw at the record that comes next.
     #[must_use]
     pub fn flaw(&self, why: String) -> Flaw {
-        Flaw { seq: self.records + 1, why }
+        Flaw { seq: self.seq + 1, why }
     }
 
     /// The end of the walk, against what the writer noted as its last record.
     #[must_use]
     pub fn end(self, noted: Option<(u64, String)>, flaw: Option<Flaw>) -> Proof {
-        let flaw = flaw.or_else(|| match noted {
-            Some((seq, hash)) if (seq, &hash) != (self.records, &self.head) => {
-                Some(self.flaw(format!("the log ends at record {}, but {seq} were written", self.records)))
+        let silent = self.removed.as_ref().filter(|removed| !removed.said).map(|removed| Flaw {
+            seq: 1,
+            why: format!("records 1 to {} are missing, and no tombstone says so", removed.through),
+        });
+        let flaw = flaw.or(silent).or_else(|| match noted {
+            Some((seq, hash)) if (seq, &hash) != (self.seq, &self.head) => {
+                Some(self.flaw(format!("the log ends at record {}, but {seq} were written", self.seq)))
             }
             _ => None,
         });
-        Proof { ok: flaw.is_none(), records: self.records, head: self.head, flaw }
+        let removed_through = self.removed.map_or(0, |removed| removed.through);
+        Proof { ok: flaw.is_none(), records: self.records, removed_through, head: self.head, flaw }
     }
 }
 

@@ -7,13 +7,23 @@ mod canaries;
 mod chain;
 mod query;
 mod record;
+mod retention;
+mod standing;
 mod store;
+mod tombstone;
 
 pub use chain::{Chain, Flaw, Proof};
 pub use query::{AuditFilter, AuditReader, MAX_PAGE};
 pub use record::{FIRST_PREV_HASH, Record};
+pub use retention::{MAX_REMOVED, Retention};
+pub use standing::Numbered;
 pub use store::{AuditStore, StoreError};
+pub use tombstone::{AuditKey, Seal, Tombstone};
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod retention_tests;

@@ -1,6 +1,6 @@
 //! Reading the log, beside the brain that writes it or with no brain at all.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
@@ -13,7 +13,9 @@ use sqlx::{QueryBuilder, Row as _};
 
 use super::chain::{Chain, Flaw, Proof};
 use super::record::{Record, instant};
+use super::standing::{self, Numbered};
 use super::store::{StoreError, check_owner, database, words};
+use super::tombstone::Seal;
 
 /// The most records on one page.
 pub const MAX_PAGE: u32 = 1_000;
@@ -49,6 +51,7 @@ pub struct AuditFilter {
 #[derive(Debug, Clone)]
 pub struct AuditReader {
     pool: SqlitePool,
+    data_dir: PathBuf,
 }
 
 impl AuditReader {
@@ -69,7 +72,7 @@ impl AuditReader {
         let mut connection = pool.acquire().await.map_err(open_error)?;
         check_owner(&mut connection, &path).await?;
         drop(connection);
-        Ok(Self { pool })
+        Ok(Self { pool, data_dir: data_dir.to_owned() })
     }
 
     /// One page of the records that pass `filter`, oldest first unless it says otherwise.
@@ -98,7 +101,7 @@ impl AuditReader {
         // The end that the writer noted is read first: what is appended meanwhile lies beyond it.
         let noted = self.noted_head().await?;
         let last = noted.as_ref().map_or(i64::MAX, |(seq, _)| i64::try_from(*seq).unwrap_or(i64::MAX));
-        let mut chain = Chain::default();
+        let mut chain = Chain::sealed(Seal::of(&self.data_dir));
         let mut rows =
             sqlx::query("SELECT * FROM audit WHERE seq <= ?1 ORDER BY seq").bind(last).fetch(&self.pool);
         while let Some(row) = rows.try_next().await.map_err(read_error)? {
@@ -132,13 +135,7 @@ impl AuditReader {
     /// # Errors
     /// The log cannot be read.
     pub async fn last_of(&self, one: &str, other: &str) -> Result<Option<Record>, StoreError> {
-        let row = sqlx::query("SELECT * FROM audit WHERE kind IN (?1, ?2) ORDER BY seq DESC LIMIT 1")
-            .bind(one)
-            .bind(other)
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(read_error)?;
-        row.as_ref().map(record).transpose().map_err(StoreError::Read)
+        standing::last_of(&self.pool, one, other).await
     }
 
     /// The newest `mode` record of the whole and of each kind of action, oldest first.
@@ -146,14 +143,7 @@ impl AuditReader {
     /// # Errors
     /// The log cannot be read.
     pub async fn last_modes(&self) -> Result<Vec<Record>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT * FROM audit WHERE seq IN (SELECT max(seq) FROM audit WHERE kind = 'mode' \
-             GROUP BY json_extract(data, '$.kind')) ORDER BY seq",
-        )
-        .fetch_all(&self.pool)
-        .await
-        .map_err(read_error)?;
-        rows.iter().map(|row| record(row).map_err(StoreError::Read)).collect()
+        standing::last_modes(&self.pool).await
     }
 
     /// The verdicts that `id` leads to, oldest first: the seq of a record, a proposal, an action, or an incident.
@@ -213,24 +203,13 @@ impl AuditReader {
         rows.iter().rev().map(|row| record(row).map_err(StoreError::Read)).collect()
     }
 
-    /// The highest number `n` in ids `PREFIXn` that records of `kind` hold at `path` in their data
-    /// (a JSON path such as `$.incident.id`); 0 where there is none.
+    /// The highest number that one of these ever had; 0 where there was none.
     ///
     /// # Errors
     /// The log cannot be read.
-    pub async fn highest_id(&self, kind: &str, path: &str, prefix: &str) -> Result<u64, StoreError> {
-        let highest: Option<i64> = sqlx::query_scalar(
-            "SELECT max(CAST(substr(json_extract(data, ?2), ?4) AS INTEGER)) FROM audit \
-             WHERE kind = ?1 AND json_extract(data, ?2) LIKE ?3",
-        )
-        .bind(kind)
-        .bind(path)
-        .bind(format!("{prefix}%"))
-        .bind(i64::try_from(prefix.len()).unwrap_or(0) + 1)
-        .fetch_one(&self.pool)
-        .await
-        .map_err(read_error)?;
-        Ok(highest.and_then(|n| u64::try_from(n).ok()).unwrap_or(0))
+    pub async fn highest(&self, of: Numbered) -> Result<u64, StoreError> {
+        let mut connection = self.pool.acquire().await.map_err(read_error)?;
+        standing::highest(&mut connection, of).await
     }
 
     /// Lets go of the file.
@@ -297,7 +276,7 @@ fn read_error(why: sqlx::Error) -> StoreError {
 }
 
 /// The record in a row, if the row is one in every byte.
-fn record(row: &SqliteRow) -> Result<Record, String> {
+pub(super) fn record(row: &SqliteRow) -> Result<Record, String> {
     let text = |column: &str| row.try_get::<String, _>(column).map_err(|why| words(&why));
     let optional = |column: &str| row.try_get::<Option<String>, _>(column).map_err(|why| words(&why));
     let seq: i64 = row.try_get("seq").map_err(|why| words(&why))?;

@@ -164,6 +164,7 @@ fn subjects(event: &Event) -> Subjects {
         Event::Advised { incident, .. } => (None, incident.clone(), None),
         Event::BrainStarted { .. }
         | Event::Autonomy { .. }
+        | Event::Tombstone { .. }
         | Event::Mode { .. }
         | Event::Frozen { .. }
         | Event::Unfrozen { .. } => (None, None, None),

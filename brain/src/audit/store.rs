@@ -20,10 +20,11 @@ use super::record::{FIRST_PREV_HASH, Record};
 use crate::domain::{Actor, Event};
 
 /// Each step of the schema, in order; embedded, so that the program needs no folder beside it.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (1, "audit", include_str!("../../../migrations/sqlite/0001_audit.sql")),
     (2, "memory", include_str!("../../../migrations/sqlite/0002_memory.sql")),
     (3, "canaries", include_str!("../../../migrations/sqlite/0003_canaries.sql")),
+    (4, "retention", include_str!("../../../migrations/sqlite/0004_retention.sql")),
 ];
 /// `application_id` of a Lightsout store.
 const APPLICATION_ID: i64 = 1_280_594_767;
@@ -180,8 +181,18 @@ impl AuditStore {
     /// # Errors
     /// Nothing was appended.
     pub async fn append(&mut self, at_ms: i64, events: &[(Actor, Event)]) -> Result<Vec<Record>, StoreError> {
+        self.commit(at_ms, events, None).await
+    }
+
+    /// The same and, with `gone_through`, removes the records up to that one: all of it or nothing.
+    pub(super) async fn commit(
+        &mut self,
+        at_ms: i64,
+        events: &[(Actor, Event)],
+        gone_through: Option<u64>,
+    ) -> Result<Vec<Record>, StoreError> {
         let records = self.chained(at_ms, events)?;
-        match self.write(&records).await {
+        match self.write(&records, gone_through).await {
             Ok(()) => {
                 if let Some(last) = records.last() {
                     self.head = Head { seq: last.seq, hash: last.hash.clone() };
@@ -213,7 +224,7 @@ impl AuditStore {
         Ok(records)
     }
 
-    async fn write(&mut self, records: &[Record]) -> Result<(), sqlx::Error> {
+    async fn write(&mut self, records: &[Record], gone_through: Option<u64>) -> Result<(), sqlx::Error> {
         let mut transaction = self.connection.begin().await?;
         for record in records {
             let actor = serde_json::to_value(&record.actor).unwrap_or_default();
@@ -234,6 +245,12 @@ impl AuditStore {
         if let Some(last) = records.last() {
             sqlx::query("INSERT INTO meta (key, value) VALUES ('head', ?1) ON CONFLICT (key) DO UPDATE SET value = ?1")
                 .bind(format!("{} {}", last.seq, last.hash))
+                .execute(&mut *transaction)
+                .await?;
+        }
+        if let Some(seq) = gone_through {
+            sqlx::query("DELETE FROM audit WHERE seq <= ?1")
+                .bind(i64::try_from(seq).unwrap_or(0))
                 .execute(&mut *transaction)
                 .await?;
         }

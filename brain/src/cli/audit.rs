@@ -99,7 +99,12 @@ async fn verify(connection: &Connection) -> Result<ExitCode, Failure> {
     };
     match proof.flaw {
         None => {
-            print(&format!("the audit log is intact: {} records, head {}\n", proof.records, proof.head))?;
+            let removed = match proof.removed_through {
+                0 => String::new(),
+                through => format!(" (records 1 to {through} were removed, as a signed tombstone says)"),
+            };
+            let (records, head) = (proof.records, proof.head);
+            print(&format!("the audit log is intact: {records} records{removed}, head {head}\n"))?;
             Ok(ExitCode::SUCCESS)
         }
         Some(flaw) => {

@@ -2,6 +2,7 @@ use protocol::action::Receipt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Tombstone;
 use crate::canary::{CanarySpec, CanaryView};
 
 use super::{Action, Decision, Effect, Incident, Judgement, Mode, Proposal, Refusal};
@@ -220,6 +221,11 @@ pub enum Event {
         heard: bool,
         /// Its explanation, or why it is not heard.
         why: String,
+    },
+    /// The oldest records were removed, as brain.yaml says; what of them still stands was said again before.
+    Tombstone {
+        /// Which, signed.
+        tombstone: Tombstone,
     },
     /// The freeze is over.
     Unfrozen {

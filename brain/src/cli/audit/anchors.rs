@@ -13,8 +13,9 @@ use crate::webhook::anchors::{Anchor, read};
 pub(super) async fn hold(connection: &Connection, file: &Path) -> Result<(), Failure> {
     let anchors = read(file).map_err(Failure::Invalid)?;
     let mut open: BTreeMap<u64, &Anchor> = anchors.iter().map(|anchor| (anchor.seq, anchor)).collect();
-    let mut broken = None;
+    let (mut broken, mut first) = (None, None);
     let mut look = |record: &Record| {
+        first.get_or_insert(record.seq);
         if let Some(anchor) = open.remove(&record.seq)
             && anchor.hash != record.hash
         {
@@ -30,8 +31,14 @@ pub(super) async fn hold(connection: &Connection, file: &Path) -> Result<(), Fai
     if let Some((seq, at)) = broken {
         return Err(Failure::Failed(format!("record {seq} is not the one whose hash was kept at {at}")));
     }
-    if let Some((seq, anchor)) = open.first_key_value() {
+    // What was removed under a tombstone, which the walk before has checked, is not missing.
+    let first = first.unwrap_or(1);
+    let removed = open.range(..first).count();
+    if let Some((seq, anchor)) = open.range(first..).next() {
         return Err(Failure::Failed(format!("record {seq}, whose hash was kept at {}, is gone", anchor.at)));
     }
-    print(&format!("{} anchors agree with the log\n", anchors.len()))
+    let agree = anchors.len() - removed;
+    let beyond =
+        if removed > 0 { format!(", {removed} are of records that were removed") } else { String::new() };
+    print(&format!("{agree} anchors agree with the log{beyond}\n"))
 }
