@@ -16,6 +16,7 @@ use protocol::snapshot::ProxyStatus;
 use protocol::telemetry::Window;
 
 use crate::plan::Plan;
+use crate::planted::Bug;
 use crate::store::Store;
 
 const FRESH_MS: i64 = 5_000;
@@ -45,6 +46,7 @@ pub struct Done {
 /// One life.
 pub struct Life {
     pub number: u64,
+    planted: Option<Bug>,
     control: ControlLoop,
     orderer: Orderer,
     pub windows: Vec<Window>,
@@ -77,6 +79,10 @@ impl Life {
         let epoch = store.raise_epoch(store.epoch)?;
         let mut policies = Policies::shipped().unwrap();
         policies.guard.learning_s = plan.learning_s;
+        if let Some(bug) = plan.planted {
+            bug.spoil(&mut policies.guard);
+        }
+        let first_action = store.highest("intent", "/action/id", "act-") + 1;
         let options = LoopOptions {
             epoch,
             brain_id: "lightsout".to_owned(),
@@ -84,7 +90,7 @@ impl Life {
             budgets: true,
             first_incident: store.highest("incident_opened", "/incident/id", "inc-") + 1,
             first_proposal: store.highest("proposal", "/proposal/id", "prop-") + 1,
-            first_action: store.highest("intent", "/action/id", "act-") + 1,
+            first_action: if plan.planted == Some(Bug::GivesNamesAgain) { 1 } else { first_action },
         };
         let mut control = ControlLoop::new(policies, plan.mode, options);
         if let Some((_, bytes)) = &store.memory
@@ -103,12 +109,13 @@ impl Life {
             return None;
         }
         let mut requests = Vec::new();
-        if store.is_frozen() {
+        if store.is_frozen() && plan.planted != Some(Bug::ForgetsFreeze) {
             requests.push((me, PersonRequest::Freeze { revert_all: false }));
         }
         let (lessons, view) = (control.lessons(), control.view());
         Some(Self {
             number,
+            planted: plan.planted,
             control,
             orderer: Orderer::default(),
             windows: Vec::new(),
@@ -151,7 +158,7 @@ impl Life {
         if dies == Dies::BeforeWriting {
             return Done { died: Some("killed".to_owned()), ..Done::default() };
         }
-        let durable = self.write(store);
+        let durable = self.write(store) || self.planted == Some(Bug::SendsUnwritten);
         if dies == Dies::AfterWriting {
             return Done { died: Some("killed".to_owned()), ..Done::default() };
         }

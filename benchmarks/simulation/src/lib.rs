@@ -13,6 +13,7 @@ mod invariants;
 mod network;
 mod people;
 mod plan;
+mod planted;
 mod proxy;
 mod report;
 mod store;
@@ -21,5 +22,6 @@ mod world;
 
 pub use invariants::{INVARIANTS, Violation};
 pub use plan::{Fault, Plan};
+pub use planted::Bug;
 pub use report::Report;
-pub use world::{Outcome, run};
+pub use world::{Outcome, live};

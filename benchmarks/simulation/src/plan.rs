@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use ::brain::domain::Mode;
 use fastrand::Rng;
 
+use crate::planted::Bug;
+
 /// From one step to the next, milliseconds: the brain's tick.
 pub const STEP_MS: i64 = 250;
 /// While things go wrong.
@@ -105,6 +107,8 @@ pub struct Plan {
     pub people: f64,
     /// Seconds of quiet traffic before what needs a baseline may be acted on.
     pub learning_s: u64,
+    /// What is wrong with every brain of this world; nothing, but for the test of the simulation itself.
+    pub planted: Option<Bug>,
 }
 
 fn span(rng: &mut Rng, longest_s: i64) -> Span {
@@ -152,6 +156,7 @@ impl Plan {
             frozen: some(rng, 0.15, 1, |rng| (span(rng, 20), rng.usize(0..proxies))),
             people: if rng.f64() < 0.5 { rng.f64() * 0.3 } else { 0.0 },
             learning_s: if rng.bool() { 15 } else { 3_600 },
+            planted: None,
         }
     }
 }

@@ -4,13 +4,17 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use simulation::{Outcome, Report, run};
+use simulation::{Bug, Outcome, Plan, Report};
 
 /// A world in a runtime of its own, whose clock only the world moves.
 fn live(seed: u64) -> Outcome {
+    live_through(Plan::of(seed))
+}
+
+fn live_through(plan: Plan) -> Outcome {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    runtime.block_on(run(seed, async |by| {
+    runtime.block_on(simulation::live(plan, async |by| {
         tokio::time::advance(by).await;
         // The leases' own timers run before anybody looks.
         tokio::task::yield_now().await;
@@ -60,6 +64,32 @@ fn a_seed_lives_again_as_it_did() {
         assert!(!one.story.is_empty());
         assert_eq!(one.story, other.story);
         assert_eq!(one.faults, other.faults);
+    }
+}
+
+/// What the report says of the first world that breaks what `bug` should break.
+fn found(bug: Bug) -> Option<(u64, Report)> {
+    const MOST_SEEDS: u64 = 200;
+    (0..MOST_SEEDS).find_map(|seed| {
+        let outcome = live_through(Plan { planted: Some(bug), ..Plan::of(seed) });
+        let broken = outcome.violations.iter().any(|v| v.invariant == bug.breaks());
+        let mut report = Report::default();
+        report.add(outcome);
+        broken.then_some((seed, report))
+    })
+}
+
+#[test]
+fn each_planted_bug_is_found_and_its_seed_finds_it_again() {
+    for bug in Bug::ALL {
+        let Some((seed, report)) = found(bug) else { panic!("{bug:?} was not found") };
+        let page = report.page("a planted bug", 0.0);
+        assert!(page.contains(&format!("- seed {seed}: {}", bug.breaks())), "{page}");
+        let again = live_through(Plan { planted: Some(bug), ..Plan::of(seed) });
+        let violations: Vec<_> = report.violations.iter().map(|(_, violation)| violation.clone()).collect();
+        assert_eq!(again.violations, violations, "{bug:?} by seed {seed}");
+        assert!(live(seed).violations.is_empty(), "without the bug seed {seed} is well");
+        println!("{bug:?}: seed {seed}");
     }
 }
 
