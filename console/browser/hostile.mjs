@@ -41,6 +41,10 @@ export function hostileSteps(demo, browser, shown) {
       const body = await answer.json().catch(() => null);
       return body === null ? route.fulfill({ response: answer }) : route.fulfill({ response: answer, json: poisoned(body, "", known) });
     });
+    await page.addInitScript(() => {
+      window.violations = [];
+      document.addEventListener("securitypolicyviolation", (event) => window.violations.push(`${event.effectiveDirective} ${event.blockedURI}`));
+    });
     await page.goto(demo.url);
     await page.waitForFunction(() => document.querySelector("main table"));
     const evil = known.get("cart");
@@ -49,9 +53,9 @@ export function hostileSteps(demo, browser, shown) {
       await page.goto(`${demo.url}/#/${path}`);
       await page.waitForFunction(() => !document.querySelector("main .loading"), null, { timeout: 15_000 });
       const found = await page.evaluate(() => ({
-        pwned: window.pwned ?? null, foreign: document.querySelectorAll("#app script, #app iframe, #app img, #app base, #app form[action], #app style, #app math, #app [onerror], #app [onload], #app a[href^='javascript:'], #app a[href^='data:']").length,
+        pwned: window.pwned ?? null, violations: window.violations, foreign: document.querySelectorAll("#app script, #app iframe, #app img, #app base, #app form[action], #app style, #app math, #app [onerror], #app [onload], #app a[href^='javascript:'], #app a[href^='data:']").length,
       }));
-      assert.deepEqual(found, { foreign: 0, pwned: null }, `at #/${path}`);
+      assert.deepEqual(found, { foreign: 0, pwned: null, violations: [] }, `at #/${path}`);
     }
     assert.deepEqual(elsewhere, [], "nothing is asked of anybody else");
     const words = await page.goto(`${demo.url}/#/`).then(() => page.getByText(evil).first().innerText());

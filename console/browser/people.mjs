@@ -8,7 +8,7 @@ import { SmallMesh } from "./small_mesh.mjs";
 
 const PATIENCE_MS = 60_000;
 /** With three endpoints, one of them is more than this. */
-const FOUR_EYES = "version: 1\nfour_eyes_above: 0.2\n";
+const FOUR_EYES = readFileSync(new URL("../../policies/guard.yaml", import.meta.url), "utf8").replace(/^four_eyes_above: .*/m, "four_eyes_above: 0.2");
 const EMPTY = [["", "No traffic yet"], ["incidents", "No incident"], ["approvals", "Nothing waits for you"], ["actions", "Nothing is being done"], ["services/shop", "No such service has traffic now"], ["autonomy", "There is no recording yet"], ["audit", /^epoch 1, version/]];
 const STEERS = ["Freeze", "Undo"];
 const ANSWERS = ["Approve", "Reject"];
@@ -80,6 +80,18 @@ export function peopleSteps(browser, shown) {
       await says(await at("vic", "actions"), `127.0.0.1:${mesh.ports[0]}`);
       assert.deepEqual(await buttons(pages.vic, ["Undo"]), none(["Undo"]));
       await (await at("operator", "actions")).getByRole("button", { name: "Undo", exact: true }).waitFor();
+    }],
+    ["in observe mode nothing is asked, and what would have been done stands on the page", async () => {
+      await ask("/v1/freeze", { revert_all: true });
+      await ask("/v1/unfreeze", {});
+      await ask("/v1/mode", { mode: "observe" });
+      mesh.sick = 2;
+      const page = await at("vic", "autonomy");
+      const held = page.getByRole("region", { name: "What it would have done alone" }).getByRole("row").filter({ hasText: `127.0.0.1:${mesh.ports[2]}` });
+      await held.first().waitFor({ timeout: PATIENCE_MS });
+      assert.match(await held.first().innerText(), /Eject endpoint[\s\S]*33\s%[\s\S]*not done/);
+      assert.equal((await (await fetch(`${mesh.url}/v1/proposals`)).json()).items.filter((one) => one.state === "pending").length, 0);
+      mesh.sick = null;
     }],
     ["three kinds of silence are told apart", async () => {
       const page = await at("vic", "");

@@ -52,6 +52,8 @@ async function wire(to) {
 export class SmallMesh {
   dir = mkdtempSync(join(tmpdir(), "lightsout-small-"));
   origins = [];
+  /** The origin that answers nothing but failures, by number. */
+  sick = null;
   ports = [];
 
   /** The brain alone; `policies` are the texts of its policy files by name. */
@@ -88,14 +90,15 @@ export class SmallMesh {
   /** The origins, the proxy before them, and somebody who asks. */
   async carry() {
     for (let n = 0; n < ORIGINS; n += 1) {
-      const origin = createOrigin((_, answer) => answer.end("ok"));
+      const origin = createOrigin((_, answer) => ((answer.statusCode = this.sick === n ? 500 : 200), answer.end("said")));
       this.ports.push(await listening(origin));
       this.origins.push(origin);
     }
     const endpoints = this.ports.map((port) => `{ address: 127.0.0.1, port: ${port} }`).join(", ");
     const lines = [
       "server: { bind_address: 127.0.0.1, port: 0, workers: 1 }", "admin: { bind_address: 127.0.0.1, port: 0, token_path: mesh.token, state_path: shop.state }",
-      `upstream: { services: { shop: { endpoints: [${endpoints}] } } }`, `ai: { enabled: true, brain: "http://127.0.0.1:${this.wire.port}", token_path: mesh.token, proxy_id: shop-proxy }`,
+      // Else the proxy itself would take the sick origin out, and leave nothing to the brain.
+      "circuit_breaker: { enabled: false }", `upstream: { services: { shop: { endpoints: [${endpoints}] } } }`, `ai: { enabled: true, brain: "http://127.0.0.1:${this.wire.port}", token_path: mesh.token, proxy_id: shop-proxy }`,
     ];
     this.write("shop.yaml", lines.join("\n"));
     this.proxy = await started("sidecar-proxy", ["start", "--config", "shop.yaml"], this.dir);

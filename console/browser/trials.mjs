@@ -75,6 +75,19 @@ export function trialSteps(demo, browser, shown) {
       }
       assert.equal(await page.locator("td rect.usual").count() % 3, 0);
     }],
+    ["a weight that changes goes to where it is, for all to see", async () => {
+      const picture = await learned(demo);
+      let turn = 0;
+      await page.unroute("**/v1/events*");
+      // Each picture ends its stream; the page comes again by itself, and finds the other weight.
+      await page.route("**/v1/events*", (route) => {
+        turn += 1;
+        for (const one of picture.services.flatMap((service) => service.endpoints)) one.weight = turn % 2 ? 100 : 10;
+        return route.fulfill({ contentType: "text/event-stream", body: `event: picture\ndata: ${JSON.stringify(picture)}\n\n` });
+      });
+      await page.reload();
+      await page.waitForFunction(() => document.getAnimations().some((one) => one.transitionProperty === "width" && one.effect.target.matches("td .meter > span")), null, { timeout: PATIENCE_MS, polling: 100 });
+    }],
     ["nothing was complained of on the way", async () => {
       assert.deepEqual(complaints.filter((words) => !/status of (422|401)/.test(words)), []);
       await page.close();

@@ -1,6 +1,6 @@
-// Only the steps named on the command line (pages, hostile, many, people, trials) before a real mesh: for whoever works on the console.
+// Only the steps named on the command line (pages, phone, hostile, many, people, trials) before a real mesh: for whoever works on the console.
 import { run } from "./assert.mjs";
-import { accessible, pageSteps } from "./every_page.mjs";
+import { accessible, pageSteps, phoneSteps } from "./every_page.mjs";
 import { hostileSteps } from "./hostile.mjs";
 import { manySteps } from "./many.mjs";
 import { startBrowser, startDemo, until } from "./mesh.mjs";
@@ -12,7 +12,7 @@ const demo = wanted.some((name) => name !== "people") ? await startDemo("advisor
 const browser = await startBrowser();
 let page;
 const shown = (made) => (page = made);
-const steps = { pages: () => pageSteps(demo, browser, accessible), hostile: () => hostileSteps(demo, browser, shown), many: () => manySteps(demo, browser, shown), people: () => peopleSteps(browser, shown), trials: () => trialSteps(demo, browser, shown) };
+const steps = { pages: () => pageSteps(demo, browser, accessible), phone: () => phoneSteps(demo, browser, shown), hostile: () => hostileSteps(demo, browser, shown), many: () => manySteps(demo, browser, shown), people: () => peopleSteps(browser, shown), trials: () => trialSteps(demo, browser, shown) };
 try {
   if (demo) await until("a proposal waits", 90_000, async () => (await (await fetch(`${demo.url}/v1/proposals`)).json()).items.length);
   for (const name of wanted) for (const step of steps[name]()) await run([step], () => page).catch(() => undefined);

@@ -48,7 +48,7 @@ export function Audit({ seq }: { seq: string | undefined }) {
         <div><h1>Audit</h1><p>Append-only; each record holds the hash of the one before.</p></div>
         <div class="row"><a class="btn" href="/v1/audit/export" download="lightsout-audit.jsonl"><Icon name="down" />Export</a><Verify /></div>
       </div>
-      <div class={seq ? "cols main" : ""}>
+      <div class={seq ? "cols main chosen" : ""}>
         <section class="panel" aria-label="Records">
           <Filters of={filter} set={set} clear={() => setFilter(NONE)} />
           {first.why || why ? <Problem why={first.why ?? why} /> : !first.value ? <Loading lines={8} /> : !items.length ? <Empty icon="audit" title="No record fits">Fewer filters show more.</Empty> : <Rows of={items} chosen={seq} />}

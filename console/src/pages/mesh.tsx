@@ -2,12 +2,12 @@
 import { useMemo } from "preact/hooks";
 import { Timeline } from "../components/timeline";
 import { Topology } from "../components/topology/map";
-import { Icon } from "../components/icons";
+import { Icon, type IconName } from "../components/icons";
 import { HealthMark, Time } from "../components/small";
 import { Empty, Loading } from "../components/states";
 import { told } from "../components/record_line";
 import { millis, percent, plural, rate } from "../data/format";
-import { endpointHealth, HEALTH_WORDS, serviceHealth, unseen } from "../data/health";
+import { endpointHealth, HEALTH_WORDS, serviceHealth, unseen, type Health } from "../data/health";
 import { incidents, lookingAt, openIncidents, picture, records, services } from "../data/live";
 import { go, to } from "../data/route";
 import type { Incident, Service } from "../data/types";
@@ -38,7 +38,7 @@ export function Mesh() {
         <section class="panel" aria-label="Map">
           <div class="mesh-map">
             {shown.length ? <Topology services={shown} open={open} /> : lookingAt.value !== null ? <Empty icon="quiet" title="Nothing is known of that instant" /> : <Empty icon="mesh" title="No traffic yet">Services appear as soon as a proxy reports requests. A proxy reports when its configuration has an <code>ai</code> section that names this brain.</Empty>}
-            <Key />
+            <Key of={shown} open={open} />
           </div>
           <Timeline />
         </section>
@@ -54,13 +54,16 @@ export function Mesh() {
   );
 }
 
-const Key = () => (
-  <div class="mesh-key" aria-hidden="true">
-    <span class="good"><Icon name="check" />healthy</span><span class="warn"><Icon name="warn" />degraded, broken ring</span>
-    <span class="bad"><Icon name="cross" />failing, triangle</span><span class="info"><Icon name="out" />taken out</span>
-    <span><Icon name="quiet" />no traffic</span><span class="warn"><Icon name="mute" />no telemetry</span><span class="violet"><Icon name="lost" />proxies lost</span>
-  </div>
-);
+const SHAPES: [Health, string, IconName, string][] = [
+  ["good", "good", "check", "healthy"], ["warn", "warn", "warn", "degraded, broken ring"], ["bad", "bad", "cross", "failing, triangle"], ["out", "info", "out", "taken out"],
+  ["quiet", "", "quiet", "no traffic"], ["mute", "warn", "mute", "no telemetry"], ["lost", "violet", "lost", "proxies lost"],
+];
+
+/** What the shapes mean that are on the map now. */
+function Key({ of, open }: { of: Service[]; open: Incident[] }) {
+  const seen = new Set([...of.map((one) => serviceHealth(one, open)), ...of.flatMap((one) => one.endpoints.map(endpointHealth))]);
+  return <div class="mesh-key" aria-hidden="true">{SHAPES.filter(([health]) => seen.has(health)).map(([health, tone, icon, words]) => <span key={health} class={tone}><Icon name={icon} />{words}</span>)}</div>;
+}
 
 const Services = ({ of, open }: { of: Service[]; open: Incident[] }) => (
   <div class="scroll" tabIndex={0} role="group" aria-label="Table">
