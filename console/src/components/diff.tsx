@@ -3,11 +3,11 @@ import { changesOf } from "../data/changes_of";
 import { services } from "../data/live";
 import type { Kind } from "../data/types";
 
-export function ActionDiff({ kind, service }: { kind: Kind; service: string }) {
+export function ActionDiff({ kind, service, asItStands = false }: { kind: Kind; service: string; asItStands?: boolean }) {
   const of = services.value.find((one) => one.service === service);
   return (
     <div class="diff" role="group" aria-label="What would change">
-      {changesOf(kind, of).map((line) => (
+      {changesOf(kind, of, asItStands).map((line) => (
         <div key={line.what}>
           <span>{line.what}</span>
           <span><del>{line.before}</del><ins>{line.after}</ins></span>

@@ -39,7 +39,7 @@ export function ProposalCard({ of }: { of: Proposal }) {
         <div><dt>Lease</dt><dd>{duration(of.action.lease_ms)} <small>renewed while it helps</small></dd></div>
       </dl>
       <div class="inside">
-        <section><h3>What changes</h3><ActionDiff kind={kind} service={of.action.service} /></section>
+        <section><h3>What changes</h3><ActionDiff kind={kind} service={of.action.service} asItStands /></section>
         <section><h3>What should be seen</h3><p class="wrap-anywhere">{of.predicted_effect || "Nothing was predicted."}</p></section>
         <section><h3>Evidence</h3>{of.evidence.length ? <EvidenceList of={of.evidence} /> : <p class="muted">None: a person asks for it.</p>}</section>
         <section>

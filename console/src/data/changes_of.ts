@@ -5,10 +5,12 @@ import type { Kind, Service } from "./types";
 export type Line = { what: string; before: string; after: string };
 const text = (value: unknown): string => (Array.isArray(value) ? value.join(", ") : value === null || value === undefined ? "—" : typeof value === "object" ? JSON.stringify(value) : String(value));
 
-export function changesOf(kind: Kind, of?: Service): Line[] {
+/** `asItStands`: against the weights of now, as for what is only proposed; else against those of the files, which a
+ * lease that is live, or was, took the place of. */
+export function changesOf(kind: Kind, of: Service | undefined, asItStands: boolean): Line[] {
   const weight = (name: string): string => {
     const found = of?.endpoints.find((endpoint) => endpoint.endpoint === name);
-    const now = found?.ejected ? found.weight_configured : found?.weight;
+    const now = found?.ejected || !asItStands ? found?.weight_configured : found?.weight;
     return now === undefined || now === null ? "as configured" : `weight ${now}`;
   };
   switch (kind.type) {

@@ -8,6 +8,8 @@ const SILENT: Record<NonNullable<Service["silence"]>, Health> = { no_traffic: "q
 
 const WARN_SHARE = 0.01;
 const BAD_SHARE = 0.05;
+/** Seconds of quiet traffic before what was learned excuses failures: by then it is no accident. */
+const LEARNED_S = 300;
 
 function byShare(share: number, usual: number): Health {
   if (share > BAD_SHARE) return "bad";
@@ -25,7 +27,8 @@ export function serviceHealth(service: Service, open: Incident[]): Health {
   if (service.silence) return SILENT[service.silence];
   const blamed = open.some((incident) => incident.cause.service === service.service);
   if (service.rps === 0) return blamed ? "warn" : "quiet";
-  const own = byShare(service.failure_share, service.expected?.failure_share[1] ?? 0);
+  const usual = service.learned_s >= LEARNED_S ? service.expected?.failure_share[1] ?? 0 : 0;
+  const own = byShare(service.failure_share, usual);
   return own === "good" && blamed ? "warn" : own;
 }
 
