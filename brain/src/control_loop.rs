@@ -12,7 +12,7 @@ mod remedies;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::telemetry::CALLER_MIRROR;
+use protocol::telemetry::{CALLER_MIRROR, CALLER_PREVIEW};
 
 use counsel::Consultation;
 
@@ -138,8 +138,9 @@ impl ControlLoop {
         });
         for window in &mut input.windows {
             self.rollouts.observe(window);
-            // Copies are nobody's requests: only a comparison of versions asks for them.
-            window.cells.retain(|cell| cell.caller != CALLER_MIRROR);
+            // Copies are nobody's requests, and who asks for a version on trial knows what it is: only rollouts
+            // look at those.
+            window.cells.retain(|cell| ![CALLER_MIRROR, CALLER_PREVIEW].contains(&cell.caller.as_str()));
             let status = self.fleet.get(&window.proxy);
             self.mesh.admit(window, status, self.now_ms, &self.policies.detection);
             self.operations.iter_mut().for_each(|operation| operation.observe(window));

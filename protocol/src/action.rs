@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ActionId, EndpointId, Epoch, ServiceName};
+use crate::trial::{Copies, Preview};
 
 /// The shortest lease that is taken.
 pub const MIN_LEASE_MS: u64 = 1_000;
@@ -110,6 +111,12 @@ pub enum ActionKind {
         canary: String,
         /// The canary's share in percent.
         weight: u32,
+        /// Which requests go to the canary whatever its share.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        preview: Option<Preview>,
+        /// Which requests are copied to the canary.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        copies: Option<Copies>,
     },
     /// Make a version the stable one.
     PromoteCanary {
@@ -248,7 +255,13 @@ mod tests {
         let all = [
             ActionKind::SetWeights { weights: BTreeMap::from([("version:v1".to_owned(), 90)]) },
             ActionKind::ShedLoad { max_in_flight: None, fraction: Some(0.25) },
-            ActionKind::SetCanaryWeight { stable: "v1".into(), canary: "v2".into(), weight: 5 },
+            ActionKind::SetCanaryWeight {
+                stable: "v1".into(),
+                canary: "v2".into(),
+                weight: 5,
+                preview: None,
+                copies: None,
+            },
         ];
         insta::assert_json_snapshot!(all, @r#"
         [

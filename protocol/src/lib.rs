@@ -10,6 +10,7 @@ pub mod id;
 pub mod latency;
 pub mod snapshot;
 pub mod telemetry;
+pub mod trial;
 pub mod wire;
 pub mod workload;
 

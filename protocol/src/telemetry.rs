@@ -18,6 +18,10 @@ pub const CALLER_INTERNET: &str = "internet";
 /// identity can be called so.
 pub const CALLER_MIRROR: &str = "lightsout:mirror";
 
+/// The caller of requests that asked for a version on trial: whoever sends them chose to, and is not like
+/// other users.
+pub const CALLER_PREVIEW: &str = "lightsout:preview";
+
 /// What one proxy saw in one window of about a second. The same window, whoever carries it, is the
 /// same by `(proxy, boot, seq)`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

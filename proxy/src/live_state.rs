@@ -198,6 +198,9 @@ fn hash(settings: &Settings, services: &BTreeMap<ServiceName, Arc<LiveService>>,
             let timeout_ms = s.tuning.request_timeout.map(|t| t.as_millis() as u64);
             said["tuning"] = json!([s.tuning.algorithm.name(), timeout_ms, retry]);
         }
+        if s.trial.preview.is_some() || s.trial.copies.is_some() {
+            said["trial"] = json!([s.trial.preview, s.trial.copies]);
+        }
         if !s.rates.is_empty() {
             let mut rates: Vec<String> =
                 s.rates.iter().map(|r| format!("{:?} {:?}", r.key, r.gcra)).collect();

@@ -2,15 +2,17 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use http::StatusCode;
 use protocol::snapshot::{EndpointStatus, ProxyStatus};
 use serde_json::Value;
+use tokio::process::Command;
 
 use crate::origin::Origin;
-use crate::process::{Running, run};
+use crate::process::{Running, binary, run};
 
 /// The token that everything in a test's folder shares.
 ///
@@ -125,6 +127,9 @@ impl Proxy {
     }
 }
 
+/// Certificates in a test's folder that its brain trusts in place of the system's, where there are any.
+pub const TRUSTED: &str = "trusted.pem";
+
 /// A running `lightsout brain`.
 pub struct Brain {
     /// The process.
@@ -168,8 +173,12 @@ impl Brain {
              mesh_token_path: mesh.token\nmode: {mode}\ndata_dir: brain-data\n{config}"
         );
         std::fs::write(dir.join("brain.yaml"), config)?;
-        let arguments = [&["brain", "--config", "brain.yaml"], more].concat();
-        let process = Running::start("lightsout", &arguments, dir).await?;
+        let mut command = Command::new(binary("lightsout"));
+        command.args(["brain", "--config", "brain.yaml"]).args(more).stdin(Stdio::null());
+        if dir.join(TRUSTED).exists() {
+            command.env("SSL_CERT_FILE", dir.join(TRUSTED));
+        }
+        let process = Running::start_by("lightsout", command, dir).await?;
         let api = format!("http://{}", process.address("api"));
         Ok(Self { process, api, dir: dir.to_owned() })
     }

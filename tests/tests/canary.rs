@@ -1,111 +1,26 @@
 //! Canaries through real proxies and a real brain, driven as a pipeline drives them.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
-use serde_json::{Value, json};
-use tests::{Behaviour, Brain, Load, Origin, Proxy, eventually, proxy_config, run};
+use serde_json::json;
+use tests::{Behaviour, Brain, Ended, Proxy, Setting, Stage, eventually};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket};
 
-/// Bounds wide enough for a busy machine, and evidence for a test's patience: what is good must be
-/// promoted within a minute, what is bad must be far worse than these.
-const QUICK: &str = "judge:\n  warm_up_ms: 2000\n  promote_e: 10\n  rollback_e: 100\n\
-    \x20 errors: { tolerance: { odds: 1.25, share: 0.005 }, limit: { odds: 4, share: 0.06 } }\n\
-    \x20 latency: { tolerance: 2.0, limit: 5.0, tail_limit: 8.0, floor_us: 20000 }\n";
-
-struct Stage {
-    dir: tempfile::TempDir,
-    origins: Vec<Origin>,
-    brain: Brain,
-    proxy: Proxy,
-    load: Load,
-}
-
-/// `cart` with two endpoints of v1 and one of v2, which the file gives nothing.
-fn config(dir: &Path, origins: &[Origin], brain: &Brain) -> Result<String> {
-    let text = proxy_config(dir, origins, &brain.ai_section())?;
-    let canary = origins.last().context("no origin")?.address.port();
-    Ok(text.replace(
-        &format!("port: {canary}, weight: 100, version: v1"),
-        &format!("port: {canary}, weight: 0, version: v2"),
-    ))
-}
-
-impl Stage {
-    async fn set() -> Result<Self> {
-        let dir = tempfile::tempdir()?;
-        let origins = Origin::start_many(3).await?;
-        let brain = Brain::start_on(dir.path(), "advisory", (0, 0), "").await?;
-        let proxy = Proxy::start(dir.path(), &config(dir.path(), &origins, &brain)?).await?;
-        let load = Load::start(&proxy.url, 200)?;
-        eventually("the brain knows the proxy", Duration::from_secs(30), || async {
-            Ok(brain.list("/v1/proxies").await?.iter().any(|p| p["reachable"] == true))
-        })
-        .await?;
-        Ok(Self { dir, origins, brain, proxy, load })
-    }
-
-    fn v2(&self) -> &Origin {
-        &self.origins[2]
-    }
-
-    async fn start(&self, more: &str) -> Result<String> {
-        let text = format!(
-            "kind: Canary\nservice: cart\nstable: v1\ncanary: v2\nmin_bake_s: 2\nmax_duration_s: 300\n{more}{QUICK}"
-        );
-        std::fs::write(self.dir.path().join("canary.yaml"), text)?;
-        let id = self.brain.operator(&["canary", "start", "--file", "canary.yaml"]).await?;
-        Ok(id.trim().to_owned())
-    }
-
-    async fn detail(&self, id: &str) -> Result<Value> {
-        Ok(reqwest::get(format!("{}/v1/canaries/{id}", self.brain.api)).await?.json().await?)
-    }
-
-    /// `canary wait`: exit code, what it says on standard output as JSON, and on standard error.
-    async fn wait(&self, id: &str) -> Result<(Option<i32>, Value, String)> {
-        eventually("the canary is over", Duration::from_secs(150), || async {
-            let phase = self.detail(id).await?["phase"].clone();
-            Ok(["promoted", "rolled_back", "undecided"].contains(&phase.as_str().unwrap_or_default()))
-        })
-        .await
-        .with_context(|| self.brain.process.log())?;
-        let output = self.lightsout(&["canary", "wait", id, "--timeout", "10s"]).await?;
-        let said = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        Ok((output.status.code(), said, String::from_utf8_lossy(&output.stderr).into_owned()))
-    }
-
-    async fn lightsout(&self, arguments: &[&str]) -> Result<std::process::Output> {
-        let mut all = arguments.to_vec();
-        all.extend(["--url", &self.brain.api, "--data-dir", "brain-data"]);
-        run("lightsout", &all, self.dir.path()).await
-    }
-
-    async fn share_of_v2(&self) -> Result<f64> {
-        let status = self.proxy.status().await?;
-        let all: Vec<_> = status.services.into_iter().flat_map(|s| s.endpoints).collect();
-        let weight = |version: &str| -> f64 {
-            all.iter().filter(|e| e.version == version).map(|e| f64::from(e.weight)).sum()
-        };
-        Ok(weight("v2") / (weight("v1") + weight("v2")))
-    }
-
-    async fn is_rolled_back(&self, more: &str, metrics: [&str; 2]) -> Result<()> {
-        let id = self.start(more).await?;
-        let (code, said, why) = self.wait(&id).await?;
-        assert_eq!(code, Some(3), "{said} {why}");
-        assert!(metrics.iter().any(|metric| why.contains(metric)), "{why}");
-        assert_eq!(
-            (said["phase"].as_str(), said["reason"].as_str().map(|r| why.contains(r))),
-            (Some("rolled_back"), Some(true))
-        );
-        assert_eq!(self.share_of_v2().await?, 0.0);
-        Ok(())
-    }
+async fn is_rolled_back(stage: &Stage, more: &str, metrics: [&str; 2]) -> Result<()> {
+    let id = stage.start(more).await?;
+    let Ended { code, said, why } = stage.wait(&id).await?;
+    assert_eq!(code, Some(3), "{said} {why}");
+    assert!(metrics.iter().any(|metric| why.contains(metric)), "{why}");
+    assert_eq!(
+        (said["phase"].as_str(), said["reason"].as_str().map(|r| why.contains(r))),
+        (Some("rolled_back"), Some(true))
+    );
+    assert_eq!(stage.share_of_v2().await?, 0.0);
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,7 +29,7 @@ async fn a_good_canary_promotes_itself_for_good() -> Result<()> {
     let id = stage.start("steps: [20, 50, 100]\n").await?;
     let refused = stage.lightsout(&["canary", "start", "--file", "canary.yaml"]).await?;
     assert_eq!(refused.status.code(), Some(2), "two canaries for one service");
-    let (code, said, why) = stage.wait(&id).await?;
+    let Ended { code, said, why } = stage.wait(&id).await?;
     assert_eq!((code, said["phase"].as_str()), (Some(0), Some("promoted")), "{said} {why}");
     let record = stage.detail(&id).await?["record"].clone();
     let weights: Vec<u64> =
@@ -143,12 +58,12 @@ async fn bad_canaries_are_rolled_back_for_a_stated_reason() -> Result<()> {
     let stage = Stage::set().await?;
     stage.v2().behave(Behaviour { failing_percent: 30, ..Behaviour::default() });
     // Without a person none of them is promoted, however slow everything is on a busy machine.
-    stage.is_rolled_back("steps: [20]\n", ["errors", "inc-"]).await?;
+    is_rolled_back(&stage, "steps: [20]\n", ["errors", "inc-"]).await?;
     stage.v2().behave(Behaviour { delay: Duration::from_millis(500), ..Behaviour::default() });
-    stage.is_rolled_back("steps: [20]\n", ["latency_p", "inc-"]).await?;
+    is_rolled_back(&stage, "steps: [20]\n", ["latency_p", "inc-"]).await?;
     stage.v2().behave(Behaviour::default());
     stage.v2().drag(20, Duration::from_millis(1_500));
-    stage.is_rolled_back("steps: [20]\n", ["latency_p9", "inc-"]).await
+    is_rolled_back(&stage, "steps: [20]\n", ["latency_p9", "inc-"]).await
 }
 
 /// A process that comes up, answers a little, and dies with all its connections, again and again.
@@ -184,7 +99,7 @@ async fn a_canary_in_a_crash_loop_is_ended_at_once() -> Result<()> {
     let address = stage.v2().address;
     drop(stage.origins.pop());
     let dying = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(crash_loop(address)));
-    stage.is_rolled_back("steps: [20, 100]\n", ["can-1: ", "can-1: "]).await?;
+    is_rolled_back(&stage, "steps: [20, 100]\n", ["can-1: ", "can-1: "]).await?;
     drop(dying);
     Ok(())
 }
@@ -220,9 +135,9 @@ async fn a_brain_that_is_killed_in_the_middle_goes_on_or_back() -> Result<()> {
     let detail = stage.detail(&id).await?;
     assert!(detail["totals"]["canary"].as_u64().unwrap() > seen / 2, "the evidence was kept: {detail}");
     stage.brain.operator(&["canary", "promote", &id, "--reason", "seen it"]).await?;
-    assert_eq!(stage.wait(&id).await?.0, Some(0));
+    assert_eq!(stage.wait(&id).await?.code, Some(0));
     stage.brain.operator(&["canary", "rollback", &id, "--reason", "second thoughts"]).await?;
-    let (code, said, _) = stage.wait(&id).await?;
+    let Ended { code, said, .. } = stage.wait(&id).await?;
     assert_eq!((code, said["reason"].as_str()), (Some(3), Some("second thoughts")));
     assert_eq!(stage.share_of_v2().await?, 0.0);
     assert!(stage.proxy.status().await?.promotions.is_empty());
@@ -259,7 +174,70 @@ async fn bad_input_is_refused_with_the_reason() -> Result<()> {
     assert_eq!(stage.detail(&id).await?["phase"], "paused");
     stage.brain.operator(&["canary", "resume", &id]).await?;
     stage.brain.operator(&["canary", "rollback", &id]).await?;
-    assert_eq!(stage.wait(&id).await?.0, Some(3));
+    assert_eq!(stage.wait(&id).await?.code, Some(3));
     assert!(stage.brain.operator(&["canary", "status"]).await?.contains("rolled_back"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_refuses_bad_input_with_its_place_and_its_reason() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    std::fs::create_dir(dir.path().join("policies"))?;
+    let policy = "version: 1\ngate_urls: [ \"https://gates.example/\" ]\n";
+    std::fs::write(dir.path().join("policies/canaries.yaml"), policy)?;
+    let stage =
+        Stage::set_in(dir, Setting { brain: "policies_dir: policies\n", ..Setting::default() }).await?;
+    let token = std::fs::read_to_string(stage.dir.path().join("brain-data/api.token"))?;
+    let client = reqwest::Client::new();
+    let post = |path: String, text: String| {
+        let request = client.post(format!("{}/v1/canaries{path}", stage.brain.api)).bearer_auth(token.trim());
+        async move {
+            let answer = request.body(text).send().await?;
+            let status = answer.status().as_u16();
+            let problem: serde_json::Value = answer.json().await?;
+            Ok::<_, anyhow::Error>((status, problem["detail"].as_str().unwrap_or_default().to_owned()))
+        }
+    };
+    let gate = |url: &str| format!("gates: [ {{ at: confirm_start, url: \"{url}\" }} ]");
+    let cases = [
+        ("stepps: [1]".to_owned(), "did you mean"),
+        ("steps: [5, 5]".to_owned(), ":4:"),
+        ("strategy: canarry".to_owned(), "progressive"),
+        (gate("https://elsewhere.example/"), "canaries.yaml does not allow the gate"),
+        (gate("ftp://gates.example/"), "neither http://"),
+        ("copies: { percent: 10 }".to_owned(), "strategy mirror alone"),
+        ("strategy: mirror\ncopies: { percent: 0 }".to_owned(), "between 1 and 100"),
+        ("preview: { key: x-preview, value: yes-please }".to_owned(), "neither header:NAME nor cookie:NAME"),
+        ("error_budget: { share: 0.1 }".to_owned(), "exactly one of failures and objective"),
+    ];
+    for (line, part) in cases {
+        let (status, why) =
+            post(String::new(), format!("service: cart\nstable: v1\ncanary: v2\n{line}\n")).await?;
+        assert!(status == 422 && why.contains(part), "{line}: {status} {why}");
+    }
+    let two =
+        |service: &str, version: &str| format!("{{ service: {service}, stable: v1, canary: {version} }}");
+    for (service, version, part) in
+        [("cart", "v9", "version v9"), ("nowhere", "v2", "no proxy"), ("cart", "v1", "itself")]
+    {
+        let (status, why) = post(String::new(), two(service, version)).await?;
+        assert!(status == 422 && why.contains(part), "{status} {why}");
+    }
+    assert_eq!(
+        client
+            .post(format!("{}/v1/canaries", stage.brain.api))
+            .body(two("cart", "v2"))
+            .send()
+            .await?
+            .status(),
+        401
+    );
+    assert_eq!(post(String::new(), two("cart", "v2")).await?.0, 201);
+    let (status, why) = post(String::new(), two("cart", "v2")).await?;
+    assert!(status == 422 && why.contains("can-1 is under way"), "{status} {why}");
+    assert_eq!(post("/can-9/pause".to_owned(), String::new()).await?.0, 404);
+    assert_eq!(post("/can-1/rollback".to_owned(), String::new()).await?.0, 200);
+    let (status, why) = post("/can-1/resume".to_owned(), String::new()).await?;
+    assert!(status == 409 && why.contains("not possible now"), "{status} {why}");
     Ok(())
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use protocol::action::Items;
@@ -16,7 +17,7 @@ use super::auth::Writer;
 use super::problem::Refusal;
 use super::request::{ask, checked_reason};
 use super::server::Api;
-use crate::canary::{CanaryDetail, CanarySpec, CanaryView, Order};
+use crate::canary::{CanaryDetail, CanarySpec, CanaryView, Order, report};
 use crate::domain::{Actor, PersonRequest};
 
 /// An order to a canary; the body may be left out.
@@ -32,6 +33,7 @@ pub(super) fn routes() -> Router<Api> {
     Router::new()
         .route("/v1/canaries", get(list).post(start))
         .route("/v1/canaries/{id}", get(one))
+        .route("/v1/canaries/{id}/report", get(page))
         .route("/v1/canaries/{id}/pause", post(pause))
         .route("/v1/canaries/{id}/resume", post(resume))
         .route("/v1/canaries/{id}/promote", post(promote))
@@ -48,6 +50,38 @@ async fn one(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<Cana
     let found = live.view.canaries.iter().find(|detail| detail.view.id == id).map(Arc::clone);
     let found = found.ok_or_else(|| Refusal::not_found("there is no such canary".to_owned()))?;
     Ok(Json(CanaryDetail::clone(&found)))
+}
+
+/// Which page is wanted.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PageQuery {
+    format: PageFormat,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum PageFormat {
+    #[default]
+    Html,
+    Markdown,
+}
+
+/// The page runs nothing and loads nothing; its style stands in it.
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
+async fn page(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    Query(query): Query<PageQuery>,
+) -> Result<Response, Refusal> {
+    let Json(detail) = one(State(api), Path(id)).await?;
+    let (media, text) = match query.format {
+        PageFormat::Html => ("text/html; charset=utf-8", report::html(&detail)),
+        PageFormat::Markdown => ("text/markdown; charset=utf-8", report::markdown(&detail)),
+    };
+    Ok(([(header::CONTENT_TYPE, media), (header::CONTENT_SECURITY_POLICY, PAGE_POLICY)], text)
+        .into_response())
 }
 
 /// Takes the document as YAML or JSON: the same text that a file holds.

@@ -114,6 +114,10 @@ fn operations() -> Vec<Operation> {
         read("/v1/canaries", "Canaries, newest first", json(of::<Items<CanaryView>>)),
         write("/v1/canaries", "Begin a canary", Some(of::<CanarySpec>)),
         read("/v1/canaries/{id}", "One canary with its record", json(of::<CanaryDetail>)),
+        Operation {
+            query: &["format"],
+            ..read("/v1/canaries/{id}/report", "A page to file: html or markdown", Answer::Text("text/html"))
+        },
         write("/v1/canaries/{id}/pause", "Hold it where it is", Some(of::<OrderBody>)),
         write("/v1/canaries/{id}/resume", "Go on, or agree to the next step", Some(of::<OrderBody>)),
         write("/v1/canaries/{id}/promote", "Make it the stable version", Some(of::<OrderBody>)),

@@ -5,14 +5,10 @@
 
 use super::gates::Passage;
 use super::judge::Verdict;
-use super::{Approval, Canary, GateMoment, Hold, HoldKind, Pause, Phase, Sight, Strategy};
+use super::{Canary, GateMoment, Hold, HoldKind, Pause, Phase, Sight, Strategy};
 
 /// Who moves it when nobody else does.
 pub(super) const BRAIN: &str = "brain";
-/// Without a complete second for so long telemetry is missing, milliseconds.
-const GAP_MS: i64 = 10_000;
-/// Without a request for so long there is no traffic, milliseconds.
-const QUIET_MS: i64 = 30_000;
 /// So long all endpoints must be down before that is the end, milliseconds.
 const DOWN_MS: i64 = 3_000;
 
@@ -20,7 +16,7 @@ impl Canary {
     /// Counts what was seen.
     pub(super) fn take_in(&mut self, sight: &Sight) {
         self.watch_endpoints(sight);
-        if self.phase == Phase::Pending {
+        if self.listens_now() {
             sight.looks.iter().for_each(|look| self.listen(look));
         }
         if !self.is_trying() {
@@ -32,7 +28,7 @@ impl Canary {
             if here > 0 {
                 self.last_request_ms = look.at_ms;
             }
-            self.record.count(look);
+            self.record.count(look, self.is_previewed());
             if self.phase != Phase::Promoting {
                 let mut look = self.beside_before(look.clone());
                 look.canary_endpoints = u32::try_from(sight.fleet.canary.endpoints.len()).unwrap_or(u32::MAX);
@@ -94,37 +90,11 @@ impl Canary {
         self.last_request_ms = sight.now_ms;
         let first = self.spec.weights().first().copied().unwrap_or(0);
         self.step = 0;
-        self.go(Phase::Step, format!("begins with {first} %"), BRAIN);
-    }
-
-    fn not_ready(&self, sight: &Sight) -> Option<Hold> {
-        let hold = |kind, why: String| Some(Hold { kind, why });
-        if let Some(why) = sight.stopped {
-            return hold(HoldKind::Frozen, why.to_owned());
-        }
-        if sight.fleet.proxies.is_empty() {
-            return hold(HoldKind::Proxies, format!("no proxy that serves {} answers", self.spec.service));
-        }
-        if let Some(lacking) = sight.fleet.lacking.first() {
-            return hold(HoldKind::Proxies, lacking.clone());
-        }
-        if sight.fleet.canary.is_down() {
-            let why = format!("no endpoint of {} passes its health check", self.spec.canary);
-            return hold(HoldKind::Proxies, why);
-        }
-        let first = self.spec.weights().first().copied().unwrap_or(0);
-        self.unbearable(first, sight).or_else(|| self.listens())
-    }
-
-    fn unbearable(&self, weight: u32, sight: &Sight) -> Option<Hold> {
-        let bearable = sight.fleet.bearable_weight(sight.min_capacity);
-        (weight > bearable).then(|| Hold {
-            kind: HoldKind::Capacity,
-            why: format!(
-                "{} has endpoints for at most {bearable} % of the traffic, {weight} % would be next: give it more",
-                self.spec.canary
-            ),
-        })
+        let why = match &self.spec.preview {
+            Some(preview) => format!("begins with those who ask for it by {}", preview.key),
+            None => format!("begins with {first} %"),
+        };
+        self.go(Phase::Step, why, BRAIN);
     }
 
     pub(super) fn on_step(&mut self, sight: &Sight, elapsed_ms: i64) {
@@ -134,6 +104,9 @@ impl Canary {
         if let Verdict::Bad { why } = self.judge.verdict() {
             return self.back(Phase::RolledBack, why.text.clone(), BRAIN);
         }
+        if self.overspends() {
+            return;
+        }
         if let Some(trouble) = &sight.trouble {
             return self.pause_for(&trouble.incident.clone(), &trouble.summary.clone());
         }
@@ -142,7 +115,9 @@ impl Canary {
         if hold.as_ref().is_none_or(|hold| hold.kind.counts()) {
             self.judged_ms += elapsed_ms;
         }
-        if hold.is_some() && self.judged_ms > self.deadline_ms() {
+        // An A/B test has its time, and then it is read out.
+        let runs = |hold: &Hold| self.spec.strategy == Strategy::Ab && hold.kind == HoldKind::Bake;
+        if hold.as_ref().is_some_and(|hold| !runs(hold)) && self.judged_ms > self.deadline_ms() {
             let why = hold.map(|hold| hold.why).unwrap_or_default();
             let spent_s = self.judged_ms / 1_000;
             return self.back(Phase::Undecided, format!("no verdict after {spent_s} s: {why}"), BRAIN);
@@ -168,11 +143,12 @@ impl Canary {
 
     /// Everything else agrees: what do the gates say?
     fn at_the_gates(&mut self) {
-        if !self.spec.promotes() {
+        let next = self.step + 1;
+        let has_next = next < self.spec.weights().len();
+        if !has_next && !self.spec.promotes() {
             return self.finish();
         }
-        let next = self.step + 1;
-        let passage = if next < self.spec.weights().len() {
+        let passage = if has_next {
             self.passage(GateMoment::BeforeStep, &format!("step {}", next + 1))
         } else {
             self.passage(GateMoment::ConfirmPromotion, "promotion")
@@ -192,73 +168,6 @@ impl Canary {
         if learns { longest_ms + more_ms } else { longest_ms }
     }
 
-    /// Why nothing can be judged.
-    fn obstacle(&self, sight: &Sight) -> Option<Hold> {
-        let hold = |kind, why: String| Some(Hold { kind, why });
-        if let Some(why) = sight.stopped {
-            return hold(HoldKind::Frozen, why.to_owned());
-        }
-        if let Some(why) = &sight.refused {
-            return hold(HoldKind::Proxies, format!("a proxy refuses: {why}"));
-        }
-        let Some(in_force_ms) = self.in_force_ms else {
-            return hold(HoldKind::Proxies, "the proxies are asked".to_owned());
-        };
-        let silent_ms = sight.now_ms - sight.seen_to_ms.max(in_force_ms);
-        if silent_ms > GAP_MS {
-            return hold(HoldKind::Telemetry, format!("no telemetry for {} s", silent_ms / 1_000));
-        }
-        let quiet_ms = sight.now_ms - self.last_request_ms.max(in_force_ms);
-        if quiet_ms > QUIET_MS {
-            let (version, quiet_s) = (&self.spec.canary, quiet_ms / 1_000);
-            return hold(HoldKind::Traffic, format!("no request came to {version} for {quiet_s} s"));
-        }
-        None
-    }
-
-    /// Why the next step is not due.
-    fn not_yet(&self, sight: &Sight) -> Option<Hold> {
-        let baked_ms = self.in_force_ms.map_or(0, |ms| sight.now_ms - ms);
-        let left_ms = i64::from(self.spec.min_bake_s) * 1_000 - baked_ms;
-        if left_ms > 0 {
-            let why =
-                format!("at least {} s on each step, {} s more", self.spec.min_bake_s, left_ms / 1_000 + 1);
-            return Some(Hold { kind: HoldKind::Bake, why });
-        }
-        let next = self.spec.weights().get(self.step + 1).copied();
-        if self.spec.strategy == Strategy::Ab {
-            let left_s = i64::from(self.spec.max_duration_s) - self.judged_ms / 1_000;
-            let why = format!("reads out in {left_s} s");
-            return (left_s > 0).then_some(Hold { kind: HoldKind::Bake, why });
-        }
-        if let Verdict::Undecided { needs_requests } = self.judge.verdict_for(f64::from(next.unwrap_or(100)))
-        {
-            return Some(Hold { kind: HoldKind::Evidence, why: self.forecast(next, needs_requests) });
-        }
-        if self.spec.strategy == Strategy::Mirror {
-            return None;
-        }
-        let bearable = match next {
-            Some(weight) => self.unbearable(weight, sight),
-            None if sight.fleet.can_carry_all(sight.min_capacity) => None,
-            None => self.unbearable(100, sight),
-        };
-        bearable.or_else(|| self.unapproved(next))
-    }
-
-    fn unapproved(&self, next: Option<u32>) -> Option<Hold> {
-        let agreed = self.approved > self.step;
-        let hold = |why: String| (!agreed).then_some(Hold { kind: HoldKind::Approval, why });
-        match (next, self.spec.approval) {
-            (Some(weight), Approval::Steps) => {
-                hold(format!("a person must agree to {weight} %: resume {}", self.id))
-            }
-            (Some(_), _) => None,
-            (None, _) if self.spec.promotes_itself() => None,
-            (None, _) => hold(format!("a person must agree to the promotion: promote {}", self.id)),
-        }
-    }
-
     /// How much of the evidence that a promotion needs is there, 0 to 1.
     #[must_use]
     pub fn evidence_share(&self) -> f64 {
@@ -270,30 +179,19 @@ impl Canary {
         }
     }
 
-    /// `needs ~1,400 more requests, ~6 min at this rate`.
-    fn forecast(&self, next: Option<u32>, needs: Option<u64>) -> String {
-        let Some(missing) = needs.map(|needs| needs.max(1) as f64) else {
-            return "the judge cannot say yet how many requests it needs".to_owned();
-        };
-        let what = next.map_or_else(|| "the promotion".to_owned(), |weight| format!("{weight} %"));
-        let rate = self.record.rate_rps;
-        if rate < 0.01 {
-            return format!("{what} needs ~{missing} more requests, and hardly any come");
-        }
-        let seconds = missing / rate;
-        let span =
-            if seconds < 90.0 { format!("{seconds:.0} s") } else { format!("{:.0} min", seconds / 60.0) };
-        format!("{what} needs ~{missing} more requests, ~{span} at this rate")
-    }
-
     fn next(&mut self) {
         let seen = self.record.totals.canary;
         let Some(weight) = self.spec.weights().get(self.step + 1).copied() else {
             let why = format!("no worse than {} by {seen} requests", self.spec.stable);
             return self.go(Phase::Promoting, why, BRAIN);
         };
+        let why = if self.is_previewed() {
+            self.leave_preview();
+            format!("{weight} %: {} requests asked for it", self.record.previewed.canary)
+        } else {
+            format!("{weight} %: no worse than that share allows by {seen} requests")
+        };
         self.step += 1;
-        let why = format!("{weight} %: no worse than that share allows by {seen} requests");
         self.go(Phase::Step, why, BRAIN);
     }
 
@@ -311,6 +209,9 @@ impl Canary {
             }
             if let Verdict::Bad { why } = self.judge.verdict() {
                 return self.back(Phase::RolledBack, why.text, BRAIN);
+            }
+            if self.overspends() {
+                return;
             }
         }
         let Some(pause) = &self.pause else { return };

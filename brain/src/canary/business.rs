@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::gates::is_url;
 use super::judge::{BusinessMetric, Reading};
 use super::{Canary, Phase};
 
@@ -23,7 +24,7 @@ const MAX_WAITING: usize = 64;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Prometheus {
-    /// `http://HOST:PORT`, before `/api/v1/query`.
+    /// `http://HOST:PORT` or `https://HOST`, before `/api/v1/query`.
     pub url: String,
     /// By the name of a metric in `judge.business`: a query of one value, in which `$VERSION` stands for the
     /// version.
@@ -46,8 +47,8 @@ pub struct MetricCall {
 impl Prometheus {
     /// What cannot be meant.
     pub(super) fn mistake(&self, metrics: &[BusinessMetric]) -> Option<String> {
-        if !self.url.starts_with("http://") || self.url.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return Some(format!("{:?} is no http://HOST:PORT", self.url));
+        if !is_url(&self.url) {
+            return Some(format!("{:?} is neither http://HOST:PORT nor https://HOST", self.url));
         }
         for (name, query) in &self.queries {
             if !metrics.iter().any(|metric| metric.name == *name) {

@@ -22,7 +22,7 @@ const LOST_MS: i64 = 10_000;
 pub struct Gate {
     /// When it is asked.
     pub at: GateMoment,
-    /// Where: `http://HOST:PORT/PATH`. It is sent the rollout as JSON.
+    /// Where: `https://HOST/PATH` or `http://HOST:PORT/PATH`. It is sent the rollout as JSON.
     pub url: String,
     /// What an answer of 500 and above, or none, means.
     #[serde(default)]
@@ -109,13 +109,18 @@ pub(super) enum Passage {
     Ends(String),
 }
 
+/// Whether `url` is one that may be asked.
+pub(super) fn is_url(url: &str) -> bool {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/') && rest.len() < 2_000)
+        && !url.chars().any(|c| c.is_whitespace() || c.is_control())
+}
+
 impl Gate {
     /// What cannot be meant.
     pub(super) fn mistake(&self) -> Option<String> {
-        let fine =
-            self.url.strip_prefix("http://").is_some_and(|rest| !rest.is_empty() && rest.len() < 2_000);
-        if !fine || self.url.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return Some(format!("{:?} is no http://HOST:PORT/PATH", self.url));
+        if !is_url(&self.url) {
+            return Some(format!("{:?} is neither http://HOST:PORT/PATH nor https://HOST/PATH", self.url));
         }
         (!(100..=60_000).contains(&self.timeout_ms))
             .then(|| "timeout_ms is not between 100 and 60000".to_owned())

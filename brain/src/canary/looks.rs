@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::telemetry::{CALLER_MIRROR, Window};
+use protocol::telemetry::{CALLER_MIRROR, CALLER_PREVIEW, Window};
 
 use super::judge::{Look, StratumCounts};
 use super::{CanarySpec, Strategy};
@@ -15,6 +15,14 @@ const MAX_STRATA: usize = 256;
 /// What lies beyond goes together.
 const OTHER: &str = "other";
 
+/// How a request came to a version.
+#[derive(PartialEq)]
+enum By {
+    Share,
+    Asking,
+    Copy,
+}
+
 /// Seconds that are not complete, for one canary. Not kept: what a brain did not see to its end is not judged.
 #[derive(Debug, Default)]
 pub struct Looks {
@@ -24,8 +32,8 @@ pub struct Looks {
 }
 
 impl Looks {
-    /// Counts a window in.
-    pub fn observe(&mut self, window: &Window, spec: &CanarySpec) {
+    /// Counts a window in; `asked`: while the canary is there for those who ask for it.
+    pub fn observe(&mut self, window: &Window, spec: &CanarySpec, asked: bool) {
         // A window belongs to the second in which most of it lies.
         let second = (window.start_ms + i64::from(window.duration_ms) / 2).div_euclid(1_000);
         self.newest = self.newest.max(second);
@@ -36,10 +44,20 @@ impl Looks {
         let strata = self.seconds.entry(second).or_default();
         for cell in window.cells.iter().filter(|cell| cell.service == spec.service) {
             let is_canary = cell.version == spec.canary;
-            // The canary's side of a comparison by copies is the copies; all else is what users got.
-            let is_copy = cell.caller == CALLER_MIRROR;
-            let counts_here = is_copy == (is_canary && spec.strategy == Strategy::Mirror);
-            if !counts_here || !is_canary && cell.version != spec.stable {
+            // The canary's side of a comparison by copies is the copies, that of a preview those who asked; all
+            // else is what users got.
+            let by = match cell.caller.as_str() {
+                CALLER_MIRROR => By::Copy,
+                CALLER_PREVIEW => By::Asking,
+                _ => By::Share,
+            };
+            let wanted = match spec.strategy {
+                _ if !is_canary => By::Share,
+                Strategy::Mirror => By::Copy,
+                _ if asked => By::Asking,
+                _ => By::Share,
+            };
+            if by != wanted || !is_canary && cell.version != spec.stable {
                 continue;
             }
             let is_full = strata.len() >= MAX_STRATA && !strata.contains_key(&cell.route);

@@ -5,12 +5,15 @@
 //! leases (the control loop keeps what is wanted in force), clocks, I/O.
 
 mod approach;
+mod budget;
 mod business;
 mod gates;
+mod holds;
 pub mod judge;
 mod looks;
 mod orders;
 mod phase;
+mod preview;
 mod record;
 pub mod report;
 mod rollout;
@@ -19,11 +22,13 @@ mod spec;
 mod strategies;
 mod view;
 
+pub use budget::{BudgetView, ErrorBudget, WhenSpent};
 pub use business::{MetricCall, Prometheus};
 pub use gates::{Gate, GateAnswer, GateCall, GateMoment, GateState, MAX_GATES, WhenUnreachable};
 pub use looks::Looks;
 pub use orders::{Order, OrderRefused};
 pub use phase::{Change, Hold, HoldKind, Pause, Phase};
+pub use preview::PreviewStage;
 pub use record::{Move, Point, Record, Totals};
 pub use rollout::Canary;
 pub use sight::{FleetSight, Sight, Trouble, VersionSight};

@@ -43,6 +43,7 @@ impl Canary {
             (Order::Resume, Phase::Paused) => {
                 let from = self.pause.as_ref().map_or(Phase::Step, |pause| pause.from);
                 self.last_request_ms = self.turned_ms;
+                self.forgive();
                 self.go(from, words("resumed"), by);
             }
             (Order::Resume, Phase::Step) if self.waits_for_a_person() => self.approved = self.step + 1,

@@ -19,8 +19,14 @@ pub struct Record {
     pub moves: Vec<Move>,
     /// In order.
     pub points: Vec<Point>,
-    /// Since the beginning.
+    /// Since users got it.
     pub totals: Totals,
+    /// Before that, while it was there for those who asked for it: their requests, and the others'.
+    #[serde(default)]
+    pub previewed: Totals,
+    /// Seconds that were counted since users got it.
+    #[serde(default)]
+    pub seconds: u64,
     /// Requests a second at the canary, lately.
     pub rate_rps: f64,
 }
@@ -70,12 +76,13 @@ pub struct Totals {
 }
 
 impl Record {
-    /// Counts one second.
-    pub fn count(&mut self, look: &Look) {
+    /// Counts one second, in which users got the canary or only those who `asked` for it.
+    pub fn count(&mut self, look: &Look, asked: bool) {
         let mut here = 0;
+        self.seconds += u64::from(!asked);
+        let totals = if asked { &mut self.previewed } else { &mut self.totals };
         for stratum in &look.strata {
             let (stable, canary) = (&stratum.stable, &stratum.canary);
-            let totals = &mut self.totals;
             totals.stable = totals.stable.saturating_add(stable.requests);
             totals.stable_failed = totals.stable_failed.saturating_add(stable.failures);
             totals.canary = totals.canary.saturating_add(canary.requests);

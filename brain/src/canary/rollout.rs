@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::judge::{Judge, Reading, StratumCounts, Verdict};
 use super::{
-    CanarySpec, Change, GateCall, GateState, Hold, MetricCall, Move, Pause, Phase, Point, Record, Sight,
-    Strategy,
+    CanarySpec, Change, GateCall, GateState, Hold, MetricCall, Move, Pause, Phase, Point, PreviewStage,
+    Record, Sight, Strategy,
 };
 use crate::domain::Actor;
 
@@ -79,6 +79,9 @@ pub struct Canary {
     /// How many of those were compared with.
     #[serde(default)]
     pub compared: usize,
+    /// Failures beyond its budget that a person has let pass.
+    #[serde(default)]
+    pub forgiven: f64,
     /// What gates were asked, and what they said.
     #[serde(default)]
     pub gates: BTreeMap<String, GateState>,
@@ -133,6 +136,7 @@ impl Canary {
             well: Vec::new(),
             before: Vec::new(),
             compared: 0,
+            forgiven: 0.0,
             gates: BTreeMap::new(),
             calls: Vec::new(),
             read_ms: BTreeMap::new(),
@@ -152,11 +156,13 @@ impl Canary {
         let CanarySpec { stable, canary, .. } = &self.spec;
         let phase = self.pause.as_ref().map_or(self.phase, |pause| pause.from);
         match phase {
-            Phase::Step if self.spec.strategy == Strategy::Mirror => None,
+            Phase::Step if self.spec.strategy == Strategy::Mirror && self.spec.copies.is_none() => None,
             Phase::Step => Some(ActionKind::SetCanaryWeight {
                 stable: stable.clone(),
                 canary: canary.clone(),
                 weight: self.weight(),
+                preview: self.spec.preview.as_ref().map(PreviewStage::asking),
+                copies: self.spec.copies.filter(|_| self.spec.strategy == Strategy::Mirror),
             }),
             Phase::Promoting => Some(ActionKind::PromoteCanary { version: canary.clone() }),
             Phase::Promoted if self.may_be_taken_back() => {
@@ -293,7 +299,8 @@ impl Canary {
         let last_ms = self.record.points.last().map_or(0, |point| point.at_ms);
         let moved = self.record.moves.last().is_some_and(|m| m.at_ms > last_ms && self.phase.is_over());
         let due = self.looked_to_ms > last_ms && self.turned_ms >= last_ms + POINT_MS;
-        if !self.has_begun || self.record.totals.canary == 0 || !(due || moved) {
+        if !self.has_begun || self.record.totals.canary + self.record.previewed.canary == 0 || !(due || moved)
+        {
             return false;
         }
         if self.phase.is_over() && !moved {

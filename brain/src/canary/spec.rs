@@ -1,10 +1,11 @@
 //! What a person or a pipeline asks for: `kind: Canary`.
 
+use protocol::trial::Copies;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::judge::JudgeSettings;
-use super::{Gate, MAX_GATES, Prometheus};
+use super::{ErrorBudget, Gate, MAX_GATES, PreviewStage, Prometheus};
 
 /// The most steps of one canary.
 const MAX_STEPS: usize = 32;
@@ -25,6 +26,12 @@ pub struct CanarySpec {
     /// How it is tried.
     #[serde(default)]
     pub strategy: Strategy,
+    /// First it is there for those alone who ask for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<PreviewStage>,
+    /// Under strategy `mirror`, what is copied; absent: what the proxies' own routes copy (`mirror`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copies: Option<Copies>,
     /// The canary's shares in percent, rising. Where the last one is not 100, a person promotes.
     #[serde(default = "steps")]
     pub steps: Vec<u32>,
@@ -44,6 +51,9 @@ pub struct CanarySpec {
     /// So long after the promotion an incident or a person takes it back, seconds.
     #[serde(default = "rollback_window_s")]
     pub rollback_window_s: u32,
+    /// What it may cost at most; absent: what the judge allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_budget: Option<ErrorBudget>,
     /// What waits for a person.
     #[serde(default)]
     pub approval: Approval,
@@ -77,7 +87,7 @@ pub enum Strategy {
     BlueGreen,
     /// The first of the steps, to the same users all the time; a read-out, no promotion.
     Ab,
-    /// Copies of requests only, which the proxies' routes send (`mirror`); no promotion.
+    /// Copies of requests only (`copies`, or what the proxies' routes send); no promotion.
     Mirror,
 }
 
@@ -155,20 +165,43 @@ impl CanarySpec {
         for (number, gate) in self.gates.iter().enumerate() {
             found.extend(gate.mistake().map(|why| (format!("/gates/{number}"), why)));
         }
+        found.extend(self.trial_findings());
         let prometheus = self.prometheus.as_ref().and_then(|p| p.mistake(&self.judge.business));
         found.extend(prometheus.map(|why| ("/prometheus".to_owned(), why)));
         found.extend(self.judge.mistakes().into_iter().map(|why| ("/judge".to_owned(), why)));
         found
     }
 
-    /// The shares on the way to promotion.
+    /// The same of how requests reach it, and of what it may cost.
+    fn trial_findings(&self) -> impl Iterator<Item = (String, String)> {
+        let mirrors = self.strategy == Strategy::Mirror;
+        let unfit = |is: bool, why: &str| is.then(|| why.to_owned());
+        let preview =
+            unfit(mirrors && self.preview.is_some(), "is not for strategy mirror: nobody is sent there");
+        let copies = unfit(!mirrors && self.copies.is_some(), "are for strategy mirror alone");
+        let costs = mirrors && self.error_budget.is_some();
+        let budget = unfit(costs, "is not for strategy mirror: copies cost no user anything");
+        [
+            ("/preview", preview.or_else(|| self.preview.as_ref()?.mistake())),
+            ("/copies", copies.or_else(|| self.copies?.mistake())),
+            ("/error_budget", budget.or_else(|| self.error_budget?.mistake())),
+        ]
+        .into_iter()
+        .filter_map(|(path, why)| Some((path.to_owned(), why?)))
+    }
+
+    /// The shares on the way to promotion; the first is 0 while only those get it who ask for it.
     #[must_use]
     pub fn weights(&self) -> Vec<u32> {
+        let preview = self.preview.iter().map(|_| 0);
         match self.strategy {
-            Strategy::BlueGreen => return vec![100],
-            Strategy::Mirror => return Vec::new(),
-            Strategy::Progressive | Strategy::Ab => {}
+            Strategy::BlueGreen => preview.chain([100]).collect(),
+            Strategy::Mirror => Vec::new(),
+            Strategy::Progressive | Strategy::Ab => preview.chain(self.shares()).collect(),
         }
+    }
+
+    fn shares(&self) -> Vec<u32> {
         let below = self.steps.iter().copied().filter(|w| *w < 100);
         let mut weights: Vec<u32> = below.map(|w| w.min(self.max_weight)).collect();
         weights.dedup();

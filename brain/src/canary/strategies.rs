@@ -3,7 +3,7 @@
 //! - Blue/green: all traffic at once, compared with what the stable version did in the seconds before (the
 //!   weakest comparison there is: hours differ; so without a verdict it goes back). The stable version stays warm.
 //! - A/B: one share, whose users the proxies keep there (sticky sessions); a read-out, no promotion.
-//! - Mirror: copies of requests only, which the proxies' own routes send; no user is touched.
+//! - Mirror: copies of requests only, which a lease or the proxies' own routes send; no user is touched.
 
 use super::approach::BRAIN;
 use super::judge::Look;
@@ -19,11 +19,17 @@ impl Canary {
         (self.spec.min_bake_s as usize + warm_up_s).clamp(1, MAX_BEFORE)
     }
 
-    /// Before a switch the stable version is listened to.
+    /// Whether a switch comes next.
+    pub(super) fn listens_now(&self) -> bool {
+        self.spec.strategy == Strategy::BlueGreen && (self.phase == Phase::Pending || self.is_previewed())
+    }
+
+    /// Before a switch the stable version is listened to; the last seconds count.
     pub(super) fn listen(&mut self, look: &Look) {
-        if self.spec.strategy == Strategy::BlueGreen && self.before.len() < self.seconds_before() {
-            self.before.push(look.strata.clone());
+        if self.before.len() >= self.seconds_before() {
+            self.before.remove(0);
         }
+        self.before.push(look.strata.clone());
     }
 
     /// Why a switch is too early.
@@ -36,7 +42,8 @@ impl Canary {
 
     /// After a switch each second is put beside one from before, each once.
     pub(super) fn beside_before(&mut self, mut look: Look) -> Look {
-        if self.spec.strategy != Strategy::BlueGreen || self.compared >= self.before.len() {
+        let switched = self.spec.strategy == Strategy::BlueGreen && !self.is_previewed();
+        if !switched || self.compared >= self.before.len() {
             return look;
         }
         let before = self.before.get(self.compared).cloned().unwrap_or_default();

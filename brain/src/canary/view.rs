@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Canary, CanarySpec, Hold, Pause, Phase, Record, Strategy, Totals};
+use super::{BudgetView, Canary, CanarySpec, Hold, Pause, Phase, Record, Strategy, Totals};
 
 /// In short: in lists, in the audit, on the event stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -50,8 +50,14 @@ pub struct CanaryView {
     pub needs_requests: Option<u64>,
     /// Requests a second at the canary, lately.
     pub rate_rps: f64,
-    /// Requests and failures since the beginning.
+    /// Requests and failures since users got it.
     pub totals: Totals,
+    /// Requests that asked for it before that.
+    #[serde(default)]
+    pub previewed: u64,
+    /// What it has cost of what it may cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetView>,
     /// Whether it can still be rolled back.
     pub may_be_rolled_back: bool,
     /// What the judge goes by: e-values and bounds.
@@ -93,9 +99,11 @@ impl Canary {
             hold: self.hold.clone(),
             pause: self.pause.clone(),
             evidence_share: self.evidence_share(),
-            needs_requests: self.needs().filter(|_| has_verdict),
+            needs_requests: self.needs().filter(|_| has_verdict && !self.is_previewed()),
             rate_rps: (self.record.rate_rps * 100.0).round() / 100.0,
             totals: self.record.totals,
+            previewed: self.record.previewed.canary,
+            budget: self.budget(),
             may_be_rolled_back: !self.phase.is_over() || self.may_be_taken_back(),
             evidence: serde_json::to_value(self.judge.evidence()).unwrap_or_default(),
         }

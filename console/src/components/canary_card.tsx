@@ -1,7 +1,7 @@
 // One rollout whole: its steps, its evidence over time, and what a person may do.
 import { useMemo, useState } from "preact/hooks";
 import { post } from "../data/client";
-import { bounds, OVER, share, type CanaryDetail, type Metric } from "../data/canary";
+import { bounds, OVER, share, weakest, type CanaryDetail, type Metric } from "../data/canary";
 import { duration, human, percent, plural, rate } from "../data/format";
 import { to } from "../data/route";
 import { mayPropose } from "../data/session";
@@ -21,6 +21,8 @@ export function CanaryCard({ of, again }: { of: CanaryDetail; again: () => void 
   const [deed, setDeed] = useState<Deed | null>(null);
   const now = useNow();
   const over = OVER.includes(of.phase);
+  const promotes = of.strategy === "progressive" || of.strategy === "blue_green";
+  const awaited = of.phase === "step" && of.hold?.kind === "approval" && of.spec.steps.some((step) => step < 100 && step > of.weight);
   return (
     <article class="card" aria-labelledby={`title-${of.id}`}>
       <header>
@@ -36,6 +38,8 @@ export function CanaryCard({ of, again }: { of: CanaryDetail; again: () => void 
         <div><dt>Evidence for promotion</dt><dd>{percent(of.evidence_share, 0)} <small>{of.needs_requests ? `about ${plural(of.needs_requests, "request")} more` : ""}</small></dd></div>
         <div><dt>Failed, canary</dt><dd>{percent(share(of.totals.canary_failed, of.totals.canary))} <small>of {of.totals.canary}</small></dd></div>
         <div><dt>Failed, stable</dt><dd>{percent(share(of.totals.stable_failed, of.totals.stable))} <small>of {of.totals.stable}</small></dd></div>
+        {of.budget && <div><dt>Error budget</dt><dd>{of.budget.spent.toFixed(0)} <small>of {of.budget.allowed?.toFixed(0) ?? "?"} failures spent</small></dd></div>}
+        {of.spec.preview && <div><dt>Asked for it before</dt><dd>{of.previewed} <small>by {of.spec.preview.key}</small></dd></div>}
       </dl>
       {of.hold && <p class="notice info">Waits for {human(of.hold.kind).toLowerCase()}: {of.hold.why}</p>}
       <Evidence of={of} />
@@ -43,13 +47,15 @@ export function CanaryCard({ of, again }: { of: CanaryDetail; again: () => void 
         <section><h3>By metric</h3><Metrics of={of.evidence?.metrics ?? []} /></section>
         <section><h3>Report</h3>
           <ol class="stack tight">{of.record.moves.map((move, n) => <li key={n} class="wrap-anywhere"><Time ms={move.at_ms} /> <b>{human(move.phase)}</b> at {move.weight} % <span class="muted">by {move.by}: {move.why}</span></li>)}</ol>
+          <p><a href={`/v1/canaries/${encodeURIComponent(of.id)}/report`} target="_blank" rel="noopener">The whole report, to file</a></p>
           <p class="muted">{over ? `It took ${duration((of.ended_ms ?? of.since_ms) - of.created_ms)}.` : `Under way for ${duration(now - of.created_ms)}.`}</p>
         </section>
       </div>
       {mayPropose.value && (!over || of.may_be_rolled_back) && (
         <footer><span class="ends">
           {!over && <button class="btn" onClick={() => setDeed(of.phase === "paused" ? "resume" : "pause")}>{of.phase === "paused" ? "Resume" : "Pause"}</button>}
-          {!over && <button class="btn" onClick={() => setDeed("promote")}>Promote</button>}
+          {awaited && <button class="btn primary" onClick={() => setDeed("resume")}>Agree to the next step</button>}
+          {!over && promotes && <button class="btn" onClick={() => setDeed("promote")}>Promote</button>}
           {of.may_be_rolled_back && <button class="btn danger" onClick={() => setDeed("rollback")}>Roll back</button>}
         </span></footer>
       )}
@@ -70,11 +76,14 @@ function Evidence({ of }: { of: CanaryDetail }) {
   const times = useMemo(() => points.map((point) => point.at_ms), [points]);
   if (times.length < 2) return null;
   const log10 = (value: number | undefined): number | null => (value === undefined ? null : value / Math.LN10);
-  const good = points.map((point) => log10(point.evidence?.metrics?.[0]?.log_e_good));
+  const always = (value: number): number[] => points.map(() => Math.log10(value));
   return (
     <div class="cols" style={{ gap: 0 }}>
       <Chart title="Evidence, as powers of ten" times={times} zero={false} height={120} show={(value) => value.toFixed(1)}
-        lines={[{ label: "against the canary", values: points.map((point) => log10(point.evidence?.log_e_bad)), colour: "bad" }, { label: "against harm", values: good, colour: "good" }]} />
+        lines={[
+          { label: "against the canary", values: points.map((point) => log10(point.evidence?.log_e_bad)), colour: "bad" }, { label: "it goes at", values: always(of.spec.judge.rollback_e), colour: "warn" },
+          { label: "against harm", values: points.map((point) => log10(weakest(point.evidence))), colour: "good" }, { label: "enough at", values: always(of.spec.judge.promote_e), colour: "muted" },
+        ]} />
       <Chart title="Share of failures" times={times} height={120} show={percent}
         lines={[{ label: "canary", values: points.map((point) => share(point.totals.canary_failed, point.totals.canary)), colour: "violet" }, { label: "stable", values: points.map((point) => share(point.totals.stable_failed, point.totals.stable)), colour: "accent" }]} />
     </div>

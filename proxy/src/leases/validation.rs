@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 use protocol::action::{ActionKind, ActionRequest, MAX_LEASE_MS, MIN_LEASE_MS};
+use protocol::trial::{Copies, Preview};
 
 use super::Refusal;
 use crate::live_state::weights::VERSION_PREFIX;
@@ -39,7 +40,12 @@ pub(super) fn validate(settings: &Settings, request: &ActionRequest) -> Result<(
         ActionKind::SetRetryBudget { ratio, max_attempts } => retry_budget(*ratio, *max_attempts),
         ActionKind::SetAlgorithm { algorithm } => known_algorithm(algorithm),
         ActionKind::LimitRate { key, rps, burst } => rate(key, *rps, *burst),
-        ActionKind::SetCanaryWeight { stable, canary, weight } => split(service, stable, canary, *weight),
+        ActionKind::SetCanaryWeight { stable, canary, weight, preview, copies } => {
+            split(service, stable, canary, *weight)?;
+            let preview = preview.as_ref().and_then(Preview::mistake).map(|why| format!("preview: {why}"));
+            let copies = copies.as_ref().and_then(Copies::mistake).map(|why| format!("copies: {why}"));
+            preview.or(copies).map_or(Ok(()), invalid)
+        }
         ActionKind::PromoteCanary { version } | ActionKind::RollbackCanary { version } => {
             known(service, &format!("{VERSION_PREFIX}{version}")).map(|_| ())
         }

@@ -41,7 +41,7 @@ pub(super) fn weights(service: &Service, promoted: Option<&str>, kinds: &[&Actio
             ActionKind::SetWeights { weights } => {
                 weights.iter().for_each(|(target, weight)| set(shares(service, target, *weight)));
             }
-            ActionKind::SetCanaryWeight { stable, canary, weight } => {
+            ActionKind::SetCanaryWeight { stable, canary, weight, .. } => {
                 let whole = whole(service, &[stable, canary]);
                 let percent = u64::from(*weight).min(100);
                 set(divided(service, stable, whole * (100 - percent), 100));
@@ -165,7 +165,13 @@ mod tests {
     }
 
     fn split(percent: u32) -> ActionKind {
-        ActionKind::SetCanaryWeight { stable: "v1".into(), canary: "v2".into(), weight: percent }
+        ActionKind::SetCanaryWeight {
+            stable: "v1".into(),
+            canary: "v2".into(),
+            weight: percent,
+            preview: None,
+            copies: None,
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use http::request::Parts;
+use protocol::telemetry::CALLER_PREVIEW;
 
 use crate::connection::ClientConnection;
 use crate::middleware::client;
@@ -26,5 +27,10 @@ impl Asker {
         let ip = client::identify(connection.peer, &parts.headers, &server.trusted_proxies);
         let path = if worker.recorder.is_on() { hash_of(parts.uri.path()) } else { 0 };
         Self { ip, path, caller: connection.caller }
+    }
+
+    /// The same as somebody who asked for a version on trial.
+    pub(super) fn previewing(self, worker: &Worker) -> Self {
+        Self { caller: worker.recorder.caller(CALLER_PREVIEW), ..self }
     }
 }

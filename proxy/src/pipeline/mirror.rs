@@ -18,7 +18,7 @@ use protocol::telemetry::CALLER_MIRROR;
 use tokio::time::{Instant, timeout};
 
 use crate::routing::shadow::Shadow;
-use crate::routing::view::{RouteView, View};
+use crate::routing::view::{RouteView, Target, View};
 use crate::telemetry::Outcome;
 use crate::telemetry::cells::Ended;
 use crate::upstream::pool::Download;
@@ -31,19 +31,31 @@ const X_LIGHTSOUT_SHADOW: HeaderName = HeaderName::from_static("x-lightsout-shad
 /// More of a copy's response is not read: its connection is closed instead.
 const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
-/// Has the request copied, if its route says so and it is its turn.
+/// Has the request copied, if its route or a lease says so and it is its turn.
 pub(super) fn copy(
+    worker: &Rc<Worker>,
+    view: &Rc<View>,
+    (route, target): (&RouteView, &Target),
+    parts: &Parts,
+    upload: &mut Upload,
+) {
+    // What becomes a tunnel is no message that could be sent twice.
+    if parts.headers.contains_key(UPGRADE) {
+        return;
+    }
+    for shadow in route.shadow.iter().chain(&target.shadow).filter(|shadow| shadow.is_due(&parts.method)) {
+        copy_to(shadow, worker, view, route, parts, upload);
+    }
+}
+
+fn copy_to(
+    shadow: &Rc<Shadow>,
     worker: &Rc<Worker>,
     view: &Rc<View>,
     route: &RouteView,
     parts: &Parts,
     upload: &mut Upload,
 ) {
-    let Some(shadow) = route.shadow.as_ref().filter(|shadow| shadow.is_due()) else { return };
-    // What becomes a tunnel is no message that could be sent twice.
-    if parts.headers.contains_key(UPGRADE) {
-        return;
-    }
     let Some(under_way) = shadow.begin() else { return worker.shard.mirrored("too_many") };
     let Some(body) = upload.capture(shadow.settings.max_body_bytes) else {
         return worker.shard.mirrored("body_too_long");

@@ -167,6 +167,7 @@ async fn answer(
         return Err(Ending::Answered(Box::new(answer)));
     }
     let target = route.target(&parts, asker.ip).ok_or_else(|| refuse(Refusal::NothingToServe))?;
+    let asker = if target.is_preview { asker.previewing(worker) } else { asker };
     seen.led_to(&route.name, target);
     let to = (&*route.name, target.service.nowhere.service.as_str());
     guard::rate(view, &target.rates, (&parts, asker), to, (who.as_ref(), seen)).map_err(refuse)?;
@@ -193,7 +194,7 @@ async fn answer(
     who.iter().for_each(|who| who.tell(&mut parts.headers));
     changes.into_iter().for_each(|changes| changes.apply(&mut parts.headers));
     let (mut upload, progress) = Upload::new(body, uploader(connection, &parts, &server.edge));
-    mirror::copy(worker, view, route, &parts, &mut upload);
+    mirror::copy(worker, view, (route, target), &parts, &mut upload);
     seen.uploads(&progress);
     let most = target.terms.request_timeout;
     let is_call = parts.method == Method::POST && grpc::is_grpc(&parts.headers);

@@ -7,6 +7,8 @@ pub mod matching;
 pub mod path_edit;
 pub mod portion;
 pub mod precedence;
+mod preview;
+mod route_view;
 pub mod router;
 pub mod shadow;
 mod shares;

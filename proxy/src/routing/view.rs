@@ -4,7 +4,6 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,26 +12,20 @@ use http::request::Parts;
 use protocol::id::ServiceName;
 
 use super::call_terms::CallTerms;
-use super::cohort::Cohorts;
-use super::faults::Faults;
+pub use super::route_view::{RouteView, Target};
 use super::router::{Found, Router};
-use super::shadow::Shadow;
-use super::shares;
-use super::traffic_split::TrafficSplit;
 use crate::middleware::block_list::BlockList;
 use crate::middleware::shed::Shedder;
-use crate::security::authentication::Known;
 use crate::security::authorization::external::Line;
 use crate::security::cors;
-use crate::security::rate_limit::{Rates, Rule};
-use crate::settings::{Algorithm, Mirror, Priority, RateKey, Route, SplitTarget};
+use crate::settings::{Algorithm, Priority, Route};
 use crate::table::{EndpointHandle, ServiceTable, Table};
 use crate::telemetry::cells::{EndpointLabel, NO_ENDPOINT};
-use crate::telemetry::shard::{RouteCounters, Shard};
+use crate::telemetry::shard::Shard;
 use crate::upstream::admission::Terms;
 use crate::upstream::breaker::Rules;
 use crate::upstream::gate::{Full, Place};
-use crate::upstream::group::{EndpointView, Group};
+use crate::upstream::group::EndpointView;
 use crate::upstream::lateness::Lateness;
 use crate::upstream::outlier::Watch;
 use crate::upstream::pool::EndpointPool;
@@ -56,59 +49,6 @@ pub struct View {
     endpoints: Vec<Rc<EndpointView>>,
 }
 
-/// One route.
-#[derive(Debug)]
-pub struct RouteView {
-    /// As configured.
-    pub settings: Arc<Route>,
-    /// Its name in telemetry.
-    pub name: Arc<str>,
-    /// What is done to its requests on purpose.
-    pub faults: Option<Faults>,
-    /// By whom who asks must be known; absent: nobody is asked.
-    pub authentication: Option<Vec<Arc<Known>>>,
-    /// Where it may lead.
-    pub services: Vec<ServiceName>,
-    /// How often it may be asked, as far as the service does not matter.
-    pub rates: RouteRates,
-    /// Where its requests are copied to.
-    pub shadow: Option<Rc<Shadow>>,
-    split: TrafficSplit,
-    cohorts: Option<Cohorts>,
-    targets: Vec<Target>,
-}
-
-/// How often a route may be asked.
-#[derive(Debug)]
-pub struct RouteRates {
-    /// By anyone, before it is found out who asks.
-    pub arriving: Vec<Arc<Rule>>,
-    /// By those who are known.
-    pub known: Vec<Arc<Rule>>,
-}
-
-impl RouteRates {
-    fn new(rules: Vec<Arc<Rule>>) -> Self {
-        let (known, arriving) = rules.into_iter().partition(|rule| rule.terms.key == RateKey::User);
-        Self { arriving, known }
-    }
-}
-
-/// One share of a route's split.
-#[derive(Debug)]
-pub struct Target {
-    /// The service.
-    pub service: Rc<ServiceView>,
-    /// Who may serve it.
-    pub group: Group,
-    /// What holds for its requests.
-    pub terms: CallTerms,
-    /// How often it may be asked by this route.
-    pub rates: Vec<Arc<Rule>>,
-    /// What is counted of requests by this route to this service.
-    pub counters: Arc<RouteCounters>,
-}
-
 /// One service.
 #[derive(Debug)]
 pub struct ServiceView {
@@ -120,8 +60,9 @@ pub struct ServiceView {
     pub retries: Rc<RetryBudget>,
     /// In what time it answers most of them.
     pub lateness: Rc<Lateness>,
+    /// In the order of the configuration.
+    pub(super) endpoints: Vec<Rc<EndpointView>>,
     shedder: Shedder,
-    endpoints: Vec<Rc<EndpointView>>,
 }
 
 impl View {
@@ -138,8 +79,11 @@ impl View {
             Some(view) => Rc::clone(&view.router),
             None => Rc::new(Router::new(settings.routes.iter().map(AsRef::as_ref))),
         };
-        let routes =
-            settings.routes.iter().map(|route| route_view(route, &services, &table, shard, worker)).collect();
+        let routes = settings
+            .routes
+            .iter()
+            .map(|route| RouteView::build(route, &services, &table, shard, worker))
+            .collect();
         let blocks = BlockList::new(&table.live.blocks);
         shard.retain_backends(|service, endpoint| {
             let service = table.services.get(service);
@@ -182,16 +126,6 @@ impl View {
     /// Every endpoint, for upkeep.
     pub fn endpoints(&self) -> impl Iterator<Item = &EndpointView> {
         self.endpoints.iter().map(AsRef::as_ref)
-    }
-}
-
-impl RouteView {
-    /// The request's share of the split: its client's own, or the next; `None` when all weights are 0.
-    #[must_use]
-    pub fn target(&self, request: &Parts, client: IpAddr) -> Option<&Target> {
-        let own = self.cohorts.as_ref().zip(self.settings.cohort.as_ref());
-        let own = own.and_then(|(cohorts, by)| cohorts.of_request(by, request, client));
-        own.or_else(|| self.split.pick()).and_then(|at| self.targets.get(at))
     }
 }
 
@@ -301,78 +235,4 @@ fn authorizer(table: &Table, before: Option<&View>) -> Option<Rc<Line>> {
     let same = |line: &&Rc<Line>| Arc::ptr_eq(&line.to, external);
     let known = before.and_then(|view| view.authorizer.as_ref()).filter(same).cloned();
     Some(known.unwrap_or_else(|| Rc::new(Line::new(Arc::clone(external)))))
-}
-
-fn route_view(
-    route: &Arc<Route>,
-    services: &BTreeMap<ServiceName, Rc<ServiceView>>,
-    table: &Table,
-    shard: &Shard,
-    worker: usize,
-) -> RouteView {
-    let server = &table.live.settings.server;
-    let name: Arc<str> = Arc::from(route.name.as_str());
-    let shares =
-        if route.cohort.is_some() { shares::by_version(route, services) } else { route.split.clone() };
-    let known = |share: &SplitTarget| {
-        let service = services.get(&share.service)?;
-        let counters = shard.route(&share.service, &name);
-        let terms = CallTerms::new(route, &service.table.live, server);
-        let (service, group) = (Rc::clone(service), group(share, service, worker));
-        let rates = rates(table, route, Some(&share.service));
-        Some((share.weight, Target { service, group, terms, rates, counters }))
-    };
-    let (weights, targets): (_, Vec<_>) = shares.iter().filter_map(known).unzip();
-    let weights = without_withdrawn(weights, &targets);
-    RouteView {
-        settings: Arc::clone(route),
-        name,
-        faults: route.fault.clone().map(Faults::new),
-        authentication: authentication(table, route),
-        services: route.split.iter().map(|share| share.service.clone()).collect(),
-        rates: RouteRates::new(rates(table, route, None)),
-        shadow: route.mirror.as_ref().and_then(|mirror| shadow(mirror, services, worker)).map(Rc::new),
-        cohorts: route.cohort.as_ref().map(|_| Cohorts::new(shares.iter().zip(weights.iter().copied()))),
-        split: TrafficSplit::new(weights),
-        targets,
-    }
-}
-
-fn authentication(table: &Table, route: &Route) -> Option<Vec<Arc<Known>>> {
-    table.authenticator.as_ref()?.of_route(route.authentication.as_deref())
-}
-
-/// The rules for requests by `route`: those that ask for no service, or those that do, for `service`.
-fn rates(table: &Table, route: &Route, service: Option<&ServiceName>) -> Vec<Arc<Rule>> {
-    let of = |rule: &&Arc<Rule>| {
-        let terms = &rule.terms;
-        let named = |service| terms.services.is_empty() || terms.services.contains(service);
-        terms.needs_service() == service.is_some()
-            && service.is_none_or(named)
-            && (terms.routes.is_empty() || terms.routes.contains(&route.name))
-    };
-    table.rates.iter().flat_map(|rates: &Arc<Rates>| &rates.rules).filter(of).cloned().collect()
-}
-
-fn shadow(
-    mirror: &Mirror,
-    services: &BTreeMap<ServiceName, Rc<ServiceView>>,
-    worker: usize,
-) -> Option<Shadow> {
-    let service = services.get(&mirror.target.service)?;
-    Some(Shadow::new(mirror.clone(), group(&mirror.target, service, worker)))
-}
-
-/// A share that leases have left without any endpoint is carried by the others, if there are others:
-/// what is done against one bad version would otherwise have its whole share refused.
-fn without_withdrawn(weights: Vec<u32>, targets: &[Target]) -> Vec<u32> {
-    let served = |(weight, target): (&u32, &Target)| if target.group.is_withdrawn() { 0 } else { *weight };
-    let left: Vec<u32> = weights.iter().zip(targets).map(served).collect();
-    if left.iter().any(|weight| *weight > 0) { left } else { weights }
-}
-
-fn group(share: &SplitTarget, service: &ServiceView, worker: usize) -> Group {
-    let wanted = |e: &&Rc<EndpointView>| share.names(&e.handle.live.settings);
-    let members = service.endpoints.iter().filter(wanted).cloned().collect();
-    Group::new(members, &service.table, worker)
 }

@@ -26,6 +26,8 @@ use crate::table::ServiceTable;
 #[derive(Debug)]
 pub struct Group {
     members: Vec<Rc<EndpointView>>,
+    /// What files and leases make of the members, in their order; 0: not asked.
+    decided: Weights,
     rules: Balancing,
     /// What is hashed of a request that belongs to no session.
     hash_key: Option<KeySource>,
@@ -52,15 +54,29 @@ impl Group {
     /// Starts its rounds at `turn`, so that workers do not all begin with the same endpoint.
     #[must_use]
     pub fn new(members: Vec<Rc<EndpointView>>, table: &ServiceTable, turn: usize) -> Self {
+        let decided = members.iter().map(|member| member.decided_weight()).collect();
+        Self::weighing(members, decided, table, turn)
+    }
+
+    /// For those who ask for just these members: where nobody else is sent there, all are worth the same.
+    #[must_use]
+    pub fn on_request(members: Vec<Rc<EndpointView>>, table: &ServiceTable, turn: usize) -> Self {
+        let decided: Weights = members.iter().map(|member| member.decided_weight()).collect();
+        let idle = decided.iter().all(|weight| *weight == 0);
+        let there = |member: &Rc<EndpointView>| u32::from(!member.handle.live.ejected);
+        let decided = if idle { members.iter().map(there).collect() } else { decided };
+        Self::weighing(members, decided, table, turn)
+    }
+
+    fn weighing(members: Vec<Rc<EndpointView>>, decided: Weights, table: &ServiceTable, turn: usize) -> Self {
         let (rules, algorithm) = (table.live.settings.balancing.clone(), table.live.tuning.algorithm);
-        let weights: Weights = members.iter().map(|member| member.decided_weight()).collect();
         let hash_key = (algorithm == Algorithm::ConsistentHash).then(|| rules.hash_key.clone());
         let by_key = rules.affinity.as_ref().is_some_and(|affinity| affinity.key.is_some());
         let names = members.iter().map(|member| member.handle.live.settings.id.as_str());
-        let named = || names.zip(weights.iter().copied()).collect::<Vec<_>>();
+        let named = || names.zip(decided.iter().copied()).collect::<Vec<_>>();
         let lookup = (hash_key.is_some() || by_key).then(|| table.lookups.get(rules.hash, &named()));
-        let choice = RefCell::new(Choice::new(algorithm, &rules, &weights, turn));
-        Self { members, rules, hash_key, lookup, now: RefCell::default(), choice }
+        let choice = RefCell::new(Choice::new(algorithm, &rules, &decided, turn));
+        Self { members, decided, rules, hash_key, lookup, now: RefCell::default(), choice }
     }
 
     /// What the request wants of [`Self::choose`].
@@ -201,22 +217,22 @@ impl Group {
     /// Everyone as of now, and until when time alone changes nothing.
     fn readings(&self, now_ms: u64) -> (SmallVec<[Reading; 16]>, u64) {
         let mut until_ms = u64::MAX;
-        let reading = |member: &Rc<EndpointView>| {
-            let (reading, until) = self.reading(member, now_ms);
+        let reading = |(member, weight): (&Rc<EndpointView>, &u32)| {
+            let (reading, until) = self.reading(member, *weight, now_ms);
             until_ms = until_ms.min(until);
             reading
         };
-        (self.members.iter().map(reading).collect(), until_ms)
+        (self.members.iter().zip(&self.decided).map(reading).collect(), until_ms)
     }
 
-    fn reading(&self, member: &EndpointView, now_ms: u64) -> (Reading, u64) {
+    fn reading(&self, member: &EndpointView, weight: u32, now_ms: u64) -> (Reading, u64) {
         let (live, state) = (&member.handle.live, &member.handle.state);
         let shut_until_ms =
             state.breaker.shut_until_ms(&member.terms.breaker).filter(|until| *until > now_ms);
         let risen = slow_start::share(self.rules.slow_start.as_ref(), state.since_ms(), now_ms);
         let next_step = if risen < 1.0 { now_ms.saturating_add(slow_start::STEP_MS) } else { u64::MAX };
         let reading = Reading {
-            weight: member.decided_weight(),
+            weight,
             drains: member.drains(),
             healthy: state.health() != Health::Unhealthy && !state.outlier.is_ejected(),
             admits: shut_until_ms.is_none(),

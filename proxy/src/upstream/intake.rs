@@ -51,7 +51,7 @@ pub struct Intake {
     request: u64,
     listed: bool,
     /// Whoever wants all of it once more.
-    capture: Option<Box<Capture>>,
+    captures: Vec<Capture>,
 }
 
 impl Intake {
@@ -59,7 +59,7 @@ impl Intake {
     #[must_use]
     pub fn new(incoming: Incoming, from: Uploader, progress: Rc<UploadProgress>) -> Self {
         let request = from.connection.requests();
-        Self { incoming, progress, from, request, listed: false, capture: None }
+        Self { incoming, progress, from, request, listed: false, captures: Vec::new() }
     }
 
     /// Where the body will come out a second time when all of it has passed, if it is no longer than
@@ -72,7 +72,7 @@ impl Intake {
         if self.is_end_stream() {
             capture.end();
         } else {
-            self.capture = Some(Box::new(capture));
+            self.captures.push(capture);
         }
         Some(whole)
     }
@@ -80,12 +80,12 @@ impl Intake {
     fn passes(&mut self, frame: &Frame<Bytes>) {
         if let Some(data) = frame.data_ref() {
             self.progress.bytes.set(self.progress.bytes.get() + data.len() as u64);
-            self.capture.iter_mut().for_each(|capture| capture.push(data));
+            self.captures.iter_mut().for_each(|capture| capture.push(data));
         }
     }
 
     fn ends(&mut self) {
-        self.capture.take().into_iter().for_each(|mut capture| capture.end());
+        self.captures.drain(..).for_each(|mut capture| capture.end());
     }
 
     fn refusal(&self) -> Option<Refusal> {

@@ -30,6 +30,14 @@ fn facts(canary: &CanaryDetail) -> Vec<(&'static str, String)> {
     let totals = &view.totals;
     facts.push(("Requests at the version on trial", counted(totals.canary, totals.canary_failed)));
     facts.push(("Requests at the stable version", counted(totals.stable, totals.stable_failed)));
+    if let Some(preview) = &canary.spec.preview {
+        let previewed = &canary.record.previewed;
+        let asked = counted(previewed.canary, previewed.canary_failed);
+        facts.push(("Requests that asked for it before that", format!("{asked}, by {}", preview.key)));
+    }
+    if let Some(budget) = &view.budget {
+        facts.push(("Error budget", budget.words()));
+    }
     facts
 }
 

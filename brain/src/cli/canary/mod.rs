@@ -24,7 +24,7 @@ pub struct CanaryArgs {
 #[derive(Debug, Subcommand)]
 enum CanaryVerb {
     /// Begin a canary; prints its id
-    Start(start::StartArgs),
+    Start(Box<start::StartArgs>),
     /// All canaries, or one in full
     Status(status::StatusArgs),
     /// Wait until one is over: exit 0 promoted, 3 rolled back, 4 undecided
@@ -52,7 +52,7 @@ struct OrderArgs {
 
 pub(super) async fn run(connection: &Connection, args: CanaryArgs) -> Result<ExitCode, Failure> {
     match args.verb {
-        CanaryVerb::Start(args) => start::run(connection, args).await,
+        CanaryVerb::Start(args) => start::run(connection, *args).await,
         CanaryVerb::Status(args) => status::run(connection, args).await,
         CanaryVerb::Wait(args) => wait::run(connection, args).await,
         CanaryVerb::Report(args) => report::run(connection, args).await,

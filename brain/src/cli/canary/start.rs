@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::client::{Connection, Failure};
 use super::super::output::{Format, harmless, print, print_json};
-use crate::canary::{Approval, CanarySpec, Strategy};
+use crate::canary::{Approval, CanarySpec, PreviewStage, Strategy};
 
 /// `lightsout canary start`: by flags, or by a file whose values flags override.
 #[derive(Debug, Args)]
@@ -34,6 +34,18 @@ pub struct StartArgs {
     /// How it is tried
     #[arg(long, value_enum)]
     strategy: Option<Strategy>,
+    /// First for those alone whose requests say so: header:NAME=VALUE or cookie:NAME=VALUE
+    #[arg(long, value_parser = preview, value_name = "KEY=VALUE")]
+    preview: Option<PreviewStage>,
+    /// So many such requests must have come before users get it
+    #[arg(long, requires = "preview", value_name = "COUNT")]
+    preview_requests: Option<u64>,
+    /// With strategy mirror: copy so much of what is only read (GET, HEAD, OPTIONS), percent
+    #[arg(long, value_name = "PERCENT")]
+    copies: Option<u32>,
+    /// It may cost so many failed requests that the stable version would not have had; then it is rolled back
+    #[arg(long, value_name = "COUNT")]
+    max_failures: Option<u64>,
     /// It never gets more than this before it is promoted, percent
     #[arg(long, value_name = "PERCENT")]
     max_weight: Option<u32>,
@@ -59,6 +71,14 @@ pub(super) fn span(text: &str) -> Result<Duration, String> {
     let span: SignedDuration =
         text.parse().map_err(|_| format!("{text:?} is no duration such as 90s or 30m"))?;
     Duration::try_from(span).map_err(|_| format!("{text:?} is negative"))
+}
+
+/// `header:x-preview=yes`.
+fn preview(text: &str) -> Result<PreviewStage, String> {
+    let (key, value) = text.split_once('=').ok_or("say header:NAME=VALUE or cookie:NAME=VALUE")?;
+    let stage: PreviewStage =
+        serde_json::from_value(json!({ "key": key, "value": value })).map_err(|why| why.to_string())?;
+    stage.mistake().map_or(Ok(stage), Err)
 }
 
 pub(super) async fn run(connection: &Connection, args: StartArgs) -> Result<ExitCode, Failure> {
@@ -109,12 +129,18 @@ fn read(path: &PathBuf) -> Result<String, Failure> {
 
 fn flags(args: StartArgs) -> Map<String, Value> {
     let seconds = |span: Option<Duration>| span.map(|span| json!(span.as_secs()));
+    let preview = args
+        .preview
+        .map(|stage| PreviewStage { requests: args.preview_requests.unwrap_or(stage.requests), ..stage });
     let all = [
         ("service", args.service.map(Value::from)),
         ("stable", args.stable.map(Value::from)),
         ("canary", args.canary.map(Value::from)),
         ("steps", args.steps.map(Value::from)),
         ("strategy", args.strategy.map(|strategy| json!(strategy))),
+        ("preview", preview.map(|stage| json!(stage))),
+        ("copies", args.copies.map(|percent| json!({ "percent": percent }))),
+        ("error_budget", args.max_failures.map(|failures| json!({ "failures": failures }))),
         ("max_weight", args.max_weight.map(Value::from)),
         ("min_bake_s", seconds(args.min_bake)),
         ("max_duration_s", seconds(args.max_duration)),
@@ -128,6 +154,13 @@ fn flags(args: StartArgs) -> Map<String, Value> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_preview_is_said_in_one_word() {
+        let stage = preview("header:x-preview=a=b").unwrap();
+        assert_eq!((stage.key.as_str(), stage.value.as_str()), ("header:x-preview", "a=b"));
+        assert!(preview("x-preview=yes").is_err() && preview("header:x-preview").is_err());
+    }
 
     #[test]
     fn durations_are_what_people_write() {

@@ -66,6 +66,9 @@ fn in_full(canary: &CanaryDetail) -> String {
         "requests: {} ({} failed) at {}, {} ({} failed) at {}\n",
         totals.canary, totals.canary_failed, view.canary, totals.stable, totals.stable_failed, view.stable
     ));
+    if let Some(budget) = &view.budget {
+        text.push_str(&format!("error budget: {}\n", budget.words()));
+    }
     for entry in &canary.record.moves {
         text.push_str(&format!(
             "{}  {:>3} %  {:<12} {} ({})\n",

@@ -152,7 +152,13 @@ impl Stage {
 }
 
 fn split(weight: u32) -> ActionKind {
-    ActionKind::SetCanaryWeight { stable: "v1".into(), canary: "v2".into(), weight }
+    ActionKind::SetCanaryWeight {
+        stable: "v1".into(),
+        canary: "v2".into(),
+        weight,
+        preview: None,
+        copies: None,
+    }
 }
 
 #[test]
