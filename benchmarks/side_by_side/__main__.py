@@ -75,15 +75,21 @@ def run_rounds(mesh, figures):
 
 
 def run_handshakes(mesh, figures):
-    proxies = {}
-    for name in PEERS:
-        try:
-            proxies[name] = mesh.start("ours with TLS" if name == "ours" else name)
-        except RuntimeError as why:
-            figures.failures.append(f"TLS, {name}: {str(why)[:300]}")
-    for number in range(ROUNDS):
-        for name in rotated(list(proxies), number):
-            figures.take(name, number, lambda: measures.handshakes(proxies[name], 1 if QUICK else 2))
+    """Those that show a certificate, then those of which both ends do."""
+    for ours, client in [("ours with TLS", None), ("ours with mutual TLS", f"{mesh.directory}/client.pem")]:
+        proxies = {}
+        for name in PEERS:
+            try:
+                proxies[name] = mesh.start(ours if name == "ours" else name)
+            except RuntimeError as why:
+                figures.failures.append(f"TLS, {name}: {str(why)[:300]}")
+        for number in range(ROUNDS):
+            for name in rotated(list(proxies), number):
+                proxy = proxies[name]
+                figures.take(name, number, lambda: measures.handshakes(proxy, 1 if QUICK else 2, client))
+                figures.take(name, number, lambda: measures.handshake_latency(proxy, 100 if QUICK else 500, client))
+        for proxy in proxies.values():
+            proxy.program.stop()
     print("handshakes measured", flush=True)
 
 

@@ -2,6 +2,7 @@
 
 import re
 import socket
+import ssl
 import time
 
 from machine import output_of
@@ -71,12 +72,38 @@ def added_latency(proxy, direct, seconds):
     return {f"added {name} us": through[name] - direct[name] for name in direct}
 
 
-def handshakes(proxy, seconds):
-    """Full TLS 1.3 handshakes, one connection each, nothing resumed."""
-    command = ["openssl", "s_time", "-new", "-tls1_3", "-time", str(seconds), "-connect", f"127.0.0.1:{proxy.tls_port}"]
+def handshakes(proxy, seconds, client=None):
+    """Full TLS 1.3 handshakes, one connection each, nothing resumed; mutual where there is a `client`'s PEM."""
+    kind, port, shown = ("mtls", proxy.mtls_port, ["-cert", client]) if client else ("tls", proxy.tls_port, [])
+    command = ["openssl", "s_time", "-new", "-tls1_3", "-time", str(seconds), "-connect", f"127.0.0.1:{port}", *shown]
+    # s_time counts a handshake that the other end refuses only once it reads: one that is served comes first.
+    handshake(port, client)
     said, cpu, _ = with_cpu(proxy, lambda: output_of(command))
     count = number(r"(\d+) connections in \d+ real seconds", said)
-    return {"tls handshakes per cpu s": count / cpu, "tls cpu us": cpu / count * 1e6}
+    return {f"{kind} handshakes per cpu s": count / cpu, f"{kind} cpu us": cpu / count * 1e6}
+
+
+def handshake_latency(proxy, count, client=None):
+    """From the first byte to the finished handshake, one after the other, the client's own work included."""
+    kind, port = ("mtls", proxy.mtls_port) if client else ("tls", proxy.tls_port)
+    taken = sorted(handshake(port, client) for _ in range(count))
+    return {f"{kind} handshake p50 ms": taken[count // 2] * 1e3, f"{kind} handshake p99 ms": taken[count * 99 // 100] * 1e3}
+
+
+def handshake(port, client):
+    """Seconds; a request is answered before the connection counts, because a refusal of TLS 1.3 comes late."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode, context.minimum_version = False, ssl.CERT_NONE, ssl.TLSVersion.TLSv1_3
+    if client:
+        context.load_cert_chain(client)
+    with socket.create_connection(("127.0.0.1", port), 5) as plain:
+        began = time.perf_counter()
+        with context.wrap_socket(plain, server_hostname="bench") as secured:
+            taken = time.perf_counter() - began
+            secured.sendall(b"GET /1k HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
+            if not secured.recv(16).startswith(b"HTTP/1.1 200"):
+                raise RuntimeError("a handshake that is not served")
+    return taken
 
 
 def memory(proxy, connections):

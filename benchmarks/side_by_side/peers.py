@@ -26,8 +26,9 @@ def free_port():
 class Proxy:
     """A running proxy and where it listens."""
 
-    def __init__(self, program, port, h2_port, tls_port):
-        self.program, self.port, self.h2_port, self.tls_port = program, port, h2_port, tls_port
+    def __init__(self, program, port, h2_port, tls_port, mtls_port):
+        self.program, self.port, self.h2_port = program, port, h2_port
+        self.tls_port, self.mtls_port = tls_port, mtls_port
 
 
 class Mesh:
@@ -42,6 +43,7 @@ class Mesh:
         with open(f"{directory}/token", "w", encoding="ascii", opener=private) as token:
             token.write(secrets.token_hex(32))
         self.make_certificate()
+        self.make_client()
         config = self.write("origin.conf", kilobyte="k" * KILOBYTE)
         self.run("origin", ["nginx", "-p", directory, "-c", config], LOAD_CORE)
         brain = self.run("brain", [BRAIN, "brain", "--config", self.write("brain.yaml")], LOAD_CORE)
@@ -70,12 +72,28 @@ class Mesh:
                 with open(part, encoding="ascii") as file:
                     both.write(file.read())
 
+    def make_client(self):
+        """An authority, and an identity of its making as workloads show it: `client.pem` holds chain and key."""
+        at = self.directory
+        new = "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30"
+        uses = ["-addext", "keyUsage=critical,digitalSignature", "-addext", "extendedKeyUsage=clientAuth"]
+        ca = ["-subj", "/CN=authority", "-addext", "keyUsage=critical,keyCertSign", "-addext", "basicConstraints=critical,CA:TRUE"]
+        output_of(["openssl", *new.split(), "-x509", *ca, "-keyout", f"{at}/ca-key.pem", "-out", f"{at}/ca.pem"])
+        names = ["-subj", "/CN=client", "-addext", "subjectAltName=URI:spiffe://bench/client", *uses]
+        vouched = ["-x509", "-CA", f"{at}/ca.pem", "-CAkey", f"{at}/ca-key.pem"]
+        made = ["-keyout", f"{at}/client-key.pem", "-out", f"{at}/client-cert.pem"]
+        output_of(["openssl", *new.split(), *vouched, "-addext", "basicConstraints=critical,CA:FALSE", *names, *made])
+        with open(f"{at}/client.pem", "w", encoding="ascii", opener=private) as both:
+            for part in ("client-cert.pem", "client-key.pem"):
+                with open(f"{at}/{part}", encoding="ascii") as file:
+                    both.write(file.read())
+
     def start(self, name):
         """Starts a proxy by its name in the report."""
         if name.startswith("ours"):
             return self.start_ours(name)
-        port, h2_port, tls_port = free_port(), free_port(), free_port()
-        ports = {"port": port, "h2_port": h2_port, "tls_port": tls_port}
+        port, h2_port, tls_port, mtls_port = free_port(), free_port(), free_port(), free_port()
+        ports = {"port": port, "h2_port": h2_port, "tls_port": tls_port, "mtls_port": mtls_port}
         if name == "nginx":
             command = ["nginx", "-p", self.directory, "-c", self.write("nginx.conf", **ports)]
         elif name == "HAProxy":
@@ -84,25 +102,26 @@ class Mesh:
             h2_port = port
             config = self.write("envoy.yaml", **ports)
             command = [ENVOY, "-c", config, "--concurrency", "1", "--log-level", "error", "--use-dynamic-base-id"]
-        proxy = Proxy(self.run(name, command, PROXY_CORE), port, h2_port, tls_port)
+        proxy = Proxy(self.run(name, command, PROXY_CORE), port, h2_port, tls_port, mtls_port)
         wait_for(port, proxy.program)
         return proxy
 
     def start_ours(self, name):
-        """`ours`, `ours without telemetry` or `ours with TLS`."""
+        """`ours`, `ours without telemetry`, `ours with TLS` or `ours with mutual TLS`."""
         slug = name.replace(" ", "-")
         ai = f'ai: {{ enabled: true, brain: "http://{self.telemetry}", token_path: {self.directory}/token, proxy_id: {slug} }}'
-        tls = f', tls: {{ certificate: "{self.directory}/cert.pem", key: "{self.directory}/key.pem" }}'
+        asked = f', client_auth: {{ mode: strict, ca_path: "{self.directory}/ca.pem" }}' if "mutual" in name else ""
+        tls = f', tls: {{ certificate: "{self.directory}/cert.pem", key: "{self.directory}/key.pem"{asked} }}'
         config = self.write(
             "sidecar-proxy.yaml",
             f"{slug}.yaml",
             name=slug,
             ai="" if name.endswith("without telemetry") else ai,
-            tls=tls if name.endswith("with TLS") else "",
+            tls=tls if name.endswith("TLS") else "",
         )
         program = self.run(slug, [OURS, "start", "--config", config], PROXY_CORE)
         port = int(program.ready_line()["main"].rsplit(":", 1)[1])
-        return Proxy(program, port, port, port)
+        return Proxy(program, port, port, port, port)
 
     def stop(self):
         for program in reversed(self.programs):
