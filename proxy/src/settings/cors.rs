@@ -102,3 +102,22 @@ pub(super) fn response_fields(
     });
     ResponseFields { always, over_tls: hsts.map(|value| (STRICT_TRANSPORT_SECURITY, value)) }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn credentials_are_never_for_any_origin() {
+        let refused = |origins: &[&str]| {
+            let given = json!({"origins": origins, "credentials": true});
+            let mut findings = Findings::default();
+            cors(&serde_json::from_value(given).unwrap(), &Place::root(), &mut findings);
+            !findings.into_vec().is_empty()
+        };
+        assert!(refused(&["*"]) && refused(&["https://app.test", "*"]));
+        assert!(!refused(&["https://app.test"]));
+    }
+}
