@@ -2,6 +2,7 @@
 
 mod parts;
 mod tasks;
+mod turns;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,30 +18,28 @@ use parts::{
     Past, access, advisor, anchoring, listen, notify, own_token, read_tokens, recall, restrain, retention,
 };
 use tasks::{how_it_died, lasting, named, panic_words, serve_api, serve_telemetry};
-
-use trust::tls::Termination;
+use turns::{Keep, turns};
 
 use crate::access::Access;
 use crate::action::client::ActionClient;
+use crate::action::mesh_client::MeshClient;
 use crate::advisor::{Advisor, MAX_WAITING as MAX_QUESTIONS};
 use crate::api::{Api, live, router};
 use crate::audit::{AuditReader, AuditStore, Retention, StoreError};
 use crate::backtest::{Backtests, Shelf};
 use crate::clock::wall_clock_ms;
 use crate::control_loop::ControlLoop;
-use crate::decision::advisor::Question;
-use crate::domain::{Actor, ActorKind, TickOutput, View};
+use crate::domain::{Actor, ActorKind};
 use crate::fleet::Fleet;
-use crate::forecast::History;
 use crate::forecast::task::{self, Told};
-use crate::ingest::{Ingest, ProxyTable, secured};
+use crate::ingest::{Ingest, ProxyTable};
 use crate::metrics::Metrics;
 use crate::policies::Policies;
 use crate::policy_files::{self, PolicyError};
 use crate::recording::{Recording, RecordingPlan};
-use crate::runtime::{Ask, Inbox, Live, Retiring, Runtime, Shared, Turn};
+use crate::runtime::{Ask, Inbox, Live, Retiring, Runtime, Shared};
 use crate::settings::{Settings, TelemetryTls};
-use crate::state::{Memory, Reason};
+use crate::tls_files::TlsFiles;
 use crate::token::TokenError;
 use crate::webhook::anchors::{self, Anchoring};
 use crate::webhook::{Webhook, notices};
@@ -55,10 +54,6 @@ const MAX_WINDOWS: usize = 8_192;
 const MAX_REPLIES: usize = 4_096;
 const MAX_ASKS: usize = 256;
 const MAX_EVENTS: usize = 1_024;
-/// Between two forecasts: they are made of minutes.
-const FORECAST_MS: i64 = 60_000;
-/// Between two times at which what is normal is kept for a later life.
-const REMEMBER_MS: i64 = 15_000;
 
 /// Why the brain does not start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -104,7 +99,8 @@ pub struct App {
     api: TcpListener,
     telemetry: TcpListener,
     service: Ingest,
-    secured: Option<(TelemetryTls, Termination)>,
+    api_tls: Option<TlsFiles>,
+    secured: Option<TlsFiles>,
     pages: Api,
     routes: axum::Router,
     control: ControlLoop,
@@ -112,6 +108,7 @@ pub struct App {
     store: AuditStore,
     inbox: Inbox,
     client: ActionClient,
+    mesh: MeshClient,
     webhooks: Webhooks,
     shared: Shared,
     policies: mpsc::Sender<Policies>,
@@ -138,12 +135,10 @@ impl App {
         let least = settings.least_confidence;
         let policies = policy_files::load_or_shipped(&settings.policies_dir)?.with_least_confidence(least);
         let (targets, mesh_token) = read_tokens(&settings)?;
-        let secured = settings.telemetry_tls.clone().map(|files| {
-            let first =
-                secured::load(&files).map_err(|why| AppError::Part("telemetry.tls", why.to_string()))?;
-            Ok::<_, AppError>((files, first))
-        });
-        let secured = secured.transpose()?;
+        let secured = settings.telemetry_tls.clone().map(TlsFiles::of_telemetry).transpose();
+        let secured = secured.map_err(|why| AppError::Part("telemetry.tls", why.to_string()))?;
+        let api_tls = settings.api_tls.clone().map(TlsFiles::of_api).transpose();
+        let api_tls = api_tls.map_err(|why| AppError::Part("api.tls", why.to_string()))?;
         let (notify, anchoring, advisor) = (notify(&settings)?, anchoring(&settings)?, advisor(&settings)?);
         // An address in use leaves no file behind: the listeners come before what is made.
         let api = listen(settings.api.address, "api").await?;
@@ -168,8 +163,9 @@ impl App {
         let (asks_in, asks) = mpsc::channel(MAX_ASKS);
         let (policies_in, policies) = mpsc::channel(1);
         let proxies = ProxyTable::new(targets, mesh_token);
-        let client = ActionClient::new(proxies.clone(), replies_in, metrics.clone())
-            .map_err(|why| AppError::Part("HTTP client", why.to_string()))?;
+        let dialling = settings.telemetry_tls.as_ref().map(TelemetryTls::dialling);
+        let mesh = MeshClient::new(dialling).map_err(|why| AppError::Part("HTTP client", why.to_string()))?;
+        let client = ActionClient::new(mesh.clone(), proxies.clone(), replies_in, metrics.clone());
         let stop = CancellationToken::new();
         let live = Live { view: control.view(), audit_ok: true, audit_seq: store.seq() };
         let shared = Shared {
@@ -204,6 +200,7 @@ impl App {
             api,
             telemetry,
             service: Ingest::new(telemetry_token, proxies, windows_in, metrics, stop.clone()),
+            api_tls,
             secured,
             pages: state.clone(),
             routes: router(state),
@@ -212,6 +209,7 @@ impl App {
             store,
             inbox,
             client,
+            mesh,
             webhooks,
             shared,
             policies: policies_in,
@@ -277,7 +275,7 @@ impl App {
         runtime.webhooks = Some(self.webhooks);
         runtime.retiring = self.retention.map(|retention| Retiring::new(retention, brain()));
         let mut tasks = JoinSet::new();
-        tasks.spawn(named("API", serve_api(self.api, self.routes, stop.clone())));
+        tasks.spawn(named("API", serve_api(self.api, self.routes, self.api_tls, stop.clone())));
         tasks.spawn(named(
             "telemetry listener",
             serve_telemetry(self.telemetry, self.service, self.secured, stop.clone()),
@@ -287,8 +285,7 @@ impl App {
             pages.await;
             Ok(())
         }));
-        let watch = fleet.watch(proxies, stop.clone());
-        tasks.spawn(named("fleet watch", async { watch.await.map_err(|why| why.to_string()) }));
+        tasks.spawn(named("fleet watch", lasting(fleet.watch(self.mesh, proxies, stop.clone()))));
         let telling = task::run(histories, self.forecasts, metrics.clone(), stop.clone());
         tasks.spawn(named("forecasts", async {
             telling.await;
@@ -330,62 +327,6 @@ impl App {
             tracing::warn!("the control loop did not finish its turn in time");
         }
         died.map_or(Ok(()), Err)
-    }
-}
-
-/// Where what the loop knows goes now and then.
-struct Keep {
-    memories: mpsc::Sender<Memory>,
-    histories: mpsc::Sender<Vec<History>>,
-}
-
-/// The control loop as the runtime calls it.
-fn turns(
-    mut control: ControlLoop,
-    least_confidence: f64,
-    keep: Keep,
-    questions: mpsc::Sender<Question>,
-    metrics: Metrics,
-) -> impl FnMut(Turn) -> (TickOutput, View) + Send {
-    let Keep { memories, histories } = keep;
-    let (mut remembered_ms, mut told_ms) = (i64::MIN, i64::MIN);
-    let mut kept_lessons = control.lessons();
-    let (mut set_aside, mut overflowed) = (control.quarantine(), control.refused().1);
-    move |turn| {
-        if let Some(policies) = turn.policies {
-            control.set_policies(policies.with_least_confidence(least_confidence));
-        }
-        if let Some(epoch) = turn.epoch {
-            control.set_epoch(epoch);
-        }
-        let output = control.tick(turn.input);
-        for question in control.questions() {
-            // One that finds no place is not asked: advice is never needed.
-            let _ = questions.try_send(question);
-        }
-        for reason in Reason::ALL {
-            let more = control.quarantine().of(reason).saturating_sub(set_aside.of(reason));
-            metrics.windows_quarantined.with_label_values(&[reason.label()]).inc_by(more);
-        }
-        metrics.cells_overflowed.inc_by(control.refused().1.saturating_sub(overflowed));
-        (set_aside, overflowed) = (control.quarantine(), control.refused().1);
-        // What an action taught is kept at once, what is normal now and then.
-        let due = control.now_ms() >= remembered_ms.saturating_add(REMEMBER_MS);
-        if due || control.lessons() != kept_lessons {
-            remembered_ms = control.now_ms();
-            // One that is still being written makes this one wait for its next turn.
-            if memories.try_send(control.memory()).is_ok() {
-                kept_lessons = control.lessons();
-            }
-        }
-        // One that is still being fitted makes this one wait.
-        if control.now_ms() >= told_ms.saturating_add(FORECAST_MS)
-            && let Ok(place) = histories.try_reserve()
-        {
-            told_ms = control.now_ms();
-            place.send(control.histories());
-        }
-        (output, control.view())
     }
 }
 

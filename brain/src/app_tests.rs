@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::action::client::direct_client;
+use crate::action::mesh_client::direct_client;
 
 fn settings(folder: &Path) -> Settings {
     let text = format!(

@@ -75,7 +75,11 @@ pub struct PersonEntry {
     /// As the audit log calls them.
     pub name: String,
     /// A file with their bare token, which must exist.
-    pub token_path: PathBuf,
+    #[serde(default)]
+    pub token_path: Option<PathBuf>,
+    /// Their SPIFFE id, instead of a token or beside it: whoever shows its certificate (`api.tls.ca_path`) is they.
+    #[serde(default)]
+    pub spiffe_id: Option<String>,
     /// A program that acts for people: it is not one of two who must agree.
     #[serde(default)]
     pub pipeline: bool,
@@ -98,6 +102,25 @@ pub struct ApiListener {
     pub open_reads: Option<bool>,
     /// Names under which the API is spoken to, beside addresses, names without a dot and `*.localhost`.
     pub allowed_hosts: Vec<String>,
+    /// The API and the console are served by https alone.
+    pub tls: Option<ApiTls>,
+}
+
+/// The API's certificate. The files are read again when they change.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApiTls {
+    /// File with the certificate chain, PEM.
+    pub certificate: PathBuf,
+    /// File with its key, PEM.
+    pub key: PathBuf,
+    /// File with the authorities whose certificates name people (their `spiffe_id`), PEM. Absent: clients are asked
+    /// for none.
+    #[serde(default)]
+    pub ca_path: Option<PathBuf>,
+    /// File with certificate revocation lists.
+    #[serde(default)]
+    pub crl_path: Option<PathBuf>,
 }
 
 /// Where proxies report.

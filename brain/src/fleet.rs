@@ -9,7 +9,8 @@ use protocol::snapshot::ProxyStatus;
 use reqwest::Client;
 use tokio_util::sync::CancellationToken;
 
-use crate::action::client::{bounded_body, direct_client};
+use crate::action::client::bounded_body;
+use crate::action::mesh_client::MeshClient;
 use crate::clock::wall_clock_ms;
 use crate::domain::ProxyView;
 use crate::ingest::{ProxyTable, Target};
@@ -68,14 +69,11 @@ impl Fleet {
     }
 
     /// Asks all proxies once a second until `stop` is cancelled.
-    ///
-    /// # Errors
-    /// The HTTP client cannot be built.
-    pub async fn watch(self, proxies: ProxyTable, stop: CancellationToken) -> reqwest::Result<()> {
-        let http = direct_client(TIMEOUT)?;
+    pub async fn watch(self, http: MeshClient, proxies: ProxyTable, stop: CancellationToken) {
         let mut interval = tokio::time::interval(POLL);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(interval.tick()).await.is_some() {
+            let http = http.current();
             let polls = proxies.targets().into_iter().map(|(id, target)| {
                 let (fleet, http) = (self.clone(), http.clone());
                 async move { fleet.poll(&http, id, target).await }
@@ -85,7 +83,6 @@ impl Fleet {
                 break;
             }
         }
-        Ok(())
     }
 
     async fn poll(&self, http: &Client, id: String, target: Target) {
@@ -115,7 +112,8 @@ fn is_fresh(at_ms: i64, now_ms: i64) -> bool {
 
 async fn status(http: &Client, target: &Target) -> Result<ProxyStatus, String> {
     let url = target.admin.join("status").map_err(|why| why.to_string())?;
-    let response = http.get(url).send().await.map_err(|why| why.without_url().to_string())?;
+    let request = target.show(http.get(url)).timeout(TIMEOUT);
+    let response = request.send().await.map_err(|why| why.without_url().to_string())?;
     if !response.status().is_success() {
         return Err(format!("status {}", response.status()));
     }

@@ -36,6 +36,7 @@ pub mod settings;
 #[allow(clippy::unwrap_used)]
 pub(crate) mod simulation;
 pub mod state;
+pub mod tls_files;
 pub mod token;
 pub mod verification;
 pub mod webhook;

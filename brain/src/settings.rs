@@ -16,7 +16,7 @@ use reqwest::Url;
 pub use advisor::AdvisorSettings;
 pub use audit::AuditSettings;
 pub use hooks::HookSettings;
-pub use listeners::{ListenerSettings, TelemetryTls};
+pub use listeners::{ApiTls, ListenerSettings, TelemetryTls};
 pub use people::{OPERATOR, PersonSettings};
 pub use proxies::{MAX_PROXIES, ProxySettings, admin_url};
 
@@ -25,7 +25,7 @@ use crate::domain::Mode;
 use advisor::advisor;
 use audit::audit;
 use hooks::hook;
-use listeners::{check_hosts, listener, telemetry_tls};
+use listeners::{api_tls, check_hosts, listener, telemetry_tls};
 use people::people;
 use proxies::overrides;
 
@@ -38,6 +38,8 @@ pub struct Settings {
     pub open_reads: bool,
     /// Under which names the API is spoken to beside those that no stranger can have.
     pub allowed_hosts: Vec<String>,
+    /// How the API is secured; absent: not at all.
+    pub api_tls: Option<ApiTls>,
     /// Where proxies report.
     pub telemetry: ListenerSettings,
     /// How the telemetry listener is secured; absent: not at all.
@@ -112,23 +114,27 @@ impl Settings {
         let least_confidence = config.advisor.decision_threshold.unwrap_or(0.0);
         let advisor = advisor(config.advisor, &mut findings);
         let data_dir = config.data_dir.unwrap_or_else(|| "./lightsout-data".into());
-        let ApiListener { bind_address, port, token_path, open_reads, allowed_hosts } = config.api;
+        let ApiListener { bind_address, port, token_path, open_reads, allowed_hosts, tls } = config.api;
+        let api_tls = tls.map(|given| api_tls(given, &mut findings));
+        let certificates = api_tls.as_ref().is_some_and(|tls| tls.clients.is_some());
         let api = Listener { bind_address, port, token_path };
         let TelemetryListener { bind_address, port, token_path, tls } = config.telemetry;
         let telemetry = Listener { bind_address, port, token_path };
         let api = listener("api", &api, 7070, &data_dir, &mut findings);
         check_hosts(&allowed_hosts, &mut findings);
+        let identities = tls.is_some();
         let settings = Self {
             open_reads: open_reads.unwrap_or(api.address.ip().is_loopback()),
             allowed_hosts,
             api,
+            api_tls,
             telemetry_tls: tls.and_then(|given| telemetry_tls(given, &mut findings)),
             telemetry: listener("telemetry", &telemetry, 7071, &data_dir, &mut findings),
             mode: config.mode.unwrap_or(Mode::Advisory),
             policies_dir: config.policies_dir.unwrap_or_else(|| "./policies".into()),
-            proxies: overrides(config.proxies, &mut findings),
+            proxies: overrides(config.proxies, identities, &mut findings),
             mesh_token_path: config.mesh_token_path,
-            people: people(config.people, &mut findings),
+            people: people(config.people, certificates, &mut findings),
             least_confidence,
             advisor,
             notify: hook("/notify/url", config.notify.url, config.notify.secret_path, &mut findings),

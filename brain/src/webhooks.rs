@@ -7,7 +7,8 @@ use std::time::Duration;
 use reqwest::Client;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use crate::action::client::{bounded_body, direct_client};
+use crate::action::client::bounded_body;
+use crate::action::mesh_client::direct_client;
 use crate::canary::judge::Reading;
 use crate::canary::{GateAnswer, GateCall, MetricCall};
 use crate::domain::{Actor, PersonRequest};

@@ -6,6 +6,7 @@
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 
 use protocol::id::{BadName, ProxyId};
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use trust::hosts::Hosts;
 use trust::lockout::Lockout;
 
-use crate::admin::{Admin, Listeners, Refusals};
+use crate::admin::{Admin, Listeners, Refusals, Tokens};
 use crate::control::Control;
 use crate::hand_over::{CannotTake, Given, Giver, Predecessor};
 use crate::observability::Sinks;
@@ -97,11 +98,9 @@ impl App {
     /// [`CannotStart`], one clear message.
     pub fn build(settings: Arc<Settings>, source: Source, inherited: Inherited) -> Result<Self, CannotStart> {
         let (state_file, held) = StateFile::open(&settings.admin.state_path)?;
-        let token_path = &settings.admin.token_path;
-        let (token, was_made) = Token::load_or_make(token_path)?;
-        if was_made {
-            say(&format!("made the admin token {}", token_path.display()));
-        }
+        let operator = own_token(&settings.admin.token_path, "admin")?;
+        let viewer = settings.admin.viewer_token_path.as_deref();
+        let viewer = viewer.map(|path| own_token(path, "viewer's")).transpose()?;
         let Inherited { main, admin, mut predecessor } = inherited;
         let Sockets { main, main_address, admin: admin_listener, admin_address, held: again } =
             Sockets::open(&settings, main, admin)?;
@@ -109,7 +108,7 @@ impl App {
         let proxy = proxy_id(&settings, &source, main_address)?;
         let usual = predecessor.as_ref().and_then(|old| old.brain);
         let beside = brain_beside(&settings, &proxy, admin_address, usual)?;
-        let sessions = Secret::new(token.key_for("sticky sessions"));
+        let sessions = Secret::new(operator.key_for("sticky sessions"));
         let control = Control::start(Arc::clone(&settings), proxy, boot, state_file, held, sessions);
         control.adopt(predecessor.as_mut().map(|old| std::mem::take(&mut old.leases)).unwrap_or_default());
         control.reloads.will_read(source.fingerprint(&settings));
@@ -127,7 +126,7 @@ impl App {
         };
         let admin = Arc::new(Admin {
             control,
-            token,
+            tokens: Tokens { operator, viewer },
             lockout: Lockout::default(),
             hosts: hosts(&settings, &source.given.host_name),
             drain: data_path.lifecycle.drain.clone(),
@@ -153,6 +152,14 @@ impl App {
     }
 }
 
+fn own_token(path: &Path, name: &str) -> Result<Token, NoToken> {
+    let (token, was_made) = Token::load_or_make(path)?;
+    if was_made {
+        say(&format!("made the {name} token {}", path.display()));
+    }
+    Ok(token)
+}
+
 /// One line on standard output; a closed one is nobody's loss.
 fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
@@ -172,7 +179,8 @@ fn admin_url(settings: &Settings, admin: SocketAddr) -> String {
     let configured = settings.ai.as_ref().and_then(|ai| ai.admin_url.clone());
     configured.unwrap_or_else(|| {
         let ip = if admin.ip().is_unspecified() { IpAddr::from(Ipv4Addr::LOCALHOST) } else { admin.ip() };
-        format!("http://{}", SocketAddr::new(ip, admin.port()))
+        let scheme = if settings.admin.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", SocketAddr::new(ip, admin.port()))
     })
 }
 

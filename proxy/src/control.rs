@@ -114,6 +114,12 @@ impl Control {
         }
     }
 
+    /// The configuration in force.
+    #[must_use]
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.table.load().live.settings)
+    }
+
     /// Takes an action, or answers again what was answered for it.
     ///
     /// # Errors

@@ -95,7 +95,8 @@ impl Settings {
         let trusts = |(name, service): (&ServiceName, &Arc<Service>)| {
             other.services.get(name).is_some_and(|other| other.transport.tls == service.transport.tls)
         };
-        self.server.tls == other.server.tls && self.services.iter().all(trusts)
+        let listeners = self.server.tls == other.server.tls && self.admin.tls == other.admin.tls;
+        listeners && self.services.iter().all(trusts)
     }
 }
 
@@ -162,6 +163,16 @@ pub struct Admin {
     pub bind: SocketAddr,
     /// The file with the bearer token for writes; made (0600) where absent.
     pub token_path: PathBuf,
+    /// The file with the token that may only read.
+    pub viewer_token_path: Option<PathBuf>,
+    /// Whether status and metrics are told to whoever asks.
+    pub open_reads: bool,
+    /// How connections are taken in over TLS; absent: in clear text.
+    pub tls: Option<Arc<Termination>>,
+    /// Workloads that may do everything.
+    pub operators: Vec<Principal>,
+    /// Workloads that may read.
+    pub viewers: Vec<Principal>,
     /// Where epoch and freeze survive a restart.
     pub state_path: PathBuf,
     /// Where a new process may take over.

@@ -59,7 +59,8 @@ impl Source {
     /// what was revoked.
     #[must_use]
     pub fn files(&self, settings: &Settings) -> Vec<PathBuf> {
-        let tls = settings.server.tls.iter().flat_map(|tls| {
+        let listeners = settings.server.tls.iter().chain(&settings.admin.tls);
+        let tls = listeners.flat_map(|tls| {
             let judged_by =
                 tls.client_auth.iter().flat_map(|files| [Some(&files.bundle), files.lists.as_ref()]);
             [Some(&tls.certificate), Some(&tls.key)].into_iter().chain(judged_by).flatten()

@@ -2,9 +2,11 @@
 #![allow(clippy::panic)] // a test says what is wrong by failing
 
 mod collector;
+mod curl;
 mod grpc_peer;
 mod h2_peer;
 mod identities;
+mod keygen;
 mod load;
 mod mesh;
 mod origin;
@@ -15,9 +17,11 @@ mod scripted;
 mod tls_client;
 
 pub use collector::{Collector, attribute};
+pub use curl::curl;
 pub use grpc_peer::{GrpcPeer, chat};
 pub use h2_peer::{H2Manners, H2Peer};
 pub use identities::{Authority, Issued};
+pub use keygen::{keygen, svid};
 pub use load::{Load, Tally};
 pub use mesh::{Brain, Proxy, TRUSTED, admin_token, eventually, proxy_config};
 pub use origin::{Behaviour, Origin};

@@ -6,20 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use tests::{Brain, Origin, Proxy, eventually, proxy_config, run};
-
-/// Runs curl; the status and the body.
-async fn curl(dir: &Path, arguments: &[&str]) -> Result<(u16, String)> {
-    let mut command = tokio::process::Command::new("curl");
-    command
-        .args(["-s", "--noproxy", "*", "-m", "10", "-w", "\n%{http_code}"])
-        .args(arguments)
-        .current_dir(dir);
-    let output = command.kill_on_drop(true).output().await.context("curl is not there")?;
-    let text = String::from_utf8(output.stdout)?;
-    let (body, status) = text.rsplit_once('\n').context("no status")?;
-    Ok((status.parse()?, body.to_owned()))
-}
+use tests::{Brain, Origin, Proxy, curl, eventually, proxy_config, run};
 
 async fn token_of(dir: &Path, name: &str, role: &str) -> Result<String> {
     let add = ["token", "add", "--name", name, "--role", role, "--data-dir", "brain-data"];
@@ -138,5 +125,55 @@ async fn where_reads_are_closed_nothing_is_told_without_a_token() -> Result<()> 
     }
     let status = ["status", "--url", &api, "--data-dir", "brain-data"];
     assert!(run("lightsout", &status, dir.path()).await?.status.success());
+    Ok(())
+}
+
+/// An event stream that curl reads into `file` until it ends.
+fn stream(dir: &Path, url: &str, file: &str, shown: &[&str]) -> Result<tokio::process::Child> {
+    let mut command = tokio::process::Command::new("curl");
+    command.args(["-sN", "--noproxy", "*", "-m", "120", "-o", file]).args(shown).arg(url).current_dir(dir);
+    Ok(command.kill_on_drop(true).spawn()?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn event_streams_end_with_the_token_or_the_session_that_opened_them() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let dir = dir.path();
+    std::fs::create_dir(dir.join("brain-data"))?;
+    let config = "api: { port: 0, open_reads: false }\ntelemetry: { port: 0 }\ndata_dir: brain-data\n";
+    std::fs::write(dir.join("closed.yaml"), config)?;
+    let (ana, bob) = (token_of(dir, "ana", "viewer").await?, token_of(dir, "bob", "viewer").await?);
+    let brain = tests::Running::start("lightsout", &["brain", "--config", "closed.yaml"], dir).await?;
+    let api = format!("http://{}", brain.address("api"));
+    let (events, session) = (format!("{api}/v1/events?picture=true"), format!("{api}/v1/session"));
+    let login = |token: &str| format!("{{\"token\":\"{token}\"}}");
+    let (anas, bobs) = (login(&ana), login(&bob));
+    let json = "content-type: application/json";
+    for (jar, login) in [("anas", &anas), ("bobs", &bobs)] {
+        assert_eq!(curl(dir, &["-c", jar, "-H", json, "-d", login, &session]).await?.0, 200);
+    }
+    let shown = format!("authorization: Bearer {ana}");
+    let mut by_token = stream(dir, &events, "by-token", &["-H", &shown])?;
+    let mut by_session = stream(dir, &events, "by-session", &["-b", "anas"])?;
+    let mut other = stream(dir, &events, "other", &["-b", "bobs"])?;
+    let files = ["by-token", "by-session", "other"];
+    eventually("all three show the picture", Duration::from_secs(20), || async {
+        let told = |file| std::fs::read_to_string(dir.join(file)).unwrap_or_default().contains("picture");
+        Ok(files.into_iter().all(told))
+    })
+    .await?;
+    let revoked = run("lightsout", &["token", "revoke", "ana", "--data-dir", "brain-data"], dir).await?;
+    assert!(revoked.status.success());
+    for gone in [&mut by_token, &mut by_session] {
+        let ended = tokio::time::timeout(Duration::from_secs(30), gone.wait()).await??;
+        assert_eq!(ended.code(), Some(0), "the stream ends in good order");
+    }
+    assert!(other.try_wait()?.is_none(), "another's stream goes on");
+    let (_, view) = curl(dir, &["-b", "bobs", &session]).await?;
+    let view: Value = serde_json::from_str(&view)?;
+    let csrf = format!("x-csrf-token: {}", view["csrf"].as_str().context("no word")?);
+    assert_eq!(curl(dir, &["-X", "DELETE", "-b", "bobs", "-H", &csrf, &session]).await?.0, 204);
+    let ended = tokio::time::timeout(Duration::from_secs(30), other.wait()).await??;
+    assert_eq!(ended.code(), Some(0), "logging out ends it");
     Ok(())
 }

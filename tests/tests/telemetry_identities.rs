@@ -5,20 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tests::{Origin, Proxy, Running, eventually, proxy_config, run};
+use tests::{Origin, Proxy, Running, eventually, keygen, proxy_config, svid};
 
 const SOON: Duration = Duration::from_secs(20);
-
-async fn keygen(dir: &Path, arguments: &str) -> Result<()> {
-    let words: Vec<&str> = ["keygen"].into_iter().chain(arguments.split(' ')).collect();
-    let made = run("sidecar-proxy", &words, dir).await?;
-    anyhow::ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    Ok(())
-}
-
-async fn svid(dir: &Path, name: &str, more: &str) -> Result<()> {
-    keygen(dir, &format!("svid --spiffe-id spiffe://mesh.local/{name} --ca ca --out {name}{more}")).await
-}
 
 /// A brain that takes telemetry from proxies under `spiffe://mesh.local/proxies/` alone.
 async fn brain(dir: &Path) -> Result<Running> {

@@ -152,6 +152,15 @@ impl Termination {
         })
     }
 
+    /// The same for a listener that speaks HTTP/1.1 alone.
+    #[must_use]
+    pub fn http1_only(mut self) -> Self {
+        let mut config = ServerConfig::clone(self.acceptor.config());
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        self.acceptor = TlsAcceptor::from(Arc::new(config));
+        self
+    }
+
     /// Until when clients' authorities hold.
     #[must_use]
     pub fn clients_validity(&self) -> Option<Validity> {

@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tokio_util::sync::CancellationToken;
 use trust::hosts::Hosts;
+use trust::identity::SpiffeId;
 use trust::lockout::{Lockout, Turned};
 
 pub use book::{BookError, NewToken, TOKENS_FILE, TokenBook, TokenRow};
@@ -70,6 +71,30 @@ impl Key {
     }
 }
 
+/// How the API may be spoken to, and by whom without a token.
+#[derive(Debug, Default)]
+pub struct Doors {
+    /// Under which names.
+    pub hosts: Hosts,
+    /// Whether reads need nothing.
+    pub open_reads: bool,
+    /// Whether it is served over TLS.
+    pub secured: bool,
+    /// Who is known by a certificate.
+    pub workloads: Vec<(SpiffeId, Principal)>,
+}
+
+/// What somebody was let in by.
+#[derive(Debug, Clone)]
+pub enum Pass {
+    /// The id of a token.
+    Token(String),
+    /// A session's cookie.
+    Session(String),
+    /// A certificate, which holds as long as its connection.
+    Certificate,
+}
+
 /// The API's doorkeeper; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Access(Arc<Inner>);
@@ -80,39 +105,58 @@ struct Inner {
     book: ArcSwap<Vec<Key>>,
     sessions: Mutex<Sessions>,
     lockout: Lockout,
-    hosts: Hosts,
-    open_reads: bool,
+    doors: Doors,
 }
 
 impl Access {
-    /// The tokens of brain.yaml; who may read; under which names the API is spoken to.
+    /// The tokens of brain.yaml, and how the API may be spoken to.
     #[must_use]
-    pub fn new(fixed: Vec<Key>, open_reads: bool, hosts: Hosts) -> Self {
+    pub fn new(fixed: Vec<Key>, doors: Doors) -> Self {
         let (book, sessions) = (ArcSwap::default(), Mutex::default());
-        Self(Arc::new(Inner { fixed, book, sessions, lockout: Lockout::default(), hosts, open_reads }))
+        Self(Arc::new(Inner { fixed, book, sessions, lockout: Lockout::default(), doors }))
     }
 
-    /// Under which names the API is spoken to.
+    /// How the API may be spoken to.
     #[must_use]
-    pub fn hosts(&self) -> &Hosts {
-        &self.0.hosts
+    pub fn doors(&self) -> &Doors {
+        &self.0.doors
     }
 
-    /// Whether reads need no token.
+    /// Who the holder of a certificate is, if anybody who was named.
     #[must_use]
-    pub fn open_reads(&self) -> bool {
-        self.0.open_reads
+    pub fn workload(&self, id: &SpiffeId) -> Option<Principal> {
+        self.0.doors.workloads.iter().find(|(known, _)| known == id).map(|(_, who)| who.clone())
+    }
+
+    /// Whether what somebody was let in by is still good; a session is not used by being asked about.
+    #[must_use]
+    pub fn holds(&self, pass: &Pass) -> bool {
+        match pass {
+            Pass::Token(id) => self.key(id).is_some(),
+            Pass::Session(cookie) => {
+                let session = self.sessions().look(cookie, Instant::now());
+                session.is_some_and(|session| self.key(&session.key).is_some())
+            }
+            Pass::Certificate => true,
+        }
+    }
+
+    /// A token that counts now.
+    fn key(&self, id: &str) -> Option<Key> {
+        let (book, now) = (self.0.book.load(), Timestamp::now());
+        let mut keys = self.0.fixed.iter().chain(book.iter());
+        keys.find(|key| key.id == id && key.expires.is_none_or(|until| now < until)).cloned()
     }
 
     /// Whose token an `authorization` header shows; who shows a wrong one too often is locked out.
     ///
     /// # Errors
     /// [`Turned`].
-    pub fn shown(&self, authorization: &[u8], peer: Option<IpAddr>) -> Result<Principal, Turned> {
+    pub fn shown(&self, authorization: &[u8], peer: Option<IpAddr>) -> Result<Key, Turned> {
         let token = authorization.split_at_checked("Bearer ".len());
         let token =
             token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"Bearer ")).map(|(_, token)| token);
-        self.judge(token.unwrap_or_default(), peer).map(|key| key.who)
+        self.judge(token.unwrap_or_default(), peer)
     }
 
     fn judge(&self, token: &[u8], peer: Option<IpAddr>) -> Result<Key, Turned> {
@@ -143,9 +187,7 @@ impl Access {
     #[must_use]
     pub fn session(&self, cookie: &str) -> Option<(Principal, Session)> {
         let session = self.sessions().touch(cookie, Instant::now())?;
-        let (now, book) = (Timestamp::now(), self.0.book.load());
-        let key = self.0.fixed.iter().chain(book.iter()).find(|key| key.id == session.key)?;
-        key.expires.is_none_or(|until| now < until).then(|| (key.who.clone(), session))
+        Some((self.key(&session.key)?.who, session))
     }
 
     /// Ends a session.

@@ -77,6 +77,10 @@ impl Sessions {
         Some(session.clone())
     }
 
+    pub(super) fn look(&self, cookie: &str, now: Instant) -> Option<Session> {
+        self.0.get(&id(cookie)).filter(|session| !session.over(now)).cloned()
+    }
+
     pub(super) fn close(&mut self, cookie: &str) {
         self.0.remove(&id(cookie));
     }

@@ -8,6 +8,7 @@ use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
+use super::mesh_client::MeshClient;
 use crate::clock::wall_clock_ms;
 use crate::domain::{Command, Outcome, Refusal, Reply, Verb};
 use crate::ingest::{ProxyTable, Target};
@@ -22,14 +23,6 @@ const MAX_ANSWER_BYTES: usize = 64 << 10;
 /// The longest refusal that is repeated.
 const MAX_DETAIL_CHARS: usize = 400;
 
-/// An HTTP client that goes exactly where it is sent: no redirects, no proxy from the environment.
-///
-/// # Errors
-/// The client cannot be built.
-pub fn direct_client(timeout: Duration) -> reqwest::Result<Client> {
-    Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(timeout).build()
-}
-
 /// A command that was not even tried.
 #[derive(Debug)]
 pub struct Unsent {
@@ -42,7 +35,7 @@ pub struct Unsent {
 /// Sends commands; each reply goes to one channel.
 #[derive(Debug)]
 pub struct ActionClient {
-    http: Client,
+    http: MeshClient,
     proxies: ProxyTable,
     replies: mpsc::Sender<Reply>,
     metrics: Metrics,
@@ -51,11 +44,14 @@ pub struct ActionClient {
 
 impl ActionClient {
     /// A client that finds proxies in `proxies` and reports to `replies`.
-    ///
-    /// # Errors
-    /// The HTTP client cannot be built.
-    pub fn new(proxies: ProxyTable, replies: mpsc::Sender<Reply>, metrics: Metrics) -> reqwest::Result<Self> {
-        Ok(Self { http: direct_client(TIMEOUT)?, proxies, replies, metrics, lanes: HashMap::new() })
+    #[must_use]
+    pub fn new(
+        http: MeshClient,
+        proxies: ProxyTable,
+        replies: mpsc::Sender<Reply>,
+        metrics: Metrics,
+    ) -> Self {
+        Self { http, proxies, replies, metrics, lanes: HashMap::new() }
     }
 
     /// Puts a command into its proxy's lane; returns at once.
@@ -93,7 +89,7 @@ impl ActionClient {
 
 /// One proxy's commands, one after the other.
 struct Lane {
-    http: Client,
+    http: MeshClient,
     proxies: ProxyTable,
     replies: mpsc::Sender<Reply>,
     metrics: Metrics,
@@ -103,7 +99,7 @@ impl Lane {
     async fn carry(self, mut commands: mpsc::Receiver<Command>) {
         while let Some(command) = commands.recv().await {
             let outcome = match self.proxies.target(&command.proxy) {
-                Some(target) => ask(&self.http, &target, &command).await,
+                Some(target) => ask(&self.http.current(), &target, &command).await,
                 None => refused(0, "the proxy is not known"),
             };
             let label = match &outcome {
@@ -147,10 +143,7 @@ fn request(http: &Client, target: &Target, command: &Command) -> Option<RequestB
             http.request(Method::DELETE, url)
         }
     };
-    Some(match &target.token {
-        Some(token) => request.header("authorization", token.header()),
-        None => request,
-    })
+    Some(target.show(request).timeout(TIMEOUT))
 }
 
 async fn outcome(command: &Command, response: Response) -> Outcome {

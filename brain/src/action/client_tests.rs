@@ -56,7 +56,8 @@ fn client(admin: Url) -> (ActionClient, mpsc::Receiver<Reply>) {
     let target = Target { admin, token: Some(Token::new("secret").unwrap()) };
     let proxies = ProxyTable::new(BTreeMap::from([("p1".to_owned(), target)]), None);
     let (replies, received) = mpsc::channel(64);
-    (ActionClient::new(proxies, replies, Metrics::new().unwrap()).unwrap(), received)
+    let http = MeshClient::new(None).unwrap();
+    (ActionClient::new(http, proxies, replies, Metrics::new().unwrap()), received)
 }
 
 fn command(action: &str, verb: Verb) -> Command {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use reqwest::{RequestBuilder, Url};
 use serde_json::{Value, json};
 
-use crate::action::client::{bounded_body, direct_client};
+use crate::action::client::bounded_body;
+use crate::action::mesh_client::direct_client;
 use crate::decision::advisor::{MAX_ANSWER_BYTES, Question, RULES, schema};
 
 /// The largest response that is read: the answer and what providers put around it.

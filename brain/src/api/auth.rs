@@ -1,20 +1,23 @@
 //! At the door of every route: is the request meant for here, whose is it, and may they do that.
 //!
 //! A token opens by itself; a session's cookie, which browsers send unasked, needs the session's own word with
-//! every write (`x-csrf-token`), and an `Origin` that is this one where the browser names it.
+//! every write (`x-csrf-token`), and an `Origin` that is this one where the browser names it. So does a certificate,
+//! of somebody who is named.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use trust::identity::PeerIdentity;
 use trust::lockout::Turned;
 
 use super::problem::Refusal;
 use super::server::Api;
-use crate::access::{COOKIE, Deed, Principal, Role, Session};
+use crate::access::{COOKIE, Deed, Pass, Principal, Role, Session};
 use crate::domain::Actor;
 
 /// The header that carries a session's word.
@@ -22,7 +25,7 @@ pub(super) const CSRF: &str = "x-csrf-token";
 
 /// Turns away what was meant for another host: a browser whose DNS was made to lead here.
 pub(super) async fn meant_for_here(State(api): State<Api>, request: Request, next: Next) -> Response {
-    if api.access.hosts().admit(request.uri(), request.headers()) {
+    if api.access.doors().hosts.admit(request.uri(), request.headers()) {
         return next.run(request).await;
     }
     let why = "this API is not spoken to under that name; list it in api.allowed_hosts of brain.yaml";
@@ -52,15 +55,16 @@ pub(super) async fn may(
     next: Next,
 ) -> Response {
     let deed = Deed::of(request.method(), route.as_str());
-    let open = deed == Deed::Nothing || (deed == Deed::Read && api.access.open_reads());
+    let open = deed == Deed::Nothing || (deed == Deed::Read && api.access.doors().open_reads);
     if open {
         return next.run(request).await;
     }
     let writes = !request.method().is_safe();
     let (mut parts, body) = request.into_parts();
     match admit(&api, &parts.headers, &parts.extensions, deed, writes) {
-        Ok(known) => {
+        Ok((known, pass)) => {
             parts.extensions.insert(known);
+            parts.extensions.insert(pass);
             next.run(Request::from_parts(parts, body)).await
         }
         Err(refused) => {
@@ -76,25 +80,44 @@ fn admit(
     extensions: &Extensions,
     deed: Deed,
     writes: bool,
-) -> Result<Principal, Refusal> {
-    let who = match fields.get(header::AUTHORIZATION) {
-        Some(shown) => api.access.shown(shown.as_bytes(), peer(extensions)).map_err(turned_away)?,
-        None => {
-            let session = cookie(fields).and_then(|cookie| api.access.session(cookie));
-            let (who, session) = session.ok_or_else(|| turned_away(Turned::Wrong))?;
-            if writes {
-                same_page(&session, fields)?;
-            }
-            who
+) -> Result<(Principal, Pass), Refusal> {
+    let (who, pass) = match fields.get(header::AUTHORIZATION) {
+        Some(shown) => {
+            let key = api.access.shown(shown.as_bytes(), peer(extensions)).map_err(turned_away)?;
+            (key.who, Pass::Token(key.id))
         }
+        None => unasked(api, fields, extensions, writes)?,
     };
     if deed.roles().contains(&who.role) {
-        return Ok(who);
+        return Ok((who, pass));
     }
     let needed: Vec<String> = deed.roles().iter().map(Role::to_string).collect();
     let why =
         format!("this needs the role {}; {} has the role {}", needed.join(" or "), who.actor.id, who.role);
     Err(Refusal::new(StatusCode::FORBIDDEN, why))
+}
+
+/// By what a browser sends without being asked: a cookie, or a certificate.
+fn unasked(
+    api: &Api,
+    fields: &HeaderMap,
+    extensions: &Extensions,
+    writes: bool,
+) -> Result<(Principal, Pass), Refusal> {
+    let cookie = cookie(fields);
+    if let Some((cookie, (who, session))) = cookie.and_then(|one| Some((one, api.access.session(one)?))) {
+        if writes {
+            same_page(&session, fields)?;
+        }
+        return Ok((who, Pass::Session(cookie.to_owned())));
+    }
+    let identity = extensions.get::<Arc<PeerIdentity>>();
+    let who = identity.and_then(|peer| api.access.workload(&peer.id)).ok_or(turned_away(Turned::Wrong))?;
+    if writes && !own_origin(fields) {
+        let why = "a write by certificate comes from no page of another origin";
+        return Err(Refusal::new(StatusCode::FORBIDDEN, why));
+    }
+    Ok((who, Pass::Certificate))
 }
 
 /// A write by cookie comes from the page that has the session, not from one that the browser shows beside it.

@@ -1,9 +1,11 @@
 //! What every answer tells browsers: nothing is framed, sniffed, embedded elsewhere or left in a cache.
 
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
+
+use super::server::Api;
 
 const ALWAYS: [(HeaderName, &str); 6] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -22,11 +24,17 @@ const UNLESS_SAID: [(HeaderName, &str); 2] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
-pub(super) async fn add(request: Request, next: Next) -> Response {
+/// Over TLS: browsers come by https alone from now on, for a year.
+const SECURED: &str = "max-age=31536000";
+
+pub(super) async fn add(State(api): State<Api>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let fields = response.headers_mut();
     for (name, value) in ALWAYS {
         fields.insert(name, HeaderValue::from_static(value));
+    }
+    if api.access.doors().secured {
+        fields.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(SECURED));
     }
     for (name, value) in UNLESS_SAID {
         fields.entry(name).or_insert(HeaderValue::from_static(value));

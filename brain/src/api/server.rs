@@ -120,7 +120,7 @@ pub fn router(api: Api) -> Router {
         .fallback(unknown)
         .layer(from_fn(as_problems))
         .layer(from_fn_with_state(api.clone(), auth::meant_for_here))
-        .layer(from_fn(security_headers::add))
+        .layer(from_fn_with_state(api.clone(), security_headers::add))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(api)
 }

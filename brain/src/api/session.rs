@@ -94,7 +94,7 @@ async fn login(State(api): State<Api>, request: Request) -> Response {
         Ok((who, opened)) => {
             let life = LIFE.as_secs();
             let mut response = view(&who, Some(&opened.session)).into_response();
-            set_cookie(&mut response, &format!("{}; Max-Age={life}", opened.cookie));
+            set_cookie(&api, &mut response, &format!("{}; Max-Age={life}", opened.cookie));
             response
         }
         Err(turned) => noted(&api, &parts.extensions, true, turned_away(turned)),
@@ -112,14 +112,14 @@ async fn logout(State(api): State<Api>, fields: HeaderMap) -> Response {
     let Some(cookie) = cookie(&fields) else { return turned_away(Turned::Wrong).into() };
     api.access.close_session(cookie);
     let mut response = StatusCode::NO_CONTENT.into_response();
-    set_cookie(&mut response, "; Max-Age=0");
+    set_cookie(&api, &mut response, "; Max-Age=0");
     response
 }
 
-/// No `Secure`: this listener speaks plain HTTP, on loopback unless it is told otherwise, and a browser would
-/// not send the cookie back.
-fn set_cookie(response: &mut Response, value: &str) {
-    let cookie = format!("{COOKIE}={value}; Path=/; HttpOnly; SameSite=Strict");
+/// `Secure` over TLS alone: in clear text, on loopback, a browser would not send the cookie back.
+fn set_cookie(api: &Api, response: &mut Response, value: &str) {
+    let secure = if api.access.doors().secured { "; Secure" } else { "" };
+    let cookie = format!("{COOKIE}={value}; Path=/; HttpOnly; SameSite=Strict{secure}");
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
     }

@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use trust::hosts::Hosts;
 
 use super::*;
-use crate::access::{Access, Key, Principal, Role};
-use crate::action::client::direct_client;
+use crate::access::{Access, Doors, Key, Principal, Role};
+use crate::action::mesh_client::direct_client;
 use crate::audit::{AuditReader, AuditStore, FIRST_PREV_HASH, Record};
 use crate::clock::wall_clock_ms;
 use crate::domain::{Actor, ActorKind, Event, Mode, PersonAnswer, PersonRequest, View};
@@ -86,7 +86,8 @@ async fn serve_with(open_reads: bool) -> Served {
         key("agrees", "ana", Role::Approver),
         key("builds", "ci", Role::Pipeline),
     ];
-    let access = Access::new(keys, open_reads, Hosts::new(["mesh.example.com".to_owned()]));
+    let hosts = Hosts::new(["mesh.example.com".to_owned()]);
+    let access = Access::new(keys, Doors { hosts, open_reads, ..Doors::default() });
     let api = Api::new(
         Arc::clone(&live),
         asks,

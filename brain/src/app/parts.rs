@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use super::{AppError, BRAIN_ID, brain};
 use trust::hosts::Hosts;
 
-use crate::access::{Access, Key, Principal, Role};
+use crate::access::{Access, Doors, Key, Principal, Role};
 use crate::advisor::{Advisor, Client};
 use crate::audit::{AuditKey, AuditReader, AuditStore, Numbered, Retention, StoreError};
 use crate::canary::Canary;
@@ -147,15 +147,24 @@ pub(super) fn read_tokens(settings: &Settings) -> Result<Tokens, TokenError> {
 /// `lightsout token` made.
 pub(super) fn access(settings: &Settings, own: &Token) -> Result<Access, AppError> {
     let mut keys = vec![Key::fixed(own, Principal::new(OPERATOR, Role::Operator))];
+    let mut workloads = Vec::new();
     for person in &settings.people {
-        let token = Token::read(&person.token_path)?;
+        workloads.extend(person.spiffe_id.clone().map(|id| (id, person.who.clone())));
+        let Some(path) = &person.token_path else { continue };
+        let token = Token::read(path)?;
         if let Some(other) = keys.iter().find(|known| known.digest == token.digest()) {
             let why = format!("{} and {} have the same one", other.who.actor.id, person.who.actor.id);
             return Err(AppError::Part("tokens", why));
         }
         keys.push(Key::fixed(&token, person.who.clone()));
     }
-    let access = Access::new(keys, settings.open_reads, Hosts::new(settings.allowed_hosts.iter().cloned()));
+    let doors = Doors {
+        hosts: Hosts::new(settings.allowed_hosts.iter().cloned()),
+        open_reads: settings.open_reads,
+        secured: settings.api_tls.is_some(),
+        workloads,
+    };
+    let access = Access::new(keys, doors);
     access.read_book(&settings.data_dir).map_err(|why| AppError::Part("tokens", why.to_string()))?;
     Ok(access)
 }

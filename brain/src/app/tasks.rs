@@ -7,26 +7,31 @@ use tokio::task::JoinError;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
-use trust::tls::Termination;
+use trust::serving::{self, Manners};
 
 use super::AppError;
 use crate::ingest::{Ingest, secured};
-use crate::settings::TelemetryTls;
+use crate::tls_files::TlsFiles;
+
+/// Connections to the API at once.
+const MAX_CONNECTIONS: usize = 512;
 
 pub(super) async fn serve_api(
     listener: TcpListener,
     routes: axum::Router,
+    tls: Option<TlsFiles>,
     stop: CancellationToken,
 ) -> Result<(), String> {
-    let routes = routes.into_make_service_with_connect_info::<std::net::SocketAddr>();
-    let served = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned());
-    served.await.map_err(|why| why.to_string())
+    let tls = Box::new(move || tls.as_ref().map(TlsFiles::current));
+    serving::serve(listener, routes, Manners { name: "API", max_connections: MAX_CONNECTIONS, tls }, stop)
+        .await;
+    Ok(())
 }
 
 pub(super) async fn serve_telemetry(
     listener: TcpListener,
     service: Ingest,
-    secured: Option<(TelemetryTls, Termination)>,
+    secured: Option<TlsFiles>,
     stop: CancellationToken,
 ) -> Result<(), String> {
     let server = tonic::transport::Server::builder()
@@ -38,8 +43,8 @@ pub(super) async fn serve_telemetry(
             let incoming = TcpListenerStream::new(listener);
             server.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await
         }
-        Some((files, first)) => {
-            let incoming = secured::accept(listener, files, first, stop.clone());
+        Some(files) => {
+            let incoming = secured::accept(listener, files, stop.clone());
             server.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await
         }
     };

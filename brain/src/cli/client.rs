@@ -1,5 +1,6 @@
 //! The verbs' way to the brain: its URL, its token, its answers.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,7 +12,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::default_data_dir;
-use crate::action::client::{bounded_body, direct_client};
+use crate::action::client::bounded_body;
+use crate::action::mesh_client::direct;
 use crate::token::Token;
 
 /// Verifying a long log takes its time; everything else answers in a second.
@@ -28,6 +30,15 @@ pub struct Connection {
     /// A file with the API's token (LIGHTSOUT_TOKEN holds the token itself; else DATA_DIR/api.token)
     #[arg(long, global = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// A file with the authorities that are believed where the URL is https, PEM [default: those of the system]
+    #[arg(long, global = true, env = "LIGHTSOUT_CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// A file with a certificate that names you to the brain (people's `spiffe_id`), PEM; no token is then looked for
+    #[arg(long, global = true, value_name = "FILE", requires = "key")]
+    pub certificate: Option<PathBuf>,
+    /// A file with its key, PEM
+    #[arg(long, global = true, value_name = "FILE", requires = "certificate")]
+    pub key: Option<PathBuf>,
     /// The brain's data directory [default: ./lightsout-data]
     #[arg(long, global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
@@ -91,13 +102,10 @@ impl Connection {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let request = http()?.request(Method::GET, url);
+        let request = self.http()?.request(Method::GET, url);
         // Where reads are open none is needed, and a brain elsewhere may not know what lies here.
-        self.read(match self.token() {
-            Ok(token) => request.header("authorization", token.header()),
-            Err(_) => request,
-        })
-        .await
+        let token = if self.by_certificate() { None } else { self.token().ok() };
+        self.read(shown(request, token)).await
     }
 
     /// Writes to `path` of the API, showing the token.
@@ -107,22 +115,50 @@ impl Connection {
         body: &(impl Serialize + Sync),
     ) -> Result<T, Failure> {
         let token = match self.token() {
-            Ok(token) => token,
+            _ if self.by_certificate() => None,
+            Ok(token) => Some(token),
             Err(why) => {
                 // Without a brain there is no token either; the former is what a person must hear first.
                 let _: serde_json::Value = self.get(&["v1", "status"], &[]).await?;
                 return Err(why);
             }
         };
-        let request = http()?.request(Method::POST, self.address(path)?).json(body);
-        self.read(request.header("authorization", token.header())).await
+        let request = self.http()?.request(Method::POST, self.address(path)?).json(body);
+        self.read(shown(request, token)).await
+    }
+
+    /// A token that was named beside it is shown all the same.
+    fn by_certificate(&self) -> bool {
+        let named = self.token_file.is_some() || std::env::var_os("LIGHTSOUT_TOKEN").is_some();
+        self.certificate.is_some() && !named
+    }
+
+    fn http(&self) -> Result<Client, Failure> {
+        let invalid =
+            |path: &PathBuf, why: &dyn Display| Failure::Invalid(format!("{}: {why}", path.display()));
+        let read = |path: &PathBuf| std::fs::read(path).map_err(|why| invalid(path, &why));
+        let mut builder = direct().timeout(TIMEOUT);
+        if let Some(path) = &self.ca_file {
+            let believed =
+                reqwest::Certificate::from_pem_bundle(&read(path)?).map_err(|why| invalid(path, &why))?;
+            if believed.is_empty() {
+                return Err(invalid(path, &"holds no certificate (BEGIN CERTIFICATE)"));
+            }
+            builder = builder.tls_certs_only(believed);
+        }
+        if let (Some(certificate), Some(key)) = (&self.certificate, &self.key) {
+            let pem = [read(certificate)?, read(key)?].concat();
+            let own = reqwest::Identity::from_pem(&pem).map_err(|why| invalid(certificate, &why))?;
+            builder = builder.identity(own);
+        }
+        builder.build().map_err(|why| Failure::Invalid(format!("what https needs: {}", root_cause(&why))))
     }
 
     fn address(&self, path: &[&str]) -> Result<Url, Failure> {
         let invalid = |why: String| Failure::Invalid(format!("--url {:?}: {why}", self.url));
         let mut url = Url::parse(&self.url).map_err(|why| invalid(why.to_string()))?;
-        if url.scheme() != "http" {
-            return Err(invalid("this build speaks http://HOST:PORT".to_owned()));
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(invalid("a brain is at http://HOST:PORT or https://HOST:PORT".to_owned()));
         }
         let segments = url.path_segments_mut().map(|mut segments| {
             segments.pop_if_empty().extend(path);
@@ -168,8 +204,8 @@ impl Connection {
     }
 }
 
-fn http() -> Result<Client, Failure> {
-    direct_client(TIMEOUT).map_err(Failure::failed)
+fn shown(request: reqwest::RequestBuilder, token: Option<Token>) -> reqwest::RequestBuilder {
+    token.into_iter().fold(request, |request, token| request.header("authorization", token.header()))
 }
 
 fn root_cause(why: &reqwest::Error) -> String {

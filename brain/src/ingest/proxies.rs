@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use reqwest::Url;
+use reqwest::{RequestBuilder, Url};
 use tokio_util::sync::CancellationToken;
 
 use crate::settings::MAX_PROXIES;
@@ -12,10 +12,20 @@ use crate::token::Token;
 /// Where a proxy's action API is, and what it is shown.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// `http://HOST:PORT/`.
+    /// `http://HOST:PORT/`, or `https://`.
     pub admin: Url,
     /// Shown as a bearer token; without one every write will be refused.
     pub token: Option<Token>,
+}
+
+impl Target {
+    /// A request to it shows the token, where there is one.
+    pub fn show(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.token {
+            Some(token) => request.header("authorization", token.header()),
+            None => request,
+        }
+    }
 }
 
 /// One proxy, for people.

@@ -1,12 +1,10 @@
 //! The telemetry listener over mutual TLS: shakes hands with proxies, several at once, and hands on who they are.
-//!
-//! The files are looked at again every few seconds when somebody comes; a bad set keeps the last good one.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -16,16 +14,11 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 use trust::identity::PeerIdentity;
-use trust::tls::{BadPair, MinVersion, Termination};
 
-use crate::settings::TelemetryTls;
+use crate::tls_files::TlsFiles;
 
-/// To finish a handshake.
-const HANDSHAKE: Duration = Duration::from_secs(5);
 /// Handshakes at once; more wait to be accepted.
 const MAX_HANDSHAKES: usize = 64;
-/// Between two looks at the files.
-const LOOK: Duration = Duration::from_secs(2);
 /// After a failed accept (no file descriptors left), before the next.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -48,28 +41,15 @@ impl Connected for Secured {
     }
 }
 
-/// Reads the files.
-///
-/// # Errors
-/// [`BadPair`]: which is not what it should be.
-pub fn load(files: &TelemetryTls) -> Result<Termination, BadPair> {
-    let proxies = Some(files.proxies.clone());
-    Termination::load(&files.certificate, &files.key, MinVersion::Tls13, HANDSHAKE, proxies)
-}
-
 /// Connections that have shaken hands, until `stop`.
 pub fn accept(
     listener: TcpListener,
-    files: TelemetryTls,
-    first: Termination,
+    files: TlsFiles,
     stop: CancellationToken,
 ) -> ReceiverStream<io::Result<Secured>> {
     let (shaken, connections) = mpsc::channel(16);
     tokio::spawn(async move {
-        let (mut files, room) = (
-            Files { files, current: first, looked: Instant::now() },
-            Arc::new(Semaphore::new(MAX_HANDSHAKES)),
-        );
+        let room = Arc::new(Semaphore::new(MAX_HANDSHAKES));
         loop {
             let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
             let Some(accepted) = stop.run_until_cancelled(listener.accept()).await else { return };
@@ -95,29 +75,6 @@ pub fn accept(
         }
     });
     ReceiverStream::new(connections)
-}
-
-struct Files {
-    files: TelemetryTls,
-    current: Termination,
-    looked: Instant,
-}
-
-impl Files {
-    fn current(&mut self) -> Termination {
-        if self.looked.elapsed() >= LOOK {
-            self.looked = Instant::now();
-            match load(&self.files) {
-                Ok(new) if new != self.current => {
-                    tracing::info!("the telemetry listener's certificates have changed and are in force");
-                    self.current = new;
-                }
-                Ok(_) => {}
-                Err(why) => tracing::error!("telemetry.tls: {why}; the last good certificates stay"),
-            }
-        }
-        self.current.clone()
-    }
 }
 
 impl AsyncRead for Secured {

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::Stream;
 use protocol::telemetry::Window;
@@ -12,6 +12,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
+use trust::quiet::Quiet;
 
 use super::order::Refused;
 use super::proxies::ProxyTable;
@@ -75,7 +76,7 @@ impl Ingest {
         let id = text(metadata, PROXY_KEY)?.to_owned();
         protocol::id::check_name(&id)
             .map_err(|why| Status::invalid_argument(format!("{PROXY_KEY}: {why}")))?;
-        let admin = admin_url(text(metadata, ADMIN_KEY)?)
+        let admin = admin_url(text(metadata, ADMIN_KEY)?, identity.is_some())
             .map_err(|why| Status::invalid_argument(format!("{ADMIN_KEY}: {why}")))?;
         let place = Arc::clone(&self.places)
             .try_acquire_owned()
@@ -199,24 +200,6 @@ impl Rate {
             self.left -= 1.0;
         }
         allowed
-    }
-}
-
-/// Lets one line a second into the log and counts the others.
-#[derive(Default)]
-struct Quiet {
-    last: Option<Instant>,
-    silent: u64,
-}
-
-impl Quiet {
-    fn speak(&mut self, now: Instant) -> Option<u64> {
-        if self.last.is_some_and(|last| now.saturating_duration_since(last) < Duration::from_secs(1)) {
-            self.silent = self.silent.saturating_add(1);
-            return None;
-        }
-        self.last = Some(now);
-        Some(std::mem::take(&mut self.silent))
     }
 }
 

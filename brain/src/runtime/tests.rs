@@ -9,6 +9,7 @@ use reqwest::Url;
 use tokio::sync::{mpsc, oneshot};
 
 use super::*;
+use crate::action::mesh_client::MeshClient;
 use crate::audit::AuditReader;
 use crate::domain::{Actor, ActorKind, Event, Mode, PersonRequest};
 use crate::ingest::Target;
@@ -76,7 +77,7 @@ async fn rig(each: Script) -> Rig {
     let (asks, asks_out) = mpsc::channel(64);
     let (_, policies_out) = mpsc::channel(1);
     let metrics = Metrics::new().unwrap();
-    let client = ActionClient::new(proxies.clone(), replies, metrics.clone()).unwrap();
+    let client = ActionClient::new(MeshClient::new(None).unwrap(), proxies.clone(), replies, metrics.clone());
     let live = Live { view: view(0), audit_ok: true, audit_seq: 0 };
     let (events, listening) = broadcast::channel(64);
     let shared = Shared {

@@ -3,11 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use trust::dialling::Parties;
 use trust::identity::allowed::Principal;
 use trust::identity::client_auth::{ClientAuthFiles, Demand};
 
 use super::{Findings, MAX_PROXIES};
-use crate::config::{Listener, TelemetryTls as TlsEntry};
+use crate::config::{self, Listener, TelemetryTls as TlsEntry};
 
 /// One listening socket and its token.
 #[derive(Debug, Clone)]
@@ -16,6 +17,17 @@ pub struct ListenerSettings {
     pub address: SocketAddr,
     /// The token's file, made where absent.
     pub token_path: PathBuf,
+}
+
+/// The files of the API's TLS.
+#[derive(Debug, Clone)]
+pub struct ApiTls {
+    /// The chain.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+    /// Who vouches for people's certificates; absent: none is asked for.
+    pub clients: Option<ClientAuthFiles>,
 }
 
 /// The files of the telemetry listener's TLS.
@@ -27,6 +39,19 @@ pub struct TelemetryTls {
     pub key: PathBuf,
     /// Which proxies may come, and who vouches for them.
     pub proxies: ClientAuthFiles,
+}
+
+impl TelemetryTls {
+    /// The other way round: who may answer where proxies are asked.
+    #[must_use]
+    pub fn dialling(&self) -> Parties {
+        Parties {
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+            bundle: self.proxies.bundle.clone(),
+            expected: self.proxies.allowed.clone(),
+        }
+    }
 }
 
 pub(super) fn listener(
@@ -69,6 +94,22 @@ pub(super) fn telemetry_tls(given: TlsEntry, findings: &mut Findings) -> Option<
     let (bundle, lists) = (given.ca_path, given.crl_path);
     let proxies = ClientAuthFiles { demand: Demand::Strict, bundle, lists, allowed };
     Some(TelemetryTls { certificate: given.certificate, key: given.key, proxies })
+}
+
+/// Certificates of clients are looked at where they are shown; a name in `people` makes somebody of one.
+pub(super) fn api_tls(given: config::ApiTls, findings: &mut Findings) -> ApiTls {
+    if given.crl_path.is_some() && given.ca_path.is_none() {
+        let message = "lists tell what authorities have revoked: say which authorities, in ca_path";
+        findings.push(("/api/tls/crl_path".to_owned(), message.to_owned()));
+    }
+    let lists = given.crl_path;
+    let clients = given.ca_path.map(|bundle| ClientAuthFiles {
+        demand: Demand::Permissive,
+        bundle,
+        lists,
+        allowed: Vec::new(),
+    });
+    ApiTls { certificate: given.certificate, key: given.key, clients }
 }
 
 pub(super) fn check_hosts(names: &[String], findings: &mut Findings) {

@@ -23,6 +23,7 @@ pub struct ProxySettings {
 
 pub(super) fn overrides(
     entries: Vec<crate::config::ProxyEntry>,
+    identities: bool,
     findings: &mut Findings,
 ) -> BTreeMap<String, ProxySettings> {
     let mut proxies = BTreeMap::new();
@@ -33,7 +34,7 @@ pub(super) fn overrides(
         if let Err(why) = protocol::id::check_name(&entry.id) {
             findings.push((format!("/proxies/{index}/id"), why.to_string()));
         }
-        match admin_url(&entry.admin) {
+        match admin_url(&entry.admin, identities) {
             Ok(admin) => {
                 let settings = ProxySettings { admin, token_path: entry.token_path };
                 if proxies.insert(entry.id.clone(), settings).is_some() {
@@ -47,18 +48,21 @@ pub(super) fn overrides(
     proxies
 }
 
-/// An action API's URL, announced or configured: plain HTTP to a host and a port, nothing else that a
-/// client could be talked into.
+/// An action API's URL, announced or configured: a host and a port, nothing else that a client could be talked
+/// into; `https` only where identities say who answers.
 ///
 /// # Errors
 /// What is wrong with it, for a person.
-pub fn admin_url(text: &str) -> Result<Url, String> {
+pub fn admin_url(text: &str, identities: bool) -> Result<Url, String> {
     if text.len() > MAX_URL_BYTES {
         return Err(format!("a URL has at most {MAX_URL_BYTES} bytes, this one has {}", text.len()));
     }
     let url = Url::parse(text).map_err(|why| format!("{text:?} is not a URL: {why}"))?;
-    if url.scheme() != "http" {
-        return Err(format!("this build speaks http:// to action APIs, not {}://", url.scheme()));
+    match url.scheme() {
+        "http" => {}
+        "https" if identities => {}
+        "https" => return Err("https:// to action APIs needs telemetry.tls: the identities".to_owned()),
+        other => return Err(format!("this build speaks http:// or https:// to action APIs, not {other}://")),
     }
     let plain = url.username().is_empty()
         && url.password().is_none()

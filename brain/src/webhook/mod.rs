@@ -46,7 +46,7 @@ impl Webhook {
     /// The file cannot be read or is empty; the HTTP client cannot be built.
     pub fn new(url: Url, secret_path: Option<&Path>) -> Result<Self, String> {
         let secret = secret_path.map(secret).transpose()?;
-        let http = crate::action::client::direct_client(TIMEOUT).map_err(|why| why.to_string())?;
+        let http = crate::action::mesh_client::direct_client(TIMEOUT).map_err(|why| why.to_string())?;
         Ok(Self { http, url, secret })
     }
 

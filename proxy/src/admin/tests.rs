@@ -14,6 +14,7 @@ use super::*;
 use crate::control::tests::{Rig, rig};
 use crate::settings::Given;
 use crate::telemetry::shard::Shard;
+use crate::token::Token;
 
 const TOKEN: &str = "0123456789abcdef";
 
@@ -37,7 +38,7 @@ async fn served() -> Served {
     let given = Given { ai_enabled: false, ai_mode: None, host_name: "night".to_owned(), cores: 2 };
     let admin = Arc::new(Admin {
         control: Arc::clone(&rig.control),
-        token: Token::load_or_make(&token_path).unwrap().0,
+        tokens: Tokens { operator: Token::load_or_make(&token_path).unwrap().0, viewer: None },
         lockout: Lockout::default(),
         hosts: Hosts::default(),
         drain: CancellationToken::new(),
@@ -55,7 +56,7 @@ async fn served() -> Served {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    tokio::spawn(serve(listener, router(Arc::clone(&admin)), stop.clone()));
+    tokio::spawn(serve(listener, Arc::clone(&admin), stop.clone()));
     Served { rig, admin, address, stop }
 }
 

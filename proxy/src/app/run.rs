@@ -100,13 +100,12 @@ impl App {
     fn start(self, tasks: &TaskTracker) -> io::Result<Started> {
         let gone = self.data_path.lifecycle.handed_over.clone();
         let control = Arc::clone(&self.admin.control);
-        let router = admin::router(Arc::clone(&self.admin));
         // What there may be only one of ends with the hand-over, while the drain goes on.
         let alone = self.stop.child_token();
         tasks.spawn(end_with(gone, alone.clone()));
-        let (listener, stop) = (self.admin_listener, alone.clone());
+        let (listener, admin, stop) = (self.admin_listener, Arc::clone(&self.admin), alone.clone());
         tasks.spawn(async move {
-            if let Err(why) = admin::serve(listener, router, stop).await {
+            if let Err(why) = admin::serve(listener, admin, stop).await {
                 tracing::error!("the admin listener is lost: {why}");
             }
         });

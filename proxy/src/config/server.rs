@@ -108,7 +108,7 @@ pub struct Connect {
     pub allow: Vec<String>,
 }
 
-/// The main listener's certificate.
+/// A listener's certificate.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
@@ -185,6 +185,22 @@ pub struct Admin {
     /// The file with the bearer token for writes, or `env:NAME`, or `credential:NAME` (systemd). Absent:
     /// `proxy-PORT.token` in the data directory; made (0600) where there is none.
     pub token_path: Option<String>,
+    /// The file with a bearer token that may only read, made (0600) where there is none. Absent: there is no such
+    /// token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub viewer_token_path: Option<String>,
+    /// Whether `/status` and `/metrics` are told to whoever asks. Otherwise they need a viewer or an operator.
+    pub open_reads: bool,
+    /// The listener speaks TLS; with `client_auth` it knows workloads by their certificates. Absent: clear text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// Workloads that may do everything, as the brain must: SPIFFE ids, or all under a path. Who shows the token
+    /// needs not be one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub operators: Vec<String>,
+    /// Workloads that may read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub viewers: Vec<String>,
     /// Where epoch and freeze survive a restart. Absent: `proxy-PORT.state.json` in the data directory.
     pub state_path: Option<String>,
     /// The Unix socket (0600) at which `start --take-over` gets the listening sockets of the process that
@@ -202,6 +218,11 @@ impl Default for Admin {
             bind_address: "127.0.0.1".to_owned(),
             port: 9901,
             token_path: None,
+            viewer_token_path: None,
+            open_reads: true,
+            tls: None,
+            operators: Vec::new(),
+            viewers: Vec::new(),
             state_path: None,
             hand_over_path: None,
             allowed_hosts: Vec::new(),

@@ -46,6 +46,8 @@ fn fixed_parts(old: &Settings, new: &Settings) -> Vec<&'static str> {
         ("server.drain_timeout_ms", server.drain_timeout != other.drain_timeout),
         ("admin.bind_address and admin.port", old.admin.bind != new.admin.bind),
         ("admin.token_path", old.admin.token_path != new.admin.token_path),
+        ("admin.viewer_token_path", old.admin.viewer_token_path != new.admin.viewer_token_path),
+        ("whether there is an admin.tls", old.admin.tls.is_some() != new.admin.tls.is_some()),
         ("admin.state_path", old.admin.state_path != new.admin.state_path),
         ("admin.allowed_hosts", old.admin.allowed_hosts != new.admin.allowed_hosts),
         ("admin.hand_over_path", old.admin.hand_over_path != new.admin.hand_over_path),

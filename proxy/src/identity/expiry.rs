@@ -32,7 +32,7 @@ pub fn certificates(settings: &Settings) -> BTreeMap<Named, Validity> {
     let mut add = |file: &PathBuf, kind, validity: Option<Validity>| {
         all.extend(validity.map(|validity| (Named { file: file.clone(), kind }, validity)));
     };
-    if let Some(tls) = &settings.server.tls {
+    for tls in settings.server.tls.iter().chain(&settings.admin.tls) {
         add(&tls.certificate, "server", tls.validity);
         tls.client_auth.iter().for_each(|files| add(&files.bundle, "authority", tls.clients_validity()));
     }

@@ -7,7 +7,7 @@ use protocol::id::ProxyId;
 
 use super::findings::{Findings, Place};
 use super::listeners::non_empty;
-use super::{Ai, AiMode, AiTls, Given, Server};
+use super::{Admin, Ai, AiMode, AiTls, Given, Server};
 use crate::config;
 
 /// The brain that is wanted, if one is: by the file, or by `--ai-enabled`. What the section says is
@@ -15,13 +15,17 @@ use crate::config;
 pub(super) fn ai(
     config: Option<&config::Ai>,
     given: &Given,
-    server: &Server,
+    (server, admin): (&Server, &Admin),
     at: &Place,
     findings: &mut Findings,
 ) -> Option<Ai> {
     let enabled = given.ai_enabled || config.is_some_and(|ai| ai.enabled);
     let config = config.cloned().unwrap_or_default();
-    judge(&config, at, findings);
+    judge(&config, admin.tls.is_some(), at, findings);
+    if enabled && config.brain.is_none() && admin.tls.is_some() {
+        let text = "a brain that is started beside speaks to admin on loopback without TLS: leave admin.tls out, or say which";
+        findings.add(&at.at("brain"), text);
+    }
     let proxy = proxy_id(&config, given, server, at, findings)?;
     let mode = given.ai_mode.unwrap_or(match config.autonomous_mode {
         true => AiMode::Autonomous,
@@ -42,16 +46,15 @@ pub(super) fn ai(
     enabled.then_some(ai)
 }
 
-fn judge(config: &config::Ai, at: &Place, findings: &mut Findings) {
+fn judge(config: &config::Ai, secured: bool, at: &Place, findings: &mut Findings) {
     findings.range(&at.at("window_ms"), config.window_ms, 250..=10_000);
     findings.name(&at.at("caller"), &config.caller);
     non_empty(&config.data_dir, &at.at("data_dir"), findings);
     if let Some(threshold) = config.decision_threshold {
         findings.range(&at.at("decision_threshold"), threshold, 0.0..=1.0);
     }
-    for (key, url, tls) in
-        [("brain", &config.brain, config.tls.is_some()), ("admin_url", &config.admin_url, false)]
-    {
+    let (tls, admin) = (("ai.tls", config.tls.is_some()), ("admin.tls", secured));
+    for (key, url, tls) in [("brain", &config.brain, tls), ("admin_url", &config.admin_url, admin)] {
         if let Some(url) = url {
             judge_url(url, tls, &at.at(key), findings);
         }
@@ -79,17 +82,19 @@ fn tls(given: &config::AiTls, at: &Place, findings: &mut Findings) -> Option<AiT
     })
 }
 
-fn judge_url(url: &str, tls: bool, at: &Place, findings: &mut Findings) {
+/// `secured_by` is the section that makes it https, and whether it is there.
+fn judge_url(url: &str, secured_by: (&str, bool), at: &Place, findings: &mut Findings) {
     let parsed = url.parse::<http::Uri>().ok();
     let scheme = parsed.as_ref().and_then(http::Uri::scheme_str);
     let host = parsed.as_ref().and_then(http::Uri::host).filter(|host| !host.is_empty());
+    let (section, secured) = secured_by;
     match (scheme, host) {
-        (Some("http"), Some(_)) if !tls => {}
-        (Some("https"), Some(_)) if tls => {}
-        (Some("http"), Some(_)) => findings.add(at, "ai.tls is for https://; say so, or leave it out"),
-        (Some("https"), Some(_)) => {
-            findings.add(at, "https is spoken to the brain's telemetry listener alone, by ai.tls")
+        (Some("http"), Some(_)) if !secured => {}
+        (Some("https"), Some(_)) if secured => {}
+        (Some("http"), Some(_)) => {
+            findings.add(at, format!("{section} is for https://; say so, or leave it out"))
         }
+        (Some("https"), Some(_)) => findings.add(at, format!("https:// needs {section}")),
         _ => findings.add(at, format!("{url:?} is not a URL of the form http://HOST:PORT")),
     }
 }

@@ -48,7 +48,7 @@ impl Settings {
         let services = services::services(&config, &root, &mut findings);
         let routes = routes::routes(&config, &services, &root.at("routes"), &mut findings);
         let floor = floor(&config.floor, &root.at("floor"), &mut findings);
-        let ai = ai::ai(config.ai.as_ref(), given, &server, &root.at("ai"), &mut findings);
+        let ai = ai::ai(config.ai.as_ref(), given, (&server, &admin), &root.at("ai"), &mut findings);
         let at = root.at("observability");
         let observability = observability::observability(&config.observability, &at, &mut findings);
         let (at, given_rates) = (root.at("rate_limit"), config.rate_limit.as_ref());

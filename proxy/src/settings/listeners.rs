@@ -93,6 +93,10 @@ pub(super) fn admin(config: &config::Admin, data_dir: &Path, at: &Place, finding
         None => data_dir.join(format!("proxy-{}.{extension}", config.port)),
     };
     let token_path = path("token_path", &config.token_path, "token");
+    let viewer_token_path = config
+        .viewer_token_path
+        .as_ref()
+        .map(|_| path("viewer_token_path", &config.viewer_token_path, "viewer"));
     let state_path = path("state_path", &config.state_path, "state.json");
     let hand_over_path = match &config.hand_over_path {
         Some(_) => path("hand_over_path", &config.hand_over_path, "sock"),
@@ -105,8 +109,32 @@ pub(super) fn admin(config: &config::Admin, data_dir: &Path, at: &Place, finding
             findings.add(&at.at("allowed_hosts").at(n), text);
         }
     }
-    let allowed_hosts = config.allowed_hosts.clone();
-    Admin { bind, token_path, state_path, hand_over_path, allowed_hosts }
+    if viewer_token_path.as_ref() == Some(&token_path) {
+        findings.add(&at.at("viewer_token_path"), "the token of token_path may do everything");
+    }
+    let asks = config.tls.as_ref().and_then(|tls| tls.client_auth.as_ref());
+    let asks = asks.is_some_and(|asked| asked.mode != config::ClientAuthMode::Off);
+    let mut workloads = |key: &str, given: &[String]| {
+        if !given.is_empty() && !asks {
+            findings.add(&at.at(key), "workloads are known by their certificates: say admin.tls.client_auth");
+        }
+        identities::principals(given, &at.at(key), findings)
+    };
+    let operators = workloads("operators", &config.operators);
+    let viewers = workloads("viewers", &config.viewers);
+    let secured = config.tls.as_ref().and_then(|given| tls(given, &at.at("tls"), findings));
+    Admin {
+        bind,
+        token_path,
+        viewer_token_path,
+        open_reads: config.open_reads,
+        tls: secured.map(|tls| Arc::new(Termination::clone(&tls).http1_only())),
+        operators,
+        viewers,
+        state_path,
+        hand_over_path,
+        allowed_hosts: config.allowed_hosts.clone(),
+    }
 }
 
 fn address(address: &str, port: u16, at: &Place, findings: &mut Findings) -> SocketAddr {
@@ -158,6 +186,29 @@ fn tls(given: &config::Tls, at: &Place, findings: &mut Findings) -> Option<Arc<T
             };
             findings.add(&place, bad.to_string());
             None
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn mistakes(given: Value) -> String {
+        let mut findings = Findings::default();
+        admin(&serde_json::from_value(given).unwrap(), Path::new("data"), &Place::root(), &mut findings);
+        findings.into_vec().into_iter().map(|finding| format!("{finding:?}\n")).collect()
+    }
+
+    #[test]
+    fn roles_are_given_only_to_whom_the_admin_listener_can_know() {
+        assert_eq!(mistakes(json!({"viewer_token_path": "v"})), "");
+        assert!(mistakes(json!({"token_path": "t", "viewer_token_path": "t"})).contains("may do everything"));
+        for key in ["operators", "viewers"] {
+            let said = mistakes(json!({ key: ["spiffe://mesh.local/brain"] }));
+            assert!(said.contains("known by their certificates") && said.contains(key), "{said}");
         }
     }
 }

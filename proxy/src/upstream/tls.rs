@@ -11,12 +11,13 @@ use std::sync::Arc;
 
 use rustls::client::{ClientConfig, WantsClientCert};
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::{ConfigBuilder, RootCertStore, version};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use trust::dialling::Own;
 
 use super::unverified::Unverified;
 use crate::identity::allowed::Principal;
@@ -24,7 +25,7 @@ use crate::identity::server_identity::ServerIdentity;
 use crate::identity::trust_bundle::TrustBundle;
 use crate::identity::validity::Validity;
 use crate::settings::Protocol;
-use crate::tls::{BadPair, MinVersion, chain, private_key, read};
+use crate::tls::{BadPair, MinVersion, chain, read};
 
 /// Whose certificates are believed.
 #[derive(Debug)]
@@ -144,23 +145,6 @@ impl Origination {
             None => ServerName::try_from(host.to_owned()).map_err(Error::other)?,
         };
         self.connector.connect(name, stream).await
-    }
-}
-
-/// What this proxy shows of itself.
-struct Own {
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-}
-
-impl Own {
-    fn read(chain_at: &Path, key_at: &Path, digest: &mut Sha256) -> Result<Self, BadPair> {
-        let pem = read(chain_at).map_err(BadPair::Certificate)?;
-        let key_pem = read(key_at).map_err(BadPair::Key)?;
-        digest.update(&pem);
-        digest.update(&key_pem);
-        let chain = chain(chain_at, &pem).map_err(BadPair::Certificate)?;
-        Ok(Self { chain, key: private_key(key_at, &key_pem).map_err(BadPair::Key)? })
     }
 }
 

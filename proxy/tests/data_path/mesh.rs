@@ -142,6 +142,11 @@ fn settings(name: &ServiceName, service: Arc<Service>) -> Settings {
         admin: Admin {
             bind: local,
             token_path: "t".into(),
+            viewer_token_path: None,
+            open_reads: true,
+            tls: None,
+            operators: Vec::new(),
+            viewers: Vec::new(),
             state_path: "s".into(),
             hand_over_path: "h".into(),
             allowed_hosts: Vec::new(),
