@@ -6,12 +6,22 @@ use protocol::action::Items;
 
 use super::client::{Connection, Failure};
 use super::output::{Format, percent, print_list, word};
-use crate::domain::AutonomyRow;
+use crate::domain::{AutonomyRow, ModelRow};
 
 pub(super) async fn run(connection: &Connection, format: Format) -> Result<ExitCode, Failure> {
     let rows: Items<AutonomyRow> = connection.get(&["v1", "autonomy"], &[]).await?;
-    let heads =
-        ["ACTION", "MODE", "TRIALS", "HELPED", "UNCHANGED", "HARMED", "YES/NO", "SAID → CAME TRUE", "WHY"];
+    let heads = [
+        "ACTION",
+        "MODE",
+        "TRIALS",
+        "HELPED",
+        "UNCHANGED",
+        "HARMED",
+        "YES/NO",
+        "SAID → CAME TRUE",
+        "MODEL",
+        "WHY",
+    ];
     print_list(format, &rows, "No kinds of action.", heads, |row| {
         vec![[
             row.kind.clone(),
@@ -22,10 +32,22 @@ pub(super) async fn run(connection: &Connection, format: Format) -> Result<ExitC
             row.harmed.to_string(),
             format!("{}/{}", row.approved, row.rejected),
             curve(row),
+            models(row),
             row.why.clone(),
         ]]
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// By cause: the outcomes that the model was taught, and whether they let it speak.
+fn models(row: &AutonomyRow) -> String {
+    let one = |m: &ModelRow| {
+        let state =
+            if m.speaks { format!("off by {}", percent(m.calibration_error)) } else { "silent".to_owned() };
+        format!("{}: {} outcomes, {state}", word(&m.cause), m.outcomes)
+    };
+    let all: Vec<String> = row.models.iter().map(one).collect();
+    if all.is_empty() { "-".to_owned() } else { all.join(", ") }
 }
 
 fn curve(row: &AutonomyRow) -> String {

@@ -1,4 +1,4 @@
-//! Where every rule abstains a language model may be asked, and what it says may be shown to a person. It is
+//! Where every rule abstains what was learned may name a remedy; where that abstains too a language model may be asked, and what it says may be shown to a person. It is
 //! never waited for, and nothing that a rule decides depends on it.
 
 use std::collections::BTreeMap;
@@ -7,10 +7,12 @@ use serde_json::json;
 
 use super::ControlLoop;
 use crate::decision::advisor::{Counsel, Question, SPEAKER, judged, menu};
-use crate::decision::{Advice, Circumstances};
+use crate::decision::{Advice, Circumstances, MODEL, WORTH_NAMING};
 use crate::domain::{
-    Actor, Decision, Event, Incident, PersonAnswer, ProposalState, Speaker, TickOutput, Verdict,
+    Actor, Decision, Event, Incident, PersonAnswer, ProposalState, ProposedAction, Speaker, TickOutput,
+    Verdict,
 };
+use crate::learning::Opinion;
 
 /// Questions that wait for an answer, at most.
 const MAX_OPEN: usize = 64;
@@ -39,6 +41,52 @@ impl ControlLoop {
     /// What is to be asked, once.
     pub fn questions(&mut self) -> Vec<Question> {
         std::mem::take(&mut self.consultation.fresh)
+    }
+
+    /// What was learned may name a remedy that no rule does: of those that could be carried out the one that most
+    /// probably helps. Whether it names any; a person is asked.
+    pub(super) fn ask_model(
+        &mut self,
+        incident: &Incident,
+        now: &Circumstances,
+        tried: &[&'static str],
+        out: &mut TickOutput,
+    ) -> bool {
+        if self.desk.pending_for(&incident.id).is_some() {
+            return true;
+        }
+        let named = menu(incident, now, tried).into_iter().filter_map(|candidate| {
+            let said = self.said_of(&candidate.action, incident);
+            let advice = Advice {
+                action: candidate.action,
+                confidence: said,
+                said,
+                speaker: MODEL.to_owned(),
+                says: format!("the like has helped here: {}", candidate.says),
+                abstained: Vec::new(),
+            };
+            let drafted = self.draft(Some(incident), advice);
+            match self.learned.opinion(&drafted, incident.cause.kind) {
+                Opinion::Helps { probability, .. } if probability >= WORTH_NAMING => {
+                    Some((probability, drafted))
+                }
+                _ => None,
+            }
+        });
+        let best = named.max_by(|(a, _), (b, _)| a.total_cmp(b));
+        let Some((_, mut proposal)) = best else { return false };
+        let judgement = self.judge(&proposal, Some(&incident.cause));
+        if judgement.verdict == Verdict::Deny {
+            return false;
+        }
+        proposal.id = self.desk.next_id();
+        self.settle(proposal, judgement, out);
+        true
+    }
+
+    /// What is thought of an action that no rule speaks for, before anything is known of it.
+    fn said_of(&self, action: &ProposedAction, incident: &Incident) -> f64 {
+        incident.confidence * self.learned.helps(action.kind.name(), incident.cause.kind, PRIOR)
     }
 
     /// No rule has an answer to this incident.
@@ -108,7 +156,7 @@ impl ControlLoop {
             return;
         }
         let kind = choice.action.kind.name();
-        let said = incident.confidence * self.learned.helps(kind, incident.cause.kind, PRIOR);
+        let said = self.said_of(&choice.action, &incident);
         let ranking =
             Speaker { name: "ranking".to_owned(), confidence: said, says: counsel.ranking.join(" > ") };
         let advice = Advice {
@@ -132,7 +180,10 @@ impl ControlLoop {
     /// A model's proposal gives way to a rule's, whatever it says.
     pub(super) fn give_way(&mut self, incident: &Incident, out: &mut TickOutput) {
         let me = self.me();
-        let Some(pending) = self.desk.pending_for(&incident.id).filter(|p| p.is_by_advisor()) else { return };
+        let Some(pending) = self.desk.pending_for(&incident.id) else { return };
+        if !pending.is_by_advisor() && !pending.is_by_model() {
+            return;
+        }
         pending.state = ProposalState::Expired;
         let (proposal, reason) = (pending.clone(), "a rule has an answer by now".to_owned());
         let over = Event::Decision { proposal, decision: Decision::Expired, by: me.clone(), reason };

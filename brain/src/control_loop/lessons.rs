@@ -20,6 +20,9 @@ impl ControlLoop {
             let kind = action.action.kind.name();
             let before = self.earned(kind);
             self.learned.effect(kind, cause, effect.kind, self.desk.said(&action.proposal));
+            if let Some(proposal) = self.desk.get_mut(&action.proposal) {
+                self.learned.outcome(proposal, cause, effect.kind);
+            }
             if effect.kind == EffectKind::Harmed {
                 let until_ms = self.now_ms + i64::from(self.policies.guard.demote_s) * 1_000;
                 self.learned.demote(kind, until_ms);

@@ -6,7 +6,7 @@ use crate::action::steps::{Hands, News};
 use crate::action::treatment::{self, leaves_some_out};
 use crate::action::waves::{requests_by_proxy, waves};
 use crate::decision::{
-    Advice, Circumstances, Load, advise, canary_of, footing, is_same_intent, propose, radius,
+    Advice, Circumstances, Load, advise, canary_of, footing, is_same_intent, propose, radius, with_opinion,
 };
 use crate::diagnosis::CallGraph;
 use crate::domain::{
@@ -120,7 +120,10 @@ impl ControlLoop {
         let tried = self.book.case(&incident.id).map(|case| case.tried.clone()).unwrap_or_default();
         let now = self.circumstances(&incident.cause.service);
         let Some(advice) = advise(incident, &self.policies.rules, &now, &tried, &self.learned) else {
-            return self.ask_advisor(incident, &now, &tried);
+            if !self.ask_model(incident, &now, &tried, out) {
+                self.ask_advisor(incident, &now, &tried);
+            }
+            return;
         };
         self.give_way(incident, out);
         let same = |pending: &mut Proposal| is_same_intent(&pending.action, &advice.action);
@@ -153,7 +156,14 @@ impl ControlLoop {
         let approvals_needed = approvals_needed(radius.capacity, &self.policies.guard);
         let footing = self.footing(&advice.action.service, incident.map(|incident| &incident.cause));
         let proposal = propose(String::new(), incident, advice, radius, footing, self.now_ms, expires_s);
-        Proposal { approvals_needed, ..proposal }
+        self.heard_out(Proposal { approvals_needed, ..proposal }, incident)
+    }
+
+    /// The same with what the learned model says of it.
+    fn heard_out(&self, proposal: Proposal, incident: Option<&Incident>) -> Proposal {
+        let Some(incident) = incident else { return proposal };
+        let opinion = self.learned.opinion(&proposal, incident.cause.kind);
+        with_opinion(proposal, &opinion)
     }
 
     /// The state that a change to `service` would be made in.
@@ -201,7 +211,7 @@ impl ControlLoop {
     fn judge_again(&mut self, incident: &Incident, confidence: f64, out: &mut TickOutput) {
         let Some(waiting) = self.desk.pending_for(&incident.id).cloned() else { return };
         let radius = radius(&waiting.action, &self.mesh, &self.fleet, self.now_ms);
-        let fresh = Proposal { confidence, radius, ..waiting };
+        let fresh = self.heard_out(Proposal { confidence, radius, ..waiting }, Some(incident));
         let judgement = self.judge(&fresh, Some(&incident.cause));
         if judgement.verdict != Verdict::Allow {
             return;

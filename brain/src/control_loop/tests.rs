@@ -8,6 +8,7 @@ mod earning;
 mod explained;
 mod finding;
 mod hostile;
+mod learning;
 mod origin;
 mod quiet;
 mod remedies;

@@ -3,12 +3,14 @@
 pub mod advisor;
 mod desk;
 mod footing;
+mod model;
 mod networks;
 mod remedy;
 mod rules;
 
 pub use desk::Desk;
 pub use footing::footing;
+pub use model::{SPEAKER as MODEL, WORTH_NAMING, with_opinion};
 pub use remedy::{Circumstances, Load, canary_of};
 pub use rules::{Advice, advise};
 

@@ -23,5 +23,6 @@ pub use tick::{
     Verb,
 };
 pub use view::{
-    AutonomyRow, Bin, Budgets, CallView, EndpointView, Expected, ProxyView, ServiceView, Silence, View,
+    AutonomyRow, Bin, Budgets, CallView, EndpointView, Expected, ModelRow, ProxyView, ServiceView, Silence,
+    View,
 };

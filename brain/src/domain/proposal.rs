@@ -33,7 +33,8 @@ pub struct Proposal {
     /// SHA-256 over the state of the service that it was made from; in another nobody can approve it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub footing: Option<String>,
-    /// Who spoke, in order, with what confidence; the last one's words decided, the others abstained.
+    /// Who spoke, in order, with what confidence. The last one's words decided; before it stand those who
+    /// abstained, the record, and the learned model, which agrees, disagrees or abstains.
     pub speakers: Vec<Speaker>,
     /// The person who asks for it; absent: the brain does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,6 +56,12 @@ impl Proposal {
     #[must_use]
     pub fn is_by_person(&self) -> bool {
         self.asked_by.is_some()
+    }
+
+    /// Whether nobody but a learned model speaks for it.
+    #[must_use]
+    pub fn is_by_model(&self) -> bool {
+        self.speakers.last().is_some_and(|s| s.name == crate::decision::MODEL)
     }
 
     /// Whether nobody but a language model speaks for it.
@@ -88,7 +95,7 @@ pub struct Radius {
     pub proxies: usize,
 }
 
-/// A voice in the decision: `rule:eject-bad-endpoint`, later a model and an advisor.
+/// A voice in the decision: `rule:eject-bad-endpoint`, `model`, `advisor:NAME`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Speaker {
     /// Who.

@@ -4,7 +4,7 @@ use protocol::snapshot::{BreakerState, Health};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Incident, Mode, Proposal};
+use super::{Action, CauseKind, Incident, Mode, Proposal};
 use crate::canary::CanaryDetail;
 
 /// What the API shows: a frozen picture of the control loop after a tick.
@@ -89,6 +89,22 @@ pub struct AutonomyRow {
     pub calibration_error: f64,
     /// What was said against what came true, where there were trials.
     pub curve: Vec<Bin>,
+    /// The models that tell when it helps, by cause.
+    #[serde(default)]
+    pub models: Vec<ModelRow>,
+}
+
+/// A learned model of one kind of action against one kind of cause.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ModelRow {
+    /// Against what.
+    pub cause: CauseKind,
+    /// Outcomes it was taught.
+    pub outcomes: u32,
+    /// Whether they are enough for it to speak.
+    pub speaks: bool,
+    /// How far what it said before each outcome lay from what came true, on average.
+    pub calibration_error: f64,
 }
 
 /// One point of a reliability curve.

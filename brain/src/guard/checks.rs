@@ -219,10 +219,14 @@ fn earned(proposal: &Proposal, now: &Facts) -> Check {
 }
 
 fn advised(proposal: &Proposal, _: &Facts) -> Check {
-    let alone = proposal.is_by_advisor();
-    let why =
-        if alone { "only a language model speaks for it" } else { "no language model had a part in it" };
-    check("advised", alone, Verdict::Ask, why.to_owned())
+    let why = if proposal.is_by_advisor() {
+        "only a language model speaks for it"
+    } else if proposal.is_by_model() {
+        "only what was learned speaks for it, no rule"
+    } else {
+        "no language model had a part in it"
+    };
+    check("advised", proposal.is_by_advisor() || proposal.is_by_model(), Verdict::Ask, why.to_owned())
 }
 
 fn confidence(proposal: &Proposal, now: &Facts) -> Check {

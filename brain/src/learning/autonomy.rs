@@ -2,8 +2,9 @@
 
 use statrs::distribution::{Beta, ContinuousCDF as _};
 
-use super::{Learned, Outcomes};
-use crate::domain::{AutonomyRow, Bin, Mode};
+use super::model::Model;
+use super::{Learned, MIN_OUTCOMES, Outcomes};
+use crate::domain::{AutonomyRow, Bin, CauseKind, Mode, ModelRow};
 use crate::policies::{AutonomyPolicy, GuardPolicy, KindMode};
 
 /// What a person's yes and no count beside a measured effect.
@@ -30,6 +31,18 @@ impl Learned {
         let trials = shown.trials();
         let enough = trials >= policy.min_trials && lower_bound >= policy.promote_at;
         Earned { trials, lower_bound, enough }
+    }
+
+    /// What the models of a kind were taught, and how far what they said lay from what came true.
+    fn model_rows(&self, kind: &str) -> Vec<ModelRow> {
+        let models = self.models.get(kind).into_iter().flatten();
+        let row = |(cause, model): (&CauseKind, &Model)| ModelRow {
+            cause: *cause,
+            outcomes: model.outcomes(),
+            speaks: model.outcomes() >= MIN_OUTCOMES,
+            calibration_error: model.curve.error(),
+        };
+        models.map(row).collect()
     }
 
     fn total(&self, kind: &str) -> Outcomes {
@@ -92,6 +105,7 @@ pub fn rows(
             lower_bound: earned.lower_bound,
             calibration_error: curve.error(),
             curve: curve.bins.iter().filter(|b| b.n > 0).map(bin).collect(),
+            models: learned.model_rows(kind),
         }
     };
     policy.kinds.keys().map(row).collect()
@@ -100,7 +114,7 @@ pub fn rows(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{CauseKind, EffectKind};
+    use crate::domain::EffectKind;
 
     #[test]
     fn autonomy_is_earned_by_a_record_and_lost_at_once_by_harm() {

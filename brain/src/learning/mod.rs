@@ -6,6 +6,8 @@
 
 mod autonomy;
 mod calibration;
+mod features;
+mod model;
 mod prior;
 
 use std::collections::BTreeMap;
@@ -14,8 +16,10 @@ use serde::{Deserialize, Serialize};
 
 pub use autonomy::{Earned, rows};
 pub use calibration::Curve;
+pub use model::{MIN_OUTCOMES, Opinion};
 
-use crate::domain::{CauseKind, EffectKind};
+use crate::domain::{CauseKind, EffectKind, Proposal};
+use model::Model;
 
 /// So many trials is a rule's own word worth.
 pub const PRIOR_TRIALS: f64 = 20.0;
@@ -73,6 +77,9 @@ pub struct Learned {
     since_harm: BTreeMap<String, Outcomes>,
     /// By kind, until when it only advises, milliseconds since the epoch.
     demoted: BTreeMap<String, i64>,
+    /// By kind and cause, what tells when it helps.
+    #[serde(default)]
+    models: BTreeMap<String, BTreeMap<CauseKind, Model>>,
     /// Counts up with each lesson.
     lessons: u64,
 }
@@ -96,6 +103,25 @@ impl Learned {
         self.add(kind, cause, one);
         if effect == EffectKind::Harmed {
             self.since_harm.insert(kind.to_owned(), Outcomes::default());
+        }
+    }
+
+    /// An effect of what was proposed was measured: the model of its kind and cause learns when that helps.
+    pub fn outcome(&mut self, proposal: &Proposal, cause: CauseKind, effect: EffectKind) {
+        if effect != EffectKind::Unknown {
+            let of_kind = self.models.entry(proposal.action.kind.name().to_owned()).or_default();
+            let model = of_kind.entry(cause).or_default();
+            model.learn(&features::of(proposal), effect == EffectKind::Helped);
+        }
+    }
+
+    /// What the model says of a proposal against such a cause.
+    #[must_use]
+    pub fn opinion(&self, proposal: &Proposal, cause: CauseKind) -> Opinion {
+        let of_kind = self.models.get(proposal.action.kind.name());
+        match of_kind.and_then(|of_kind| of_kind.get(&cause)) {
+            Some(model) => model.opinion(&features::of(proposal)),
+            None => Model::default().opinion(&features::of(proposal)),
         }
     }
 
