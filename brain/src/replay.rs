@@ -76,7 +76,7 @@ pub fn replay(
         if text.is_empty() {
             continue;
         }
-        match serde_json::from_slice::<Window>(text).ok().filter(fit) {
+        match serde_json::from_slice::<Window>(text).ok().filter(|window| window.check().is_ok()) {
             Some(window) => order.put(window),
             None => summary.skipped += 1,
         }
@@ -90,11 +90,6 @@ pub fn replay(
     summary.refused = order.refused();
     (summary.quarantined, summary.overflowed) = brain.refused();
     Ok(summary)
-}
-
-/// Whether a recorded window could have come over the wire: names, sketches and bounds as there.
-fn fit(window: &Window) -> bool {
-    protocol::wire::v1::Window::from(window.clone()).try_into().is_ok_and(|_: Window| true)
 }
 
 fn turn(

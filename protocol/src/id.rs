@@ -31,8 +31,13 @@ pub fn check_name(name: &str) -> Result<(), BadName> {
     if name.len() > MAX_NAME_BYTES {
         return Err(BadName::TooLong(name.len()));
     }
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "._:-/[]".contains(c);
-    match name.chars().find(|c| !allowed(*c)) {
+    // By bytes: this is asked of five names of every cell, and no part of another character is one of these.
+    let allowed =
+        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-' | b'/' | b'[' | b']');
+    if name.bytes().all(allowed) {
+        return Ok(());
+    }
+    match name.chars().find(|c| !c.is_ascii() || !allowed(*c as u8)) {
         Some(c) => Err(BadName::Character(c)),
         None => Ok(()),
     }

@@ -113,18 +113,9 @@ impl TryFrom<v1::Window> for telemetry::Window {
     type Error = BadFrame;
 
     fn try_from(frame: v1::Window) -> Result<Self, BadFrame> {
-        if frame.cells.len() > MAX_CELLS {
-            return Err(BadFrame::TooManyCells(frame.cells.len()));
-        }
-        if frame.clients.len() > MAX_CLIENTS {
-            return Err(BadFrame::TooManyClients(frame.clients.len()));
-        }
-        if !(1..=60_000).contains(&frame.duration_ms) {
-            return Err(BadFrame::Duration(frame.duration_ms));
-        }
-        named("proxy", &frame.proxy)?;
-        named("boot", &frame.boot)?;
-        Ok(Self {
+        // What is too much is refused before it is built.
+        bounded(frame.cells.len(), frame.clients.len())?;
+        let window = Self {
             proxy: frame.proxy,
             boot: frame.boot,
             seq: frame.seq,
@@ -136,21 +127,58 @@ impl TryFrom<v1::Window> for telemetry::Window {
             clients_other: frame
                 .clients_other
                 .map(|o| telemetry::ClientsOther { requests: o.requests, distinct: o.distinct }),
-        })
+        };
+        window.check()?;
+        Ok(window)
     }
+}
+
+impl telemetry::Window {
+    /// Whether it is fit to have come over the wire: bounds, names and sketches.
+    ///
+    /// # Errors
+    /// [`BadFrame`] says what is wrong with it.
+    pub fn check(&self) -> Result<(), BadFrame> {
+        bounded(self.cells.len(), self.clients.len())?;
+        if !(1..=60_000).contains(&self.duration_ms) {
+            return Err(BadFrame::Duration(self.duration_ms));
+        }
+        named("proxy", &self.proxy)?;
+        named("boot", &self.boot)?;
+        self.cells.iter().try_for_each(check_cell)
+    }
+}
+
+fn bounded(cells: usize, clients: usize) -> Result<(), BadFrame> {
+    if cells > MAX_CELLS {
+        return Err(BadFrame::TooManyCells(cells));
+    }
+    if clients > MAX_CLIENTS {
+        return Err(BadFrame::TooManyClients(clients));
+    }
+    Ok(())
+}
+
+fn check_cell(cell: &telemetry::Cell) -> Result<(), BadFrame> {
+    named("service", &cell.service)?;
+    named("endpoint", &cell.endpoint)?;
+    for (field, value) in [("version", &cell.version), ("route", &cell.route), ("caller", &cell.caller)] {
+        if !value.is_empty() {
+            named(field, value)?;
+        }
+    }
+    let Latency { gamma, unit, buckets } = &cell.latency;
+    let ascending = buckets.windows(2).all(|pair| pair[0].0 < pair[1].0);
+    let inside = [buckets.first(), buckets.last()].into_iter().flatten();
+    let inside = inside.into_iter().all(|(index, _)| (0..=MAX_INDEX).contains(index));
+    let sketch = ascending && inside && (gamma - GAMMA).abs() < 1e-9 && unit == "us";
+    if sketch { Ok(()) } else { Err(BadFrame::Latency) }
 }
 
 impl TryFrom<v1::Cell> for telemetry::Cell {
     type Error = BadFrame;
 
     fn try_from(cell: v1::Cell) -> Result<Self, BadFrame> {
-        named("service", &cell.service)?;
-        named("endpoint", &cell.endpoint)?;
-        for (field, value) in [("version", &cell.version), ("route", &cell.route), ("caller", &cell.caller)] {
-            if !value.is_empty() {
-                named(field, value)?;
-            }
-        }
         let classes = [
             ("2xx", cell.status_2xx),
             ("3xx", cell.status_3xx),
@@ -183,19 +211,11 @@ impl TryFrom<v1::Latency> for Latency {
     type Error = BadFrame;
 
     fn try_from(sketch: v1::Latency) -> Result<Self, BadFrame> {
-        let ascending = sketch.index.windows(2).all(|pair| pair[0] < pair[1]);
-        let inside = sketch.index.iter().all(|i| (0..=MAX_INDEX).contains(i));
-        let same_gamma = (sketch.gamma - GAMMA).abs() < 1e-9;
-        if !ascending
-            || !inside
-            || !same_gamma
-            || sketch.unit != "us"
-            || sketch.index.len() != sketch.count.len()
-        {
+        if sketch.index.len() != sketch.count.len() {
             return Err(BadFrame::Latency);
         }
         let buckets = sketch.index.into_iter().zip(sketch.count).collect();
-        Ok(Self { gamma: GAMMA, unit: sketch.unit, buckets })
+        Ok(Self { gamma: sketch.gamma, unit: sketch.unit, buckets })
     }
 }
 

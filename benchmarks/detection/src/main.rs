@@ -58,6 +58,9 @@ struct Args {
     /// Note every incident here, one JSON object a line: what was said of it, and whether it was right
     #[arg(long, value_name = "FILE")]
     incidents: Option<PathBuf>,
+    /// How the program that is judged was built, where that is not as it is shipped; the report says so
+    #[arg(long, value_name = "TEXT")]
+    built: Option<String>,
     /// The first seed; the others follow
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -83,12 +86,12 @@ fn main() -> Result<()> {
     rows.extend(measure.suite(args.runs)?);
     rows.extend(measure.quiet(args.quiet, args.days, args.crowds)?);
     rows.extend(measure.public(args.public.as_deref())?);
-    rows.push(measure.speed()?);
+    rows.extend(speed::rows(&args.lightsout)?);
     rows.extend(measure::elsewhere());
     bar.finish_and_clear();
     let how = format!(
         "Seeds {} to {}; regimes iid, mild and wild in turn; {} s of history before each fault; {} runs of each fault, \
-         {} quiet meshes of {} days, {} crowds. Run time {:.0} s.",
+         {} quiet meshes of {} days, {} crowds. Run time {:.0} s{}.",
         args.seed,
         args.seed + args.runs.max(args.crowds).max(args.quiet) - 1,
         scenario::HISTORY_S,
@@ -97,6 +100,7 @@ fn main() -> Result<()> {
         args.days,
         args.crowds,
         began.elapsed().as_secs_f64(),
+        args.built.map_or_else(String::new, |built| format!("; {built}")),
     );
     let text = report::report(&rows, &how);
     std::fs::write(&args.out, &text).with_context(|| format!("cannot write {}", args.out.display()))?;

@@ -12,7 +12,6 @@ use crate::regime::Regime;
 use crate::replay::replay;
 use crate::scenario::{self, Scenario};
 use crate::score::{Judged, calibration_error, judge, quantile, wilson};
-use crate::speed;
 
 /// One line of the report.
 #[derive(Debug)]
@@ -226,23 +225,10 @@ impl Measure<'_> {
         let (low, high) = wilson(score.right, score.of);
         let right = score.right as f64 / score.of.max(1) as f64;
         let reached = format!(
-            "{right:.2} ({low:.2} to {high:.2}); {} of {} told at all, {} false alarms before",
-            score.spoke, score.of, score.early
+            "{right:.2} ({low:.2} to {high:.2}); {} of {} told at all; {} incidents in {} quiet stretches of ten hours",
+            score.spoke, score.of, score.early, score.quiet
         );
         Ok(vec![row(reached, right >= 0.75, format!("{} issues", score.of))])
-    }
-
-    /// What a series costs.
-    pub fn speed(&self) -> Result<Row> {
-        let (series, rate) = speed::measure(self.lightsout)?;
-        Ok(Row {
-            what: "cost: series-windows a second, reading the recording included".to_owned(),
-            target: ">= 100,000 (<= 5 µs a series update with all else)",
-            reached: format!("{rate:.0} ({:.1} µs each)", 1e6 / rate),
-            met: rate >= 100_000.0,
-            floor: String::new(),
-            runs: format!("{series} series-windows"),
-        })
     }
 }
 

@@ -28,8 +28,10 @@ pub struct Score {
     pub right: usize,
     /// Issues with any incident.
     pub spoke: usize,
-    /// Incidents before an issue began.
+    /// Incidents in the quiet stretches before the issues: each traffic's once, for it is the same each time.
     pub early: usize,
+    /// Such stretches.
+    pub quiet: usize,
     /// All issues.
     pub of: usize,
 }
@@ -60,23 +62,29 @@ pub fn judge(folder: &Path, lightsout: &Path) -> Result<Score> {
         let quiet = quiet.get(quiet.len().saturating_sub(HISTORY)..).unwrap_or_default();
         let mut issues: Vec<_> = std::fs::read_dir(folder.join("train"))?.collect::<Result<_, _>>()?;
         issues.sort_by_key(std::fs::DirEntry::path);
-        for issue in issues {
+        for (n, issue) in issues.into_iter().enumerate() {
             let target: Target = serde_json::from_slice(&std::fs::read(issue.path().join("target.json"))?)?;
             let sick = rows(&issue.path().join("metrics.csv"))?;
             let all: Vec<&Row> = quiet.iter().chain(&sick).collect();
             let said = judged_by(lightsout, windows(&all, &callers))?;
-            count(&mut score, &said, quiet.len() as u64, &slug(&target.root_cause.node));
+            let began_ms = BEGIN_MS + (quiet.len() as u64 * ROW_S) as i64 * 1_000;
+            if n == 0 {
+                score.quiet += 1;
+                score.early += opened(&said).filter(|s| s.at_ms <= began_ms).count();
+            }
+            count(&mut score, &said, began_ms, &slug(&target.root_cause.node));
         }
     }
     Ok(score)
 }
 
-fn count(score: &mut Score, said: &[Said], quiet_rows: u64, culprit: &str) {
-    let began_ms = BEGIN_MS + (quiet_rows * ROW_S) as i64 * 1_000;
-    let opened = |s: &&Said| s.line == "incident_opened";
+fn opened(said: &[Said]) -> impl Iterator<Item = &Said> {
+    said.iter().filter(|s| s.line == "incident_opened")
+}
+
+fn count(score: &mut Score, said: &[Said], began_ms: i64, culprit: &str) {
     score.of += 1;
-    score.early += said.iter().filter(opened).filter(|s| s.at_ms <= began_ms).count();
-    let Some(first) = said.iter().filter(opened).find(|s| s.at_ms > began_ms) else { return };
+    let Some(first) = opened(said).find(|s| s.at_ms > began_ms) else { return };
     score.spoke += 1;
     let last = said.iter().rev().find(|s| s.incident == first.incident && s.cause.is_some());
     let named = last.and_then(|s| s.cause.as_ref()).and_then(|c| c.service.as_deref());
@@ -139,8 +147,7 @@ fn cell(row: &Row, node: &str, n: usize, caller: &str, second: u64) -> Option<Ce
     for request in 0..requests {
         // A golden-ratio walk through the quantiles: even, and the same each time.
         let q = ((second * 131 + request + 1) as f64 * 0.618_033_988_75).fract();
-        let us =
-            quantiles.iter().find(|(at, _)| q <= *at).or(quantiles.last()).map_or(1_000.0, |(_, us)| *us);
+        let us = at(&quantiles, q).unwrap_or(1_000.0);
         *buckets.entry(index_of(us as u64)).or_default() += 1;
     }
     let counts = [("2xx", requests - failed), ("5xx", failed)];
@@ -156,6 +163,20 @@ fn cell(row: &Row, node: &str, n: usize, caller: &str, second: u64) -> Option<Ce
         in_flight_max: 1,
         ..Cell::default()
     })
+}
+
+/// The latency at `q`: on the logarithmic scale between the quantiles that are given, and no further.
+fn at(quantiles: &[(f64, f64)], q: f64) -> Option<f64> {
+    let after = quantiles.iter().position(|(at, _)| q <= *at);
+    match after {
+        Some(0) => quantiles.first().map(|(_, us)| *us),
+        Some(n) => {
+            let ((low, from), (high, to)) = (quantiles[n - 1], quantiles[n]);
+            let part = (q - low) / (high - low);
+            Some((from.max(1.0).ln() * (1.0 - part) + to.max(1.0).ln() * part).exp())
+        }
+        None => quantiles.last().map(|(_, us)| *us),
+    }
 }
 
 fn lines(path: &Path) -> Result<Vec<Vec<String>>> {

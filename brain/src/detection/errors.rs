@@ -1,9 +1,10 @@
 //! Failures of a whole service.
 
-use super::{Anomaly, own_past, service_anomaly};
+use super::own_past::{self, Series};
+use super::{Anomaly, service_anomaly};
 use crate::domain::Signal;
 use crate::policies::ServicePolicy;
-use crate::state::{Service, share};
+use crate::state::{Service, Tally, share};
 
 /// Whether the service fails more than it did, or simply fails; how much evidence is enough is not asked here.
 pub(super) fn detect(name: &str, service: &Service, second: i64, policy: &ServicePolicy) -> Option<Anomaly> {
@@ -14,16 +15,14 @@ pub(super) fn detect(name: &str, service: &Service, second: i64, policy: &Servic
     if service.baseline.learned_s() < policy.min_learned_s {
         return None;
     }
-    let sums = own_past::WINDOWS_S.map(|w| {
-        let sum = service.ring.sum(second - w + 1, second);
-        (w, sum.failed, sum.n)
-    });
-    let rate = &service.baseline.errors;
-    let found = own_past::strongest(&sums, rate, &policy.errors)?;
+    let usual = &service.baseline.errors;
+    let part = |tally: Tally| tally.failed;
+    let series = Series { ring: &service.ring, part, usual, trouble: service.trouble_second };
+    let found = series.strongest(second, &policy.errors)?;
     let recent = service.ring.sum(second - 4, second);
     // A minute remembers what is over: the last seconds must show some of it still.
     let some = (policy.errors.min_excess / 2.0).max((found.observed - found.baseline) / 4.0);
-    if share(recent.failed, recent.n) < rate.share() + some {
+    if share(recent.failed, recent.n) < usual.share() + some {
         return None;
     }
     Some(service_anomaly(name, Signal::Errors, found, false, second))

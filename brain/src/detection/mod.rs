@@ -98,8 +98,13 @@ pub fn detect(
         let surge = rate::detect(service, second - 1, needed, min_learned_s);
         found.surges.extend(surge.map(|surge| (name.clone(), surge)));
         found.anomalies.extend(against_its_past(name, service, second, needed, policy));
-        if found.anomalies.len() > before || troubled(name) {
+        let new = found.anomalies.get(before..).unwrap_or_default();
+        if !new.is_empty() || troubled(name) {
             service.frozen_until_ms = now_ms + 5_000;
+            let since = new.iter().map(|a| a.evidence.since_ms.div_euclid(1_000)).min();
+            service.trouble_second = service.trouble_second.or(since);
+        } else {
+            service.trouble_second = None;
         }
     }
     found.maybe_abused = clients::suspected(mesh, policy);

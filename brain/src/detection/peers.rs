@@ -39,10 +39,10 @@ pub(super) fn step(service: &mut Service, second: i64, policy: &DetectionPolicy,
         endpoint.errors.step(second, errors, null, service.error_dispersion.factor(), error_cap);
         let slow_cap = cap(threshold, &peers.latency, endpoints);
         endpoint.latency.step(second, slow, null, service.slow_dispersion.factor(), slow_cap);
-        if quiet && endpoint.errors.log_e() < threshold / 2.0 {
+        if quiet && !endpoint.errors.exceeds(threshold / 2.0) {
             service.error_dispersion.learn(errors);
         }
-        if quiet && endpoint.latency.log_e() < threshold / 2.0 {
+        if quiet && !endpoint.latency.exceeds(threshold / 2.0) {
             service.slow_dispersion.learn(slow);
         }
     }
@@ -80,8 +80,8 @@ pub(super) fn suspects(service: &Service, policy: &DetectionPolicy) -> bool {
     let threshold = threshold(policy.alarms_per_service_week, service.endpoints.len(), policy.safety_nats);
     let half = threshold / 2.0;
     let versions = service.versions.values().filter(|_| service.versions.len() > 1);
-    service.endpoints.values().any(|e| e.errors.log_e() > half || e.latency.log_e() > half)
-        || versions.into_iter().any(|v| v.errors.log_e() > half || v.latency.log_e() > half)
+    service.endpoints.values().any(|e| e.errors.exceeds(half) || e.latency.exceeds(half))
+        || versions.into_iter().any(|v| v.errors.exceeds(half) || v.latency.exceeds(half))
 }
 
 /// The endpoints and versions that are worse than their siblings now.
@@ -95,12 +95,22 @@ pub(super) fn anomalies(
         Looked { of: name, second, policy, found: Vec::new(), over: Vec::new(), peaks: [0.0; 2] };
     let needed = |parts: usize| threshold(policy.alarms_per_service_week, parts, policy.safety_nats);
     let of_endpoints = needed(service.endpoints.len());
+    let stands_out = |errors: &Cusum, latency: &Cusum, needed: f64| {
+        // Below half of what is needed nothing is of interest, not even to the tail.
+        errors.exceeds(needed / 2.0) || latency.exceeds(needed / 2.0)
+    };
     for (id, endpoint) in &service.endpoints {
+        if !stands_out(&endpoint.errors, &endpoint.latency, of_endpoints) {
+            continue;
+        }
         let (part, of) = (Part::endpoint(service, endpoint), Of::Endpoint(id.clone()));
         looked.at(&part, of, of_endpoints, &service.tails);
     }
     let of_versions = needed(service.versions.len());
     for (label, version) in service.versions.iter().filter(|_| service.versions.len() > 1) {
+        if !stands_out(&version.errors, &version.latency, of_versions) {
+            continue;
+        }
         let (part, of) = (Part::version(service, label, version), Of::Version(label.clone()));
         looked.at(&part, of, of_versions, &service.tails);
     }
@@ -131,8 +141,7 @@ impl Looked<'_> {
         let both = [(Signal::PeerErrors, &tails.peer_errors), (Signal::PeerLatency, &tails.peer_latency)];
         for ((signal, tail), n) in both.into_iter().zip(0..) {
             let log_e = part.evidence(signal).log_e();
-            // Below half of what is needed nothing is of interest, not even to the tail.
-            if log_e < needed / 2.0 {
+            if log_e <= needed / 2.0 {
                 continue;
             }
             match part.judge(signal, self.second, self.policy) {

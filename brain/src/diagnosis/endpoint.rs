@@ -81,21 +81,33 @@ fn one(
     }
 }
 
-/// Whether the endpoint of an open incident still fails half as much above its siblings as it did when
-/// it was named. Thin evidence comes and goes around an alarm's threshold; one fault stays one incident.
+/// Whether what an open incident named still fails half as much above what it was held against, the endpoint
+/// above its siblings or the service above its past. Thin evidence comes and goes around an alarm's threshold;
+/// one fault stays one incident.
 #[must_use]
 pub fn lingers(incident: &Incident, mesh: &MeshState) -> bool {
-    let (Some(id), Some(service)) = (&incident.cause.endpoint, mesh.services.get(&incident.cause.service))
-    else {
-        return false;
-    };
-    let named = incident.evidence.iter().find(|e| e.signal == Signal::PeerErrors);
-    let (Some(endpoint), Some(named)) = (service.endpoints.get(id), named) else { return false };
+    let Some(service) = mesh.services.get(&incident.cause.service) else { return false };
     let from = mesh.second - LINGER_S + 1;
-    let own = endpoint.ring.sum(from, mesh.second);
-    let rest = service.attempts(from, mesh.second).without(own);
-    let excess = share(own.failed, own.n) - share(rest.failed, rest.n);
-    own.failed >= 2 && excess >= (named.observed - named.baseline) / 2.0
+    let of_whole = |e: &&Evidence| {
+        matches!(e.signal, Signal::Errors | Signal::Latency) && e.series == incident.cause.service
+    };
+    let of_part = |e: &&Evidence| e.signal == Signal::PeerErrors;
+    let (named, bad, excess) = match &incident.cause.endpoint {
+        Some(id) => {
+            let named = incident.evidence.iter().find(of_part);
+            let (Some(endpoint), Some(named)) = (service.endpoints.get(id), named) else { return false };
+            let own = endpoint.ring.sum(from, mesh.second);
+            let rest = service.attempts(from, mesh.second).without(own);
+            (named, own.failed, share(own.failed, own.n) - share(rest.failed, rest.n))
+        }
+        None => {
+            let Some(named) = incident.evidence.iter().find(of_whole) else { return false };
+            let all = service.ring.sum(from, mesh.second);
+            let bad = if named.signal == Signal::Latency { all.slow } else { all.failed };
+            (named, bad, share(bad, all.n) - named.baseline)
+        }
+    };
+    bad >= 2 && excess >= (named.observed - named.baseline) / 2.0
 }
 
 /// How many endpoints are as bad as half the named ones' excess, if that is half of them all. Of

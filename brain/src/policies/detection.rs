@@ -108,7 +108,7 @@ impl Default for PeerPolicy {
 impl Default for ServicePolicy {
     fn default() -> Self {
         Self {
-            errors: ERRORS,
+            errors: Floor { min_excess: 0.01, ..ERRORS },
             latency: LATENCY,
             gross_share: 0.5,
             gross_requests: 20,

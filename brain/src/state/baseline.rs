@@ -3,60 +3,16 @@
 use protocol::latency::{Latency, MAX_INDEX};
 use serde::{Deserialize, Serialize};
 
+use super::rate::Rate;
 use super::season::Season;
 use super::series::{Sketch, Tally, share};
 
 /// Seconds that make one lesson; long enough that slow bursts show as overdispersion.
-const BLOCK_S: u64 = 10;
+pub(super) const BLOCK_S: u64 = 10;
 /// A block further out than this many standard deviations counts as this far out.
-const WINSOR_SD: f64 = 4.0;
-const LEAST_SHARE: f64 = 5e-4;
-
-/// A share that is learned block by block, with how much more it varies than coin flips would.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct Rate {
-    share: f64,
-    /// Intra-class correlation of the beta-binomial: variance is `n p (1-p) (1 + (n-1) rho)`.
-    rho: f64,
-    blocks: f64,
-}
-
-impl Rate {
-    fn new(share: f64) -> Self {
-        Self { share, rho: 0.0, blocks: 0.0 }
-    }
-
-    /// What is normal; never quite zero, so that one failure is no wonder.
-    #[must_use]
-    pub fn share(&self) -> f64 {
-        self.share.max(LEAST_SHARE)
-    }
-
-    /// By how much the variance of `n` requests exceeds the binomial one; at least 1.
-    #[must_use]
-    pub fn overdispersion(&self, n: u64) -> f64 {
-        (1.0 + (n.saturating_sub(1)) as f64 * self.rho).max(1.0)
-    }
-
-    fn learn(&mut self, part: u64, n: u64, memory_blocks: f64) {
-        if n == 0 {
-            return;
-        }
-        self.blocks = (self.blocks + 1.0).min(memory_blocks);
-        let (n_f, p) = (n as f64, self.share());
-        let sd = (p * (1.0 - p) / n_f * self.overdispersion(n)).sqrt();
-        let seen =
-            if self.blocks < 3.0 { share(part, n) } else { share(part, n).clamp(0.0, p + WINSOR_SD * sd) };
-        let weight = 1.0 / self.blocks;
-        self.share += (seen - self.share) * weight;
-        if n > 1 && self.blocks >= 3.0 {
-            let surprise = (seen - p).powi(2) / (p * (1.0 - p) / n_f);
-            let rho = ((surprise - 1.0) / (n_f - 1.0)).clamp(-0.05, 1.0);
-            self.rho += (rho - self.rho) * weight;
-        }
-    }
-}
-
+pub(super) const WINSOR_SD: f64 = 4.0;
+/// Buckets between the p99 and what is far beyond it: a factor of three.
+const FAR_BUCKETS: i32 = 56;
 /// How many requests a second there are beyond what the hour makes of them, learned block by block.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Pace {
@@ -99,6 +55,9 @@ pub struct Baseline {
     pub errors: Rate,
     /// Share of responses above [`Baseline::slow_index`].
     pub slow: Rate,
+    /// Share of responses above [`Baseline::far_index`].
+    #[serde(default = "Rate::none")]
+    pub far: Rate,
     sketch: Sketch,
     slow_index: Option<i32>,
     in_flight: f64,
@@ -109,6 +68,8 @@ pub struct Baseline {
     #[serde(default)]
     season: Season,
     block: (Tally, u64),
+    #[serde(default)]
+    far_block: u64,
     learned_s: u64,
     memory_blocks: f64,
 }
@@ -121,6 +82,7 @@ impl Baseline {
         Self {
             errors: Rate::new(0.0),
             slow: Rate::new(0.01),
+            far: Rate::none(),
             sketch: Sketch::new(half_life_s),
             slow_index: None,
             in_flight: 0.0,
@@ -128,6 +90,7 @@ impl Baseline {
             pace: Pace::default(),
             season: Season::default(),
             block: (Tally::default(), 0),
+            far_block: 0,
             learned_s: 0,
             memory_blocks: half_life_s / std::f64::consts::LN_2 / BLOCK_S as f64,
         }
@@ -143,6 +106,13 @@ impl Baseline {
     #[must_use]
     pub fn slow_index(&self) -> i32 {
         self.slow_index.unwrap_or(MAX_INDEX)
+    }
+
+    /// Above this bucket a response is far too slow: several times the baseline's p99, where quiet traffic has
+    /// next to nothing. What hangs for a second shows here, though it be one request in fifty.
+    #[must_use]
+    pub fn far_index(&self) -> i32 {
+        self.slow_index.map_or(MAX_INDEX, |index| (index + FAR_BUCKETS).min(MAX_INDEX))
     }
 
     /// The learned p90, for the peers' threshold.
@@ -211,8 +181,8 @@ impl Baseline {
         self.sketch.add(second, latency);
     }
 
-    /// One quiet second is over.
-    pub fn learn_second(&mut self, second: i64, tally: Tally, in_flight: u64, retries: u64) {
+    /// One quiet second is over, in which `far` responses were far too slow.
+    pub fn learn_second(&mut self, second: i64, tally: Tally, far: u64, in_flight: u64, retries: u64) {
         if tally.n == 0 {
             return;
         }
@@ -223,16 +193,19 @@ impl Baseline {
         self.retries += (share(retries, tally.n).min(1.0) - self.retries) * weight;
         self.block.0.add(tally);
         self.block.1 += 1;
+        self.far_block += far;
         if self.block.1 < BLOCK_S {
             return;
         }
         let (block, _) = std::mem::take(&mut self.block);
+        let far = std::mem::take(&mut self.far_block);
         let rate = block.n as f64 / BLOCK_S as f64;
         self.season.learn(second, rate);
         self.pace.learn(rate, &self.season, second, self.memory_blocks);
         self.errors.learn(block.failed, block.n, self.memory_blocks);
         if self.slow_index.is_some() {
             self.slow.learn(block.slow, block.n, self.memory_blocks);
+            self.far.learn(far, block.n, self.memory_blocks);
         }
         // A threshold that moved a little each block would make exceedances incomparable.
         if self.learned_s.is_multiple_of(60) {
@@ -247,7 +220,7 @@ mod tests {
 
     fn quiet(baseline: &mut Baseline, seconds: u64, failed: impl Fn(u64) -> u64) {
         for second in 0..seconds {
-            baseline.learn_second(second as i64, Tally { n: 200, failed: failed(second), slow: 2 }, 4, 0);
+            baseline.learn_second(second as i64, Tally { n: 200, failed: failed(second), slow: 2 }, 0, 4, 0);
         }
     }
 

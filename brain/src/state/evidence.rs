@@ -82,15 +82,30 @@ impl Cusum {
             return;
         }
         let passed = (second - self.second).clamp(0, 3_600) as i32;
-        self.log.iter_mut().for_each(|l| *l *= FADE.powi(passed));
+        let fade = FADE.powi(passed);
+        self.log.iter_mut().for_each(|l| *l *= fade);
         self.gained = [0.0; ALTERNATIVES.len()];
         self.second = second;
+    }
+
+    /// Whether the log-evidence is above `level`: most of the time known without exponentials, for a mean
+    /// is never above its greatest part.
+    #[must_use]
+    pub fn exceeds(&self, level: f64) -> bool {
+        self.top() > level && self.log_e() > level
+    }
+
+    fn top(&self) -> f64 {
+        self.log.iter().copied().fold(0.0, f64::max)
     }
 
     /// Natural logarithm of the mixture's e-value.
     #[must_use]
     pub fn log_e(&self) -> f64 {
-        let top = self.log.iter().copied().fold(0.0, f64::max);
+        let top = self.top();
+        if top == 0.0 {
+            return 0.0;
+        }
         let mean: f64 = self.log.iter().zip(WEIGHTS).map(|(l, weight)| weight * (l - top).exp()).sum();
         (top + mean.ln()).max(0.0)
     }

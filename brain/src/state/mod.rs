@@ -5,9 +5,12 @@
 mod baseline;
 mod buckets;
 pub mod clients;
+mod endpoint;
 pub mod evidence;
+mod level;
 mod memory;
 mod quarantine;
+mod rate;
 mod season;
 mod series;
 mod service;
@@ -21,12 +24,15 @@ use protocol::snapshot::ProxyStatus;
 use protocol::telemetry::Window;
 use sha2::{Digest, Sha256};
 
-pub use baseline::{Baseline, Rate};
+pub use baseline::Baseline;
+pub use endpoint::Endpoint;
+pub use level::Level;
 pub use memory::Memory;
 pub use quarantine::{Quarantine, Reason};
+pub use rate::Rate;
 pub use season::Season;
 pub use series::{RING_S, Ring, Sketch, Tally, share};
-pub use service::{Endpoint, Moment, Service, Tails, Version};
+pub use service::{Moment, Service, Tails, Version};
 pub use silence::Hearing;
 pub use tail::Tail;
 pub use witness::Witness;
@@ -128,21 +134,24 @@ impl MeshState {
         at: Moment,
         policy: &DetectionPolicy,
     ) {
-        let known =
-            self.services.get(&cell.service).is_some_and(|s| s.endpoints.contains_key(&cell.endpoint));
-        if !known {
-            if self.series >= policy.max_series {
-                self.overflowed += 1;
-                return;
-            }
-            self.series += 1;
+        let warmup_ms = i64::from(policy.warmup_s) * 1_000;
+        if let Some(service) = self.services.get_mut(&cell.service)
+            && service.endpoints.contains_key(&cell.endpoint)
+        {
+            service.observe(cell, proxy, at, warmup_ms);
+            return;
         }
+        if self.series >= policy.max_series {
+            self.overflowed += 1;
+            return;
+        }
+        self.series += 1;
         if !self.services.contains_key(&cell.service) {
             let service = self.new_service(&cell.service, policy);
             self.services.insert(cell.service.clone(), service);
         }
         if let Some(service) = self.services.get_mut(&cell.service) {
-            service.observe(cell, proxy, at, i64::from(policy.warmup_s) * 1_000);
+            service.observe(cell, proxy, at, warmup_ms);
         }
     }
 

@@ -8,96 +8,22 @@ use protocol::telemetry::Cell;
 use serde::{Deserialize, Serialize};
 
 use super::baseline::Baseline;
-use super::series::{Ring, Sketch, Tally};
+use super::endpoint::{Endpoint, WITNESS_FADE};
+use super::series::{Ring, Tally};
 use super::tail::Tail;
 use super::witness::{Witness, testify};
 use crate::forecast::Minutes;
 use crate::policies::{DetectionPolicy, PeerPolicy};
 use crate::state::evidence::{Cusum, Dispersion};
 
-/// Half-life of "lately", seconds: what people see as the last ten seconds.
-const LATELY_S: f64 = 7.0;
 /// The most proxies whose views of one endpoint are kept apart.
 const MAX_REPORTERS: usize = 16;
-/// A witness's memory fades by this factor a window: it is about the last few seconds.
-const WITNESS_FADE: f64 = 0.6;
 /// Callers whose calls are counted apart.
 const MAX_EDGES: usize = 32;
-/// A proxy's word on an endpoint's version is taken from another proxy after so long a silence, milliseconds.
-const TELLER_MS: i64 = 10_000;
 /// The most versions of one service that are kept apart.
 const MAX_VERSIONS: usize = 32;
 /// An endpoint without traffic for so long is cold again, milliseconds.
 const COLD_AFTER_MS: i64 = 10_000;
-
-/// One endpoint.
-#[derive(Debug, Clone)]
-pub struct Endpoint {
-    /// Version label, as the teller last reported.
-    pub version: String,
-    /// The proxy whose word on the version counts, and the end of its newest window: two that disagree must
-    /// not make the endpoint look new every second.
-    teller: (String, i64),
-    /// Attempts by second: requests that ended here and those retried elsewhere.
-    pub ring: Ring,
-    /// Attempts since detection last looked.
-    pub fresh: Tally,
-    /// Latencies, lately.
-    pub sketch: Sketch,
-    /// Evidence that it fails more than its siblings.
-    pub errors: Cusum,
-    /// Evidence that it is slower than its siblings.
-    pub latency: Cusum,
-    /// By proxy, what that proxy saw, fading: proxies that disagree are a contradiction.
-    pub reporters: BTreeMap<String, (f64, f64)>,
-    /// End of the newest window with traffic.
-    pub traffic_ms: i64,
-    /// Until then nothing it does is held against it.
-    pub graced_until_ms: i64,
-}
-
-impl Endpoint {
-    fn new(version: &str, teller: (String, i64), graced_until_ms: i64) -> Self {
-        Self {
-            version: version.to_owned(),
-            teller,
-            ring: Ring::default(),
-            fresh: Tally::default(),
-            sketch: Sketch::new(LATELY_S),
-            errors: Cusum::default(),
-            latency: Cusum::default(),
-            reporters: BTreeMap::new(),
-            traffic_ms: graced_until_ms,
-            graced_until_ms,
-        }
-    }
-
-    /// Requests a window that each proxy sends it, lately.
-    pub fn rps_by_proxy(&self) -> impl Iterator<Item = (&String, f64)> {
-        self.reporters.iter().map(|(proxy, (n, _))| (proxy, n * (1.0 - WITNESS_FADE)))
-    }
-
-    /// Whether `proxy` may say which version this is.
-    fn is_told_by(&mut self, proxy: &str, end_ms: i64) -> bool {
-        if self.teller.0 != proxy && self.teller.1.saturating_add(TELLER_MS) < end_ms {
-            proxy.clone_into(&mut self.teller.0);
-        }
-        let told = self.teller.0 == proxy;
-        if told {
-            self.teller.1 = self.teller.1.max(end_ms);
-        }
-        told
-    }
-
-    /// Forgets all evidence against it, and looks away until `until_ms`.
-    pub fn grace(&mut self, until_ms: i64) {
-        self.errors = Cusum::default();
-        self.latency = Cusum::default();
-        self.fresh = Tally::default();
-        self.reporters.clear();
-        self.graced_until_ms = until_ms;
-    }
-}
 
 /// One version of a service, as long as it has endpoints.
 #[derive(Debug, Clone)]
@@ -150,6 +76,8 @@ pub struct Service {
     pub witnesses: BTreeMap<String, Witness>,
     /// Connections that broke or could not be made, by second (in `failed`), and attempts made again (in `slow`).
     pub broken: Ring,
+    /// Client-visible requests by second, and (in `slow`) those that took far too long.
+    pub far: Ring,
     /// Client-visible requests by second; slow against the baseline's p99.
     pub ring: Ring,
     /// Highest sum of requests in flight, by second (in `n`).
@@ -170,6 +98,8 @@ pub struct Service {
     pub learned_second: i64,
     /// Until then its telemetry is in doubt: some of it contradicted itself.
     pub doubted_until_ms: i64,
+    /// The first second of the present trouble, as its evidence says.
+    pub trouble_second: Option<i64>,
     /// Until then its baseline does not learn.
     pub frozen_until_ms: i64,
 }
@@ -187,6 +117,7 @@ impl Service {
             reporters: BTreeMap::new(),
             witnesses: BTreeMap::new(),
             broken: Ring::default(),
+            far: Ring::default(),
             ring: Ring::default(),
             in_flight: Ring::default(),
             baseline: Baseline::new(policy.service.half_life_s),
@@ -197,25 +128,28 @@ impl Service {
             peer_slow_index: MAX_INDEX,
             learned_second: i64::MIN,
             doubted_until_ms: i64::MIN,
+            trouble_second: None,
             frozen_until_ms: i64::MIN,
         }
     }
 
     /// Counts one cell of a window of `proxy` that ended at `end_ms`.
     pub fn observe(&mut self, cell: &Cell, proxy: &str, at: Moment, warmup_ms: i64) {
-        if let Some(caller) = Some(&cell.caller).filter(|c| !c.is_empty() && self.callers.len() < 256) {
-            self.callers.insert(caller.clone(), at.end_ms);
+        if !cell.caller.is_empty() {
+            heard_of(&mut self.callers, &cell.caller, at.end_ms);
         }
-        if self.reporters.len() < 256 || self.reporters.contains_key(proxy) {
-            self.reporters.insert(proxy.to_owned(), at.end_ms);
-        }
+        heard_of(&mut self.reporters, proxy, at.end_ms);
         let slow = cell.latency.count_above(self.baseline.slow_index());
         let failed = cell.failures();
         let tally = Tally { n: cell.requests, failed, slow };
         self.ring.add(at.second, tally);
+        let far = cell.latency.count_above(self.baseline.far_index());
+        self.far.add(at.second, Tally { n: cell.requests, failed: 0, slow: far });
         let broken = cell.resets.saturating_add(cell.connect_failures);
         self.broken.add(at.second, Tally { n: cell.requests, failed: broken, slow: cell.retries });
-        if self.edges.len() < MAX_EDGES || self.edges.contains_key(&cell.caller) {
+        if let Some(edge) = self.edges.get_mut(&cell.caller) {
+            edge.add(at.second, tally);
+        } else if self.edges.len() < MAX_EDGES {
             self.edges.entry(cell.caller.clone()).or_default().add(at.second, tally);
         }
         testify(&mut self.witnesses, proxy, at.end_ms, tally);
@@ -247,10 +181,12 @@ impl Service {
             slow: cell.latency.count_above(self.peer_slow_index),
         };
         let graced = at.start_ms + warmup_ms;
-        let endpoint = self
-            .endpoints
-            .entry(cell.endpoint.clone())
-            .or_insert_with(|| Endpoint::new(&cell.version, (proxy.to_owned(), at.end_ms), graced));
+        // Known but for the first time: no name is copied to look it up.
+        if !self.endpoints.contains_key(&cell.endpoint) {
+            let new = Endpoint::new(&cell.version, (proxy.to_owned(), at.end_ms), graced);
+            self.endpoints.insert(cell.endpoint.clone(), new);
+        }
+        let Some(endpoint) = self.endpoints.get_mut(&cell.endpoint) else { return };
         if endpoint.is_told_by(proxy, at.end_ms) && endpoint.version != cell.version {
             endpoint.version.clone_from(&cell.version);
             endpoint.grace(graced);
@@ -269,10 +205,11 @@ impl Service {
             return;
         }
         endpoint.fresh.add(tally);
-        if endpoint.reporters.len() < MAX_REPORTERS || endpoint.reporters.contains_key(proxy) {
-            let seen = endpoint.reporters.entry(proxy.to_owned()).or_default();
+        if let Some(seen) = endpoint.reporters.get_mut(proxy) {
             seen.0 = seen.0 * WITNESS_FADE + tally.n as f64;
             seen.1 = seen.1 * WITNESS_FADE + tally.failed as f64;
+        } else if endpoint.reporters.len() < MAX_REPORTERS {
+            endpoint.reporters.insert(proxy.to_owned(), (tally.n as f64, tally.failed as f64));
         }
     }
 
@@ -331,10 +268,22 @@ impl Service {
             self.minutes.count(second, self.ring.at(second).n);
             if second * 1_000 > self.frozen_until_ms {
                 let (tally, retries) = (self.ring.at(second), self.broken.at(second).slow);
-                self.baseline.learn_second(second, tally, self.in_flight.at(second).n, retries);
+                let far = self.far.at(second).slow;
+                self.baseline.learn_second(second, tally, far, self.in_flight.at(second).n, retries);
             }
         }
         self.learned_second = self.learned_second.max(last);
+    }
+}
+
+/// The most callers, and the most reporting proxies, that are remembered.
+const MAX_HEARD_OF: usize = 256;
+
+fn heard_of(names: &mut BTreeMap<String, i64>, name: &str, end_ms: i64) {
+    if let Some(newest) = names.get_mut(name) {
+        *newest = end_ms;
+    } else if names.len() < MAX_HEARD_OF {
+        names.insert(name.to_owned(), end_ms);
     }
 }
 

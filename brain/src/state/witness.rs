@@ -24,10 +24,10 @@ pub struct Witness {
 
 /// Notes what `proxy` saw in one cell of its window that ended at `end_ms`.
 pub(super) fn testify(witnesses: &mut BTreeMap<String, Witness>, proxy: &str, end_ms: i64, tally: Tally) {
-    if witnesses.len() >= MAX_WITNESSES && !witnesses.contains_key(proxy) {
-        return;
-    }
     if !witnesses.contains_key(proxy) {
+        if witnesses.len() >= MAX_WITNESSES {
+            return;
+        }
         witnesses.insert(proxy.to_owned(), Witness { end_ms, ..Witness::default() });
     }
     let Some(seen) = witnesses.get_mut(proxy) else { return };

@@ -111,6 +111,29 @@ fn a_service_is_held_against_its_own_past() {
 }
 
 #[test]
+fn one_response_in_thirty_that_hangs_is_found_though_the_rest_is_as_fast_as_ever() {
+    let mut world = World::new(shop(200.0), 3, Mode::Autonomous);
+    world.run(600);
+    let hang = |windows: &mut Vec<Window>| {
+        for cell in windows.iter_mut().flat_map(|w| &mut w.cells).filter(|c| c.service == "catalog") {
+            let Some(first) = cell.latency.buckets.first_mut().filter(|_| cell.requests >= 30) else {
+                continue;
+            };
+            // Of the fastest, so that nothing else changes.
+            let some = (cell.requests / 30).min(first.1);
+            first.1 -= some;
+            cell.latency.buckets.push((protocol::latency::index_of(5_000_000), some));
+            cell.latency.buckets.retain(|(_, n)| *n > 0);
+        }
+    };
+    (0..30).for_each(|_| drop(world.second_with(hang)));
+    let opened = world.opened();
+    assert_eq!(opened.len(), 1, "{opened:#?}");
+    assert_eq!((opened[0].cause.kind, opened[0].cause.service.as_str()), (CauseKind::Service, "catalog"));
+    assert_eq!(opened[0].evidence[0].signal, Signal::Latency);
+}
+
+#[test]
 fn one_second_of_slowness_is_not_acted_on() {
     for (seed, from_s) in (1..=10u32).map(|s| (s, 40.0 + f64::from(s) * 0.1)) {
         let mut world = World::new(shop(200.0), u64::from(seed), Mode::Autonomous);
