@@ -147,7 +147,7 @@ fn cell(row: &Row, node: &str, n: usize, caller: &str, second: u64) -> Option<Ce
     for request in 0..requests {
         // A golden-ratio walk through the quantiles: even, and the same each time.
         let q = ((second * 131 + request + 1) as f64 * 0.618_033_988_75).fract();
-        let us = at(&quantiles, q).unwrap_or(1_000.0);
+        let us = latency_at(&quantiles, q).unwrap_or(1_000.0);
         *buckets.entry(index_of(us as u64)).or_default() += 1;
     }
     let counts = [("2xx", requests - failed), ("5xx", failed)];
@@ -166,7 +166,7 @@ fn cell(row: &Row, node: &str, n: usize, caller: &str, second: u64) -> Option<Ce
 }
 
 /// The latency at `q`: on the logarithmic scale between the quantiles that are given, and no further.
-fn at(quantiles: &[(f64, f64)], q: f64) -> Option<f64> {
+fn latency_at(quantiles: &[(f64, f64)], q: f64) -> Option<f64> {
     let after = quantiles.iter().position(|(at, _)| q <= *at);
     match after {
         Some(0) => quantiles.first().map(|(_, us)| *us),

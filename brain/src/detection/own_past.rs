@@ -10,8 +10,8 @@ pub(super) const WINDOWS_S: [i64; 3] = [2, 10, 60];
 /// A window with more requests than this over the usual says no more than so many would: nobody knows yet how
 /// the additional ones hang together.
 const MOST_OVER_USUAL: f64 = 1.5;
-/// How far chance alone brings the dispersion of a minute's seconds.
-const CHANCE: f64 = 0.6;
+/// By chance alone the dispersion of a minute's seconds seems as much greater as this is less than one.
+const CHANCE: f64 = 0.8;
 
 /// What one window shows.
 #[derive(Debug, Clone, Copy)]
@@ -73,18 +73,16 @@ impl Series<'_> {
     /// once (the dispersion of the seconds before), and so do many more than usual.
     fn alone(&self, second: i64, window_s: i64, n: u64) -> f64 {
         let before = self.seconds(second, self.calm(second - WINDOWS_S[1]));
-        let (seconds, part, all) = before
+        let sums = before
             .clone()
             .fold((0.0, 0.0, 0.0), |(s, p, n), (some, of)| (s + 1.0, p + some as f64, n + of as f64));
+        let (seconds, part, all) = sums;
         if all == 0.0 {
             return 1.0;
         }
         let usual = (part / all).max(self.usual.share());
-        let off = |(some, of): (u64, u64)| {
-            let expected = (of as f64 * usual).max(1e-9);
-            if of == 0 { 0.0 } else { (some as f64 - expected).powi(2) / expected }
-        };
-        let together = (before.map(off).sum::<f64>() / seconds * CHANCE).max(1.0);
+        let off = |(some, of): (u64, u64)| (some as f64 - of as f64 * usual).powi(2);
+        let together = before.map(off).sum::<f64>() / (all * usual) * CHANCE;
         let over = n as f64 / (all / seconds * window_s as f64 * MOST_OVER_USUAL);
         together.max(over).max(1.0).recip()
     }
