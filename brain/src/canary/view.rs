@@ -89,7 +89,8 @@ impl Canary {
             strategy: self.spec.strategy,
             phase: self.phase,
             weight: self.weight(),
-            step: if self.has_begun { self.step + 1 } else { 0 },
+            // The preview comes before the first.
+            step: if self.has_begun { self.step + 1 - usize::from(self.spec.preview.is_some()) } else { 0 },
             steps: self.spec.steps.clone(),
             since_ms: self.since_ms,
             created_ms: self.created_ms,

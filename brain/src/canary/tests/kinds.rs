@@ -15,11 +15,12 @@ fn those_who_ask_get_it_first_and_speak_only_against_it() {
         panic!("{:?}", canary.wanted());
     };
     assert_eq!(preview.key, "header:x-preview");
+    assert_eq!(canary.view().step, 0, "the preview is none of the steps");
     world.run(&mut canary, 300);
     assert_eq!(canary.hold.as_ref().map(|h| h.kind), Some(HoldKind::Traffic), "nobody asks");
     world.copies = 5;
     world.run(&mut canary, 6);
-    assert_eq!(canary.weight(), 10, "{:?}", canary.hold);
+    assert_eq!((canary.weight(), canary.view().step), (10, 1), "{:?}", canary.hold);
     assert!(canary.record.previewed.canary >= 40);
     let (mut bad, mut world) = (self::canary(PREVIEW), World::new());
     (world.copies, world.failing) = (5, 0.6);
