@@ -3,6 +3,7 @@
 //! No timer is set per request: one slow tick a connection looks whether anything moved. A connection
 //! that is quiet between requests gives its buffers back and keeps little more than its socket.
 
+mod on_the_heap;
 mod speaker;
 mod watch;
 

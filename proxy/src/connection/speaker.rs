@@ -4,7 +4,6 @@
 //! its socket: the HTTP library's buffers (16 KiB and more) come with the first byte and go with the
 //! quiet. What was read to tell the versions apart is read again by the library.
 
-use std::error::Error;
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
@@ -14,12 +13,13 @@ use std::task::{Context, Poll, ready};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
-use hyper::service::{HttpService, Service};
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::on_the_heap::OnTheHeap;
 use crate::local_tasks::LocalTasks;
-use crate::pipeline::ProxyBody;
+use crate::pipeline::{BrokenOff, ProxyBody};
 use crate::settings::Server;
 use crate::wire::{Begins, Watched};
 use crate::worker::Worker;
@@ -32,29 +32,39 @@ const MAX_SEND_BUFFER_BYTES: usize = 131_072;
 const MAX_PENDING_RESETS: usize = 20;
 
 /// See the module.
-pub(super) struct Speaker<T, S: HttpService<Incoming>> {
+pub(super) struct Speaker<T, S: Answers> {
     worker: Rc<Worker>,
     service: S,
     speaks: Speaks<T, S>,
     closing: bool,
 }
 
-enum Speaks<T, S: HttpService<Incoming>> {
+enum Speaks<T, S: Answers> {
     Nothing(Watched<T>),
     Http1(Box<http1::Connection<TokioIo<Watched<T>>, S>>),
-    Http2(Box<http2::Connection<TokioIo<Watched<T>>, S, LocalTasks>>),
+    Http2(Box<http2::Connection<TokioIo<Watched<T>>, OnTheHeap<S>, LocalTasks>>),
     /// No HTTP any more.
     Tunnel(Pin<Box<dyn Future<Output = ()>>>),
     Ended,
 }
 
-impl<T, S, F, E> Speaker<T, S>
+/// What answers requests.
+pub(super) trait Answers:
+    Service<Request<Incoming>, Response = Response<ProxyBody>, Error = BrokenOff, Future: 'static> + Clone + Unpin
+{
+}
+
+impl<S> Answers for S where
+    S: Service<Request<Incoming>, Response = Response<ProxyBody>, Error = BrokenOff, Future: 'static>
+        + Clone
+        + Unpin
+{
+}
+
+impl<T, S> Speaker<T, S>
 where
     T: AsyncRead + AsyncWrite + Unpin + 'static,
-    S: Service<Request<Incoming>, Response = Response<ProxyBody>, Error = E, Future = F>,
-    S: Clone + Unpin,
-    F: Future<Output = Result<Response<ProxyBody>, E>> + 'static,
-    E: Error + Send + Sync + 'static,
+    S: Answers,
 {
     pub(super) fn new(worker: Rc<Worker>, io: Watched<T>, service: S) -> Self {
         Self { worker, service, speaks: Speaks::Nothing(io), closing: false }
@@ -129,7 +139,10 @@ where
         let server = &view.table.live.settings.server;
         self.speaks = match begins {
             Begins::Http1 => Speaks::Http1(Box::new(http1_builder(server).serve_connection(io, service))),
-            Begins::Http2 => Speaks::Http2(Box::new(http2_builder(server).serve_connection(io, service))),
+            Begins::Http2 => {
+                let service = OnTheHeap(service);
+                Speaks::Http2(Box::new(http2_builder(server).serve_connection(io, service)))
+            }
         };
         if self.closing {
             self.close();
