@@ -63,9 +63,9 @@ async fn asking(dir: &std::path::Path) -> Result<(Vec<Origin>, Brain, Proxy, Loa
     let load = Load::start(&proxy.url, 60)?;
     load.next(120).await;
     // What the guard denies for want of telemetry would not be asked of anybody.
-    eventually("the brain has heard of the mesh", Duration::from_secs(40), || async {
-        let known = brain.list("/v1/proxies").await?;
-        Ok(known.iter().any(|p| p["reachable"] == true && p["last_window_ms"].as_i64() > Some(0)))
+    eventually("the brain has heard of the service", Duration::from_secs(40), || async {
+        let services = brain.list("/v1/services").await?;
+        Ok(services.iter().any(|s| s["learned_s"].as_u64() >= Some(2)))
     })
     .await?;
     Ok((origins, brain, proxy, load))
