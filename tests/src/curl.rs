@@ -20,3 +20,12 @@ pub async fn curl(dir: &Path, arguments: &[&str]) -> Result<(u16, String)> {
     let (body, status) = text.rsplit_once('\n').context("no status")?;
     Ok((status.parse()?, body.to_owned()))
 }
+
+/// The same with the certificate and key of the workload `name`, which `keygen` has put into a folder of that name.
+///
+/// # Errors
+/// curl is not there, or got no answer.
+pub async fn curl_as(dir: &Path, name: &str, arguments: &[&str]) -> Result<(u16, String)> {
+    let (certificate, key) = (format!("{name}/svid.pem"), format!("{name}/svid-key.pem"));
+    curl(dir, &[&["--cert", &certificate, "--key", &key], arguments].concat()).await
+}

@@ -17,7 +17,7 @@ mod scripted;
 mod tls_client;
 
 pub use collector::{Collector, attribute};
-pub use curl::curl;
+pub use curl::{curl, curl_as};
 pub use grpc_peer::{GrpcPeer, chat};
 pub use h2_peer::{H2Manners, H2Peer};
 pub use identities::{Authority, Issued};

@@ -193,6 +193,39 @@ impl Brain {
         )
     }
 
+    /// Starts `count` proxies before `origins` that report to it: `p1`, `p2`, …, each in a folder of its own.
+    ///
+    /// # Errors
+    /// When one does not come up.
+    pub async fn proxies(&self, origins: &[Origin], count: usize) -> Result<Vec<Proxy>> {
+        let mut proxies = Vec::new();
+        for n in 1..=count {
+            let own = self.dir.join(format!("p{n}"));
+            std::fs::create_dir_all(&own)?;
+            std::fs::copy(self.dir.join("mesh.token"), own.join("mesh.token"))?;
+            let ai = self.ai_section().replace("proxy_id: p1", &format!("proxy_id: p{n}"));
+            proxies.push(Proxy::start(&own, &proxy_config(&own, origins, &ai)?).await?);
+        }
+        Ok(proxies)
+    }
+
+    /// The token that it has made for its API.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn token(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(self.dir.join("brain-data/api.token"))?.trim().to_owned())
+    }
+
+    /// What the audit log's records of one kind say, in order.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn records(&self, kind: &str) -> Result<Vec<Value>> {
+        let records = self.list(&format!("/v1/audit?limit=1000&kind={kind}")).await?;
+        Ok(records.into_iter().map(|record| record["data"].clone()).collect())
+    }
+
     /// Runs an operator's verb against this brain: standard output, which must be a success.
     ///
     /// # Errors

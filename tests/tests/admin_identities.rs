@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use tests::{Load, Origin, Proxy, Running, admin_token, curl, eventually, keygen, proxy_config, svid};
+use tests::{
+    Load, Origin, Proxy, Running, admin_token, curl, curl_as, eventually, keygen, proxy_config, svid,
+};
 
 const SOON: Duration = Duration::from_secs(30);
 const VIEWER: &str = "viewer-token-0123456789abcdef";
@@ -41,8 +43,7 @@ fn https(proxy: &Proxy) -> String {
 
 /// curl with the identity `name`; whose certificate the listener shows is openssl's question below.
 async fn ask(dir: &Path, name: &str, arguments: &[&str]) -> Result<u16> {
-    let (certificate, key) = (format!("{name}/svid.pem"), format!("{name}/svid-key.pem"));
-    Ok(curl(dir, &[&["-k", "--cert", &certificate, "--key", &key], arguments].concat()).await?.0)
+    Ok(curl_as(dir, name, &[&["-k"], arguments].concat()).await?.0)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use tests::{Running, curl, eventually, keygen, run, svid};
+use tests::{Running, curl, curl_as, eventually, keygen, run, svid};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -28,14 +28,16 @@ async fn brain(dir: &Path) -> Result<(Running, String)> {
     Ok((brain, url))
 }
 
-/// curl that believes the mesh's authority; the status and the body.
+/// What makes curl believe the mesh's authority.
+const BELIEVING: [&str; 2] = ["--cacert", "brain/bundle.pem"];
+
+/// The status and the body.
 async fn ask(dir: &Path, arguments: &[&str]) -> Result<(u16, String)> {
-    curl(dir, &[&["--cacert", "brain/bundle.pem"], arguments].concat()).await
+    curl(dir, &[&BELIEVING, arguments].concat()).await
 }
 
 async fn ask_as(dir: &Path, name: &str, arguments: &[&str]) -> Result<u16> {
-    let (certificate, key) = (format!("{name}/svid.pem"), format!("{name}/svid-key.pem"));
-    Ok(ask(dir, &[&["--cert", &certificate, "--key", &key], arguments].concat()).await?.0)
+    Ok(curl_as(dir, name, &[&BELIEVING, arguments].concat()).await?.0)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -187,10 +187,10 @@ async fn the_api_refuses_bad_input_with_its_place_and_its_reason() -> Result<()>
     std::fs::write(dir.path().join("policies/canaries.yaml"), policy)?;
     let stage =
         Stage::set_in(dir, Setting { brain: "policies_dir: policies\n", ..Setting::default() }).await?;
-    let token = std::fs::read_to_string(stage.dir.path().join("brain-data/api.token"))?;
+    let token = stage.brain.token()?;
     let client = reqwest::Client::new();
     let post = |path: String, text: String| {
-        let request = client.post(format!("{}/v1/canaries{path}", stage.brain.api)).bearer_auth(token.trim());
+        let request = client.post(format!("{}/v1/canaries{path}", stage.brain.api)).bearer_auth(&token);
         async move {
             let answer = request.body(text).send().await?;
             let status = answer.status().as_u16();

@@ -32,10 +32,10 @@ fn gitlab(job: &str) -> String {
 async fn script(stage: &Stage, text: &str) -> Result<(Option<i32>, String)> {
     let bin = binary("lightsout");
     let path = format!("{}:{}", bin.parent().context("no folder")?.display(), std::env::var("PATH")?);
-    let token = std::fs::read_to_string(stage.dir.path().join("brain-data/api.token"))?;
+    let token = stage.brain.token()?;
     let mut command = Command::new("bash");
     command.args(["-c", &format!("set -eux\n{text}")]).current_dir(stage.dir.path()).env("PATH", path);
-    command.env("LIGHTSOUT_URL", &stage.brain.api).env("LIGHTSOUT_TOKEN", token.trim());
+    command.env("LIGHTSOUT_URL", &stage.brain.api).env("LIGHTSOUT_TOKEN", &token);
     command.env("STABLE", "v1").env("VERSION", "v2").env("GITHUB_STEP_SUMMARY", "summary.md");
     let output = command.stdin(std::process::Stdio::null()).kill_on_drop(true).output();
     let output = tokio::time::timeout(Duration::from_secs(150), output).await.context("it did not end")??;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use tests::{Brain, Load, Origin, Proxy, Running, binary, eventually, proxy_config};
+use tests::{Brain, Load, Origin, Proxy, Running, binary, eventually};
 
 const LIVES: u64 = 5;
 const LEASE_MS: u64 = 2_000;
@@ -56,18 +56,6 @@ fn ejection(origin: &Origin) -> Value {
     json!({"service": "cart", "kind": kind, "lease_ms": LEASE_MS, "reason": "to see what a crash leaves"})
 }
 
-async fn proxies(dir: &Path, origins: &[Origin], brain: &Brain) -> Result<Vec<Proxy>> {
-    let mut proxies = Vec::new();
-    for n in 1..=2 {
-        let own = dir.join(format!("p{n}"));
-        std::fs::create_dir_all(&own)?;
-        std::fs::copy(dir.join("mesh.token"), own.join("mesh.token"))?;
-        let ai = brain.ai_section().replace("proxy_id: p1", &format!("proxy_id: p{n}"));
-        proxies.push(Proxy::start(&own, &proxy_config(&own, origins, &ai)?).await?);
-    }
-    Ok(proxies)
-}
-
 /// The actions that a proxy holds.
 async fn held(proxy: &Proxy) -> Result<Vec<String>> {
     Ok(proxy.status().await?.leases.iter().map(|l| l.receipt.id.to_string()).collect())
@@ -98,7 +86,7 @@ async fn a_brain_killed_anywhere_loses_no_acknowledged_record_and_leaves_nothing
     let origins = Origin::start_many(4).await?;
     let ports = (port()?, port()?);
     let mut brain = Brain::start_on(dir.path(), "autonomous", ports, "").await?;
-    let proxies = proxies(dir.path(), &origins, &brain).await?;
+    let proxies = brain.proxies(&origins, 2).await?;
     let _loads: Vec<Load> = proxies.iter().map(|p| Load::start(&p.url, 60)).collect::<Result<_>>()?;
     let mut acknowledged = 0;
     for life in 0..LIVES {
@@ -142,7 +130,7 @@ async fn a_proxy_killed_anywhere_holds_in_the_end_what_the_others_hold() -> Resu
     let (dir, mut points) = (tempfile::tempdir()?, Points::new());
     let origins = Origin::start_many(4).await?;
     let brain = Brain::start(dir.path(), "autonomous").await?;
-    let mut proxies = proxies(dir.path(), &origins, &brain).await?;
+    let mut proxies = brain.proxies(&origins, 2).await?;
     let loads: Vec<Load> = proxies.iter().map(|p| Load::start(&p.url, 60)).collect::<Result<_>>()?;
     loads[0].next(120).await;
     let mut long = ejection(&origins[1]);

@@ -98,10 +98,10 @@ async fn reweigh(
 async fn a_yes_to_what_the_mesh_was_is_refused_and_the_same_is_proposed_of_what_it_is() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let (origins, brain, proxy, _load) = asking(dir.path()).await?;
-    let token = std::fs::read_to_string(dir.path().join("brain-data/api.token"))?;
+    let token = brain.token()?;
     let client = reqwest::Client::new();
     let post = |path: String, body: Value| {
-        let request = client.post(format!("{}{path}", brain.api)).bearer_auth(token.trim()).json(&body);
+        let request = client.post(format!("{}{path}", brain.api)).bearer_auth(&token).json(&body);
         async move {
             let answer = request.send().await?;
             Ok::<_, anyhow::Error>((answer.status().as_u16(), answer.json::<Value>().await?))

@@ -57,11 +57,6 @@ fn people(mesh: &Mesh) -> Result<Load> {
 }
 
 impl Mesh {
-    async fn records(&self, kind: &str) -> Result<Vec<Value>> {
-        let records = self.brain.list(&format!("/v1/audit?limit=1000&kind={kind}")).await?;
-        Ok(records.into_iter().map(|r| r["data"].clone()).collect())
-    }
-
     async fn until_lease(&self, kind: &str) -> Result<Value> {
         eventually(&format!("{kind} is held"), Duration::from_secs(40), || async {
             Ok(self.lease(kind).await?.is_some())
@@ -79,18 +74,18 @@ impl Mesh {
 
     async fn until_helped(&self) -> Result<()> {
         let helped = eventually("it has helped", Duration::from_secs(40), || async {
-            Ok(self.records("effect").await?.iter().any(|e| e["effect"]["kind"] == "helped"))
+            Ok(self.brain.records("effect").await?.iter().any(|e| e["effect"]["kind"] == "helped"))
         })
         .await;
         match helped {
             Ok(()) => Ok(()),
-            Err(never) => Err(never.context(format!("effects: {:#?}", self.records("effect").await?))),
+            Err(never) => Err(never.context(format!("effects: {:#?}", self.brain.records("effect").await?))),
         }
     }
 
     async fn until_over(&self) -> Result<()> {
         eventually("all is given back and the incident closed", Duration::from_secs(90), || async {
-            let closed = !self.records("incident_closed").await?.is_empty();
+            let closed = !self.brain.records("incident_closed").await?.is_empty();
             Ok(closed && self.proxy.status().await?.leases.is_empty())
         })
         .await
@@ -125,7 +120,7 @@ async fn a_bad_version_gets_no_traffic_until_it_is_well_again() -> Result<()> {
     assert!(mended.failed * 100 <= mended.requests, "users still see failures: {mended:?}");
     mesh.origins.iter().for_each(|origin| origin.behave(Behaviour::default()));
     mesh.until_over().await?;
-    let opened = mesh.records("incident_opened").await?;
+    let opened = mesh.brain.records("incident_opened").await?;
     assert_eq!(opened.len(), 1, "{opened:?}");
     assert_eq!(opened[0]["incident"]["cause"]["version"], "v2");
     Ok(())
@@ -168,7 +163,7 @@ async fn load_beyond_what_can_be_served_is_shed_and_the_rest_is_served_well() ->
     mesh.until_helped().await?;
     drop(crowd);
     mesh.until_over().await?;
-    let intents = mesh.records("intent").await?;
+    let intents = mesh.brain.records("intent").await?;
     assert!(intents.iter().all(|i| i["action"]["action"]["kind"]["type"] == "shed_load"), "{intents:?}");
     assert_eq!(load.next(200).await.failed, 0);
     drop(mesh.dir);
@@ -187,13 +182,13 @@ async fn what_a_person_asks_for_is_held_by_the_proxy_and_undone() -> Result<()> 
         serde_json::json!({ "type": "set_weights", "weights": { mesh.origins[2].address.to_string(): 50 } }),
         serde_json::json!({ "type": "block_ips", "cidrs": ["203.0.113.0/24"] }),
     ];
-    let token = std::fs::read_to_string(mesh.dir.path().join("brain-data/api.token"))?;
+    let token = mesh.brain.token()?;
     let client = reqwest::Client::new();
     for kind in kinds {
         let name = kind["type"].as_str().context("a kind without type")?.to_owned();
         let body =
             serde_json::json!({ "service": "cart", "kind": kind, "lease_ms": 15_000, "reason": "drill" });
-        let request = client.post(format!("{}/v1/actions", mesh.brain.api)).bearer_auth(token.trim());
+        let request = client.post(format!("{}/v1/actions", mesh.brain.api)).bearer_auth(&token);
         let answer = request.json(&body).send().await?;
         assert_eq!(answer.status(), 200, "{name}: {}", answer.text().await?);
         assert_eq!(mesh.until_lease(&name).await?, kind);

@@ -15,7 +15,7 @@ struct Mesh {
     brain: Brain,
     proxy: Proxy,
     _load: Load,
-    dir: tempfile::TempDir,
+    _dir: tempfile::TempDir,
 }
 
 /// Four endpoints, the last one of version v2, behind a proxy that retries; every proposal waits for a person.
@@ -34,16 +34,16 @@ async fn mesh() -> Result<Mesh> {
     let proxy = Proxy::start(dir.path(), &config).await?;
     let load = Load::start(&proxy.url, 20)?;
     load.next(60).await;
-    Ok(Mesh { origins, brain, proxy, _load: load, dir })
+    Ok(Mesh { origins, brain, proxy, _load: load, _dir: dir })
 }
 
 impl Mesh {
     /// Asks the brain for `kind`, agrees to it, and waits until the proxy holds it; the action's id.
     async fn done(&self, kind: &Value) -> Result<String> {
-        let token = std::fs::read_to_string(self.dir.path().join("brain-data/api.token"))?;
+        let token = self.brain.token()?;
         let body = json!({ "service": "cart", "kind": kind, "lease_ms": 30_000, "reason": "drill" });
         let client = reqwest::Client::new();
-        let request = client.post(format!("{}/v1/actions", self.brain.api)).bearer_auth(token.trim());
+        let request = client.post(format!("{}/v1/actions", self.brain.api)).bearer_auth(&token);
         let answer: Value = request.json(&body).send().await?.json().await?;
         ensure!(answer["verdict"] == "ask", "{kind}: {answer}");
         let proposal = answer["proposal"].as_str().context("no proposal")?;

@@ -14,7 +14,7 @@ use sqlx::{QueryBuilder, Row as _};
 use super::chain::{Chain, Flaw, Proof};
 use super::record::{Record, instant};
 use super::standing::{self, Numbered};
-use super::store::{StoreError, check_owner, database, words};
+use super::store::{StoreError, check_owner, database, read_error, words};
 use super::tombstone::Seal;
 
 /// The most records on one page.
@@ -269,10 +269,6 @@ fn narrowed(filter: &AuditFilter) -> QueryBuilder<Sqlite> {
         query.push_bind(i64::try_from(cursor).unwrap_or(i64::MAX));
     }
     query
-}
-
-fn read_error(why: sqlx::Error) -> StoreError {
-    StoreError::Read(words(&why))
 }
 
 /// The record in a row, if the row is one in every byte.

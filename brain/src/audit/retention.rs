@@ -5,7 +5,7 @@ use sqlx::Row as _;
 
 use super::record::{Record, instant};
 use super::standing::{Numbered, highest, last_modes, last_of, number};
-use super::store::{AuditStore, StoreError, words};
+use super::store::{AuditStore, StoreError, read_error};
 use super::tombstone::{AuditKey, Tombstone};
 use crate::domain::{Actor, Event};
 
@@ -85,7 +85,6 @@ impl AuditStore {
     }
 
     async fn tombstone(&mut self, first: u64, through: u64, why: String) -> Result<Tombstone, StoreError> {
-        let read_error = |why: sqlx::Error| StoreError::Read(words(&why));
         let mut ends = Vec::new();
         for seq in [first, through] {
             let row = sqlx::query("SELECT at, hash FROM audit WHERE seq = ?1")

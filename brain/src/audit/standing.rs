@@ -5,7 +5,7 @@ use sqlx::{Executor, Row as _};
 
 use super::query::record;
 use super::record::Record;
-use super::store::{StoreError, words};
+use super::store::{StoreError, read_error};
 use super::tombstone::KIND;
 
 /// What bears a number of its own within one store.
@@ -34,10 +34,6 @@ impl Numbered {
             Self::Canary => ("canary_started", "$.canary.id", "can-"),
         }
     }
-}
-
-fn read_error(why: sqlx::Error) -> StoreError {
-    StoreError::Read(words(&why))
 }
 
 /// The highest number given so far, by records that are there or were; 0 where none was.

@@ -171,8 +171,8 @@ impl AuditStore {
     /// It cannot be read, or is larger than any brain's knowledge.
     pub async fn remembered(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
         let row = sqlx::query("SELECT data FROM memory WHERE id = 1").fetch_optional(&mut self.connection);
-        let Some(row) = row.await.map_err(|why| StoreError::Read(words(&why)))? else { return Ok(None) };
-        let packed: Vec<u8> = row.try_get(0).map_err(|why| StoreError::Read(words(&why)))?;
+        let Some(row) = row.await.map_err(read_error)? else { return Ok(None) };
+        let packed: Vec<u8> = row.try_get(0).map_err(read_error)?;
         unpacked(&packed).map(Some)
     }
 
@@ -268,7 +268,7 @@ impl AuditStore {
         let value: Option<String> = sqlx::query_scalar("SELECT value FROM meta WHERE key = 'epoch'")
             .fetch_optional(&mut self.connection)
             .await
-            .map_err(|why| StoreError::Read(words(&why)))?;
+            .map_err(read_error)?;
         Ok(value.and_then(|v| v.parse().ok()).unwrap_or(0))
     }
 
@@ -338,11 +338,16 @@ async fn read_head(connection: &mut SqliteConnection) -> Result<Head, StoreError
     let row = sqlx::query("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")
         .fetch_optional(connection)
         .await
-        .map_err(|why| StoreError::Read(words(&why)))?;
+        .map_err(read_error)?;
     Ok(row.map_or_else(
         || Head { seq: 0, hash: FIRST_PREV_HASH.to_owned() },
         |row| Head { seq: u64::try_from(row.get::<i64, _>("seq")).unwrap_or(0), hash: row.get("hash") },
     ))
+}
+
+/// What reading failed with.
+pub(super) fn read_error(why: sqlx::Error) -> StoreError {
+    StoreError::Read(words(&why))
 }
 
 /// The database's own words, without the wrapper's.

@@ -134,6 +134,14 @@ fn named_by_connection(headers: &HeaderMap) -> SmallVec<[HeaderName; 4]> {
     names.filter(|name| !NEVER_NAMED.contains(name)).collect()
 }
 
+/// Whether `Connection` names `option`, in any case (RFC 9110 section 7.6.1).
+#[must_use]
+pub fn connection_says(headers: &HeaderMap, option: &[u8]) -> bool {
+    let lines = headers.get_all(CONNECTION).iter();
+    let mut options = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    options.any(|said| said.trim_ascii().eq_ignore_ascii_case(option))
+}
+
 /// What `Connection` nearly always says, which is gone without being looked for.
 fn is_said_of_the_connection(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"keep-alive") || name.eq_ignore_ascii_case(b"close")

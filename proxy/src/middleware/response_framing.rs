@@ -1,7 +1,7 @@
 //! Whether an endpoint's response says in exactly one way where it ends.
 //!
-//! The HTTP library frames by `Transfer-Encoding` where both are there, and hands on `Content-Length`: a
-//! client would be told a length that is not the body's (RFC 9112 §6.3; Envoy and HAProxy refuse it too).
+//! Where both are there `Transfer-Encoding` would frame and `Content-Length` be handed on: a client would be
+//! told a length that is not the body's (RFC 9112 §6.3; Envoy and HAProxy refuse it too).
 //! What is framed by closing the connection (neither field) ends with it and is fine.
 
 use http::HeaderMap;

@@ -8,6 +8,8 @@ use http::header::{CONNECTION, TE, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Version};
 
+use super::headers::connection_says;
+
 const WEBSOCKET: &str = "websocket";
 
 /// The protocol that the request may ask for, if it asks for one alone and has no body.
@@ -41,9 +43,7 @@ pub fn is_agreed(asked: &HeaderValue, response: &HeaderMap) -> bool {
 }
 
 fn names_upgrade(headers: &HeaderMap) -> bool {
-    let lines = headers.get_all(CONNECTION).iter();
-    let mut options = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
-    options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+    connection_says(headers, b"upgrade")
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use httparse::{ParserConfig, Status};
 use smallvec::SmallVec;
@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 use super::chunks::Chunks;
 use super::fault::Fault;
 use super::receiving::Framing;
+use crate::middleware::headers::connection_says;
 
 /// The largest head that is read.
 const MAX_BYTES: usize = 256 * 1024;
@@ -110,14 +111,9 @@ fn length_in(value: &HeaderValue) -> Result<u64, Fault> {
 
 /// Section 9.3.
 fn keeps(version: Version, headers: &HeaderMap) -> bool {
-    let says = |option: &[u8]| {
-        let lines = headers.get_all(CONNECTION).iter();
-        let mut options = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
-        options.any(|said| said.trim_ascii().eq_ignore_ascii_case(option))
-    };
     match version {
-        Version::HTTP_10 => says(b"keep-alive"),
-        _ => !says(b"close"),
+        Version::HTTP_10 => connection_says(headers, b"keep-alive"),
+        _ => !connection_says(headers, b"close"),
     }
 }
 
