@@ -26,7 +26,7 @@ screenshots: console ## every page, light and dark, at desktop and phone width, 
 	cd console && npm run --silent screenshots
 
 demo: console ## a whole mesh on loopback, a fault, and the brain mending it
-	cargo build --release --workspace --bins
+	cargo build --release --package proxy --package brain
 	./target/release/lightsout demo $(ARGS)
 
 test: console ## every test: units, properties, golden files, real processes end to end, the console in a browser

@@ -8,8 +8,13 @@ use anyhow::{Context, Result};
 use tests::binary;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
+use tokio::sync::Mutex;
+
+/// One demo at a time: each is a whole mesh under load, and three at once on two cores starve each other.
+static STAGE: Mutex<()> = Mutex::const_new(());
 
 async fn demo(arguments: &[&str]) -> Result<(Option<i32>, String)> {
+    let _alone = STAGE.lock().await;
     let mut command = Command::new(binary("lightsout"));
     command.args(["demo", "--once", "--api-port", "0"]).args(arguments).kill_on_drop(true);
     let output = tokio::time::timeout(Duration::from_secs(240), command.output())
@@ -34,6 +39,7 @@ const WAITS: &str = "it waits for you: lightsout ";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_advisory_mode_the_demo_waits_for_the_command_it_prints() -> Result<()> {
+    let _alone = STAGE.lock().await;
     let mut command = Command::new(binary("lightsout"));
     command.args(["demo", "--once", "--api-port", "0", "--mode", "advisory", "--no-comparison"]);
     let mut demo = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true).spawn()?;

@@ -6,6 +6,7 @@ use super::DemoArgs;
 use super::fault::{Fault, SICK_SERVICE};
 use super::feed::Line;
 use super::script::Run;
+use super::traffic::Seen;
 use crate::domain::Mode;
 
 /// The brain must have spoken so soon after the endpoint fell sick.
@@ -67,7 +68,7 @@ fn mended(args: &DemoArgs, with: &Run, without: Option<&Run>) -> Vec<Outcome> {
         kinds("receipt") > 0,
         format!("{} receipts", kinds("receipt")),
     ));
-    outcomes.push(users_stopped_seeing_it(with));
+    outcomes.push(users_stopped_seeing_it(args.fault, with));
     let helped = with.lines.iter().any(|l| l.kind == "effect" && l.text("/effect/kind") == "helped");
     outcomes.push(outcome(
         "the brain verified that it helped",
@@ -80,7 +81,7 @@ fn mended(args: &DemoArgs, with: &Run, without: Option<&Run>) -> Vec<Outcome> {
         format!("{} records", kinds("renewed")),
     ));
     outcomes.push(probed_and_returned(with));
-    outcomes.extend(without.map(|without| better_than_without(with, without)));
+    outcomes.extend(without.map(|without| better_than_without(args.fault, with, without)));
     outcomes
 }
 
@@ -116,15 +117,31 @@ fn only_the_culprit_was_treated(run: &Run) -> Outcome {
     outcome("nobody else was blamed or treated", wrong_ejects + wrong_incidents == 0, figure)
 }
 
-fn users_stopped_seeing_it(run: &Run) -> Outcome {
+fn users_stopped_seeing_it(fault: Fault, run: &Run) -> Outcome {
     let seen = run.history.between(run.well_at.saturating_sub(MENDED_WINDOW), run.well_at);
     let figure = format!(
-        "{} of {} bad in the last {} s of the fault",
-        seen.bad(),
+        "{} of {} {} in the last {} s of the fault",
+        harmed(fault, &seen),
         seen.requests,
+        harm(fault),
         MENDED_WINDOW.as_secs()
     );
-    outcome("users stopped seeing it", seen.requests > 0 && seen.bad_share() <= MENDED_SHARE, figure)
+    outcome("users stopped seeing it", seen.requests > 0 && harmed_share(fault, &seen) <= MENDED_SHARE, figure)
+}
+
+/// What a fault does to users. Answers that fail are held apart from answers that are late: a laptop
+/// that stalls for a second makes hundreds late in either run, and no endpoint is to blame for them.
+fn harm(fault: Fault) -> &'static str {
+    if fault == Fault::SlowEndpoint { "failed or slow" } else { "failed" }
+}
+
+fn harmed(fault: Fault, seen: &Seen) -> u64 {
+    if fault == Fault::SlowEndpoint { seen.bad() } else { seen.failed }
+}
+
+/// Of all requests, 0 to 1.
+fn harmed_share(fault: Fault, seen: &Seen) -> f64 {
+    harmed(fault, seen) as f64 / seen.requests.max(1) as f64
 }
 
 fn probed_and_returned(run: &Run) -> Outcome {
@@ -147,9 +164,9 @@ fn nothing_was_done(run: &Run) -> Outcome {
     outcome("nothing was done", intents + receipts == 0, format!("{intents} intents, {receipts} receipts"))
 }
 
-fn better_than_without(with: &Run, without: &Run) -> Outcome {
-    let share = |run: &Run| run.history.between(run.sick_at, run.well_at).bad_share();
+fn better_than_without(fault: Fault, with: &Run, without: &Run) -> Outcome {
+    let share = |run: &Run| harmed_share(fault, &run.history.between(run.sick_at, run.well_at));
     let (on, off) = (share(with), share(without));
-    let figure = format!("{:.2} % bad with, {:.2} % without", 100.0 * on, 100.0 * off);
+    let figure = format!("{:.2} % {} with, {:.2} % without", 100.0 * on, harm(fault), 100.0 * off);
     outcome("users fared better with the brain than without", on < off / 2.0, figure)
 }
