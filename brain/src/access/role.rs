@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub enum Role {
     /// Reads.
     Viewer,
-    /// Reads, approves and rejects.
+    /// Reads, approves and rejects; answers canaries that wait for a person.
     Approver,
     /// Everything.
     Operator,
@@ -31,7 +31,9 @@ pub enum Deed {
     Oneself,
     /// Says yes or no to a proposal.
     Answer,
-    /// Asks for an action, which the guard judges, or drives a canary.
+    /// Steers a canary, which an approver may as far as it waits for a person's yes.
+    Consent,
+    /// Asks for an action, which the guard judges, or for a canary, or takes one back.
     Propose,
     /// Everything else.
     Steer,
@@ -48,6 +50,9 @@ impl Deed {
             _ if safe && !route.starts_with("/v1/") => Self::Nothing,
             _ if safe => Self::Read,
             "/v1/proposals/{id}/approve" | "/v1/proposals/{id}/reject" => Self::Answer,
+            "/v1/canaries/{id}/pause" | "/v1/canaries/{id}/resume" | "/v1/canaries/{id}/promote" => {
+                Self::Consent
+            }
             "/v1/actions" => Self::Propose,
             _ if route == "/v1/canaries" || route.starts_with("/v1/canaries/") => Self::Propose,
             _ => Self::Steer,
@@ -61,6 +66,7 @@ impl Deed {
         match self {
             Self::Nothing | Self::Read | Self::Oneself => &[Viewer, Approver, Operator, Pipeline],
             Self::Answer => &[Approver, Operator],
+            Self::Consent => &[Approver, Pipeline, Operator],
             Self::Propose => &[Pipeline, Operator],
             Self::Steer => &[Operator],
         }
@@ -79,6 +85,7 @@ impl std::fmt::Display for Role {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -93,6 +100,25 @@ mod tests {
         assert_eq!(Deed::of(&Method::DELETE, "/v1/actions").roles(), [Role::Pipeline, Role::Operator]);
         assert_eq!(Deed::of(&Method::PUT, "/v1/proposals/{id}"), Deed::Steer);
         assert_eq!(Deed::of(&Method::GET, "/v1/tomorrow"), Deed::Read);
+    }
+
+    /// `docs/roles.md`, row by row: the deeds in backticks, and who may do them.
+    #[test]
+    fn what_is_told_to_people_is_what_holds() {
+        let rows = include_str!("../../../docs/roles.md").lines().filter(|line| line.starts_with("| `"));
+        let mut told = 0;
+        for row in rows {
+            let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+            let may: Vec<bool> = cells[1..].iter().map(|cell| !cell.starts_with("no")).collect();
+            for deed in cells[0].split('`').filter(|part| part.contains(" /")) {
+                let (method, route) = deed.split_once(' ').unwrap();
+                let roles = Deed::of(&method.parse().unwrap(), route).roles();
+                let all = [Role::Viewer, Role::Approver, Role::Pipeline, Role::Operator];
+                assert_eq!(may, all.map(|role| roles.contains(&role)), "{deed}");
+                told += 1;
+            }
+        }
+        assert!(told > 10, "{told} deeds are told of");
     }
 
     #[test]

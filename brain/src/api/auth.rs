@@ -171,11 +171,23 @@ pub(super) fn peer(extensions: &Extensions) -> Option<IpAddr> {
 #[derive(Debug)]
 pub(super) struct Writer(pub(super) Actor);
 
-impl FromRequestParts<Api> for Writer {
+/// The same with their role, where not every role may do all of it.
+#[derive(Debug)]
+pub(super) struct Known(pub(super) Principal);
+
+impl FromRequestParts<Api> for Known {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _api: &Api) -> Result<Self, Refusal> {
         let known = parts.extensions.get::<Principal>();
-        known.map(|who| Self(who.actor.clone())).ok_or_else(|| turned_away(Turned::Wrong))
+        known.map(|who| Self(who.clone())).ok_or_else(|| turned_away(Turned::Wrong))
+    }
+}
+
+impl FromRequestParts<Api> for Writer {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refusal> {
+        Known::from_request_parts(parts, api).await.map(|Known(who)| Self(who.actor))
     }
 }

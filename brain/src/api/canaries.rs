@@ -13,12 +13,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::auth::Writer;
+use super::auth::{Known, Writer};
 use super::problem::Refusal;
 use super::request::{ask, checked_reason};
 use super::server::Api;
+use crate::access::{Principal, Role};
 use crate::canary::{CanaryDetail, CanarySpec, CanaryView, Order, report};
-use crate::domain::{Actor, PersonRequest};
+use crate::domain::PersonRequest;
 
 /// An order to a canary; the body may be left out.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -48,7 +49,7 @@ async fn list(State(api): State<Api>) -> Json<Items<CanaryView>> {
 async fn one(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<CanaryDetail>, Refusal> {
     let live = api.live.load();
     let found = live.view.canaries.iter().find(|detail| detail.view.id == id).map(Arc::clone);
-    let found = found.ok_or_else(|| Refusal::not_found("there is no such canary".to_owned()))?;
+    let found = found.ok_or_else(|| Refusal::not_found(format!("there is no canary {id}")))?;
     Ok(Json(CanaryDetail::clone(&found)))
 }
 
@@ -104,46 +105,47 @@ async fn start(
 async fn pause(
     State(api): State<Api>,
     Path(id): Path<String>,
-    Writer(actor): Writer,
+    Known(who): Known,
     body: Option<Json<OrderBody>>,
 ) -> Result<Json<Value>, Refusal> {
-    order(&api, actor, id, Order::Pause, body).await
+    order(&api, who, id, Order::Pause, body).await
 }
 
 async fn resume(
     State(api): State<Api>,
     Path(id): Path<String>,
-    Writer(actor): Writer,
+    Known(who): Known,
     body: Option<Json<OrderBody>>,
 ) -> Result<Json<Value>, Refusal> {
-    order(&api, actor, id, Order::Resume, body).await
+    order(&api, who, id, Order::Resume, body).await
 }
 
 async fn promote(
     State(api): State<Api>,
     Path(id): Path<String>,
-    Writer(actor): Writer,
+    Known(who): Known,
     body: Option<Json<OrderBody>>,
 ) -> Result<Json<Value>, Refusal> {
-    order(&api, actor, id, Order::Promote, body).await
+    order(&api, who, id, Order::Promote, body).await
 }
 
 async fn rollback(
     State(api): State<Api>,
     Path(id): Path<String>,
-    Writer(actor): Writer,
+    Known(who): Known,
     body: Option<Json<OrderBody>>,
 ) -> Result<Json<Value>, Refusal> {
-    order(&api, actor, id, Order::Rollback, body).await
+    order(&api, who, id, Order::Rollback, body).await
 }
 
 async fn order(
     api: &Api,
-    actor: Actor,
+    who: Principal,
     canary: String,
     order: Order,
     body: Option<Json<OrderBody>>,
 ) -> Result<Json<Value>, Refusal> {
     let reason = checked_reason(body.map(|Json(body)| body.reason).unwrap_or_default())?;
-    ask(api, actor, PersonRequest::OrderCanary { canary, order, reason }).await
+    let answers_only = who.role == Role::Approver;
+    ask(api, who.actor, PersonRequest::OrderCanary { canary, order, reason, answers_only }).await
 }

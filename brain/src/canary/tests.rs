@@ -212,12 +212,29 @@ fn an_incident_elsewhere_pauses_it_and_one_of_its_own_ends_it() {
 fn what_needs_a_person_waits_for_one() {
     let (mut canary, mut world) =
         (canary("steps: [10, 50, 100]\napproval: steps\nmin_bake_s: 1"), World::new());
+    let answers = |canary: &Canary, by: &str| {
+        [Order::Pause, Order::Resume, Order::Promote, Order::Rollback]
+            .map(|order| canary.is_answered_by(order, by))
+    };
+    world.run(&mut canary, 2);
+    assert_eq!(answers(&canary, "ada"), [false; 4], "nothing is asked yet");
     world.run(&mut canary, 900);
     assert_eq!((canary.weight(), canary.hold.as_ref().map(|h| h.kind)), (10, Some(HoldKind::Approval)));
+    assert_eq!(answers(&canary, "ada"), [true, true, false, false]);
+    canary.order(Order::Pause, "ada", "", world.now_ms).unwrap();
+    assert_eq!(answers(&canary, "ada"), [false, true, false, false], "her own pause");
+    assert_eq!(answers(&canary, "bob"), [false; 4]);
     canary.order(Order::Resume, "ada", "", world.now_ms).unwrap();
+    world.run(&mut canary, 5);
+    assert_eq!((canary.weight(), canary.hold.as_ref().map(|h| h.kind)), (10, Some(HoldKind::Approval)));
+    canary.order(Order::Resume, "ada", "good numbers", world.now_ms).unwrap();
+    let agreed = canary.record.moves.last().unwrap();
+    assert_eq!((agreed.by.as_str(), agreed.why.as_str()), ("ada", "agreed to 50 %: good numbers"));
     world.run(&mut canary, 900);
     assert_eq!((canary.weight(), canary.hold.as_ref().map(|h| h.kind)), (50, Some(HoldKind::Approval)));
-    assert!(canary.order(Order::Resume, "ada", "", world.now_ms).is_err(), "a promotion is said by its name");
+    let refused = canary.order(Order::Resume, "ada", "", world.now_ms).unwrap_err().to_string();
+    assert!(refused.contains("promote it"), "a promotion is said by its name: {refused}");
+    assert_eq!(answers(&canary, "ada"), [true, false, true, false]);
     canary.order(Order::Promote, "ada", "looks fine", world.now_ms).unwrap();
     world.until_over(&mut canary);
     assert_eq!((canary.phase, canary.why.as_str()), (Phase::Promoted, "looks fine"));

@@ -36,8 +36,8 @@ pub struct AddArgs {
     /// Whose it is, as the audit log will call them
     #[arg(long)]
     pub name: String,
-    /// What they may do: viewer reads; approver approves and rejects; pipeline proposes and drives canaries;
-    /// operator does everything
+    /// What they may do: viewer reads; approver answers proposals and canaries that ask; pipeline proposes and drives
+    /// canaries; operator does everything (docs/roles.md)
     #[arg(long, value_enum)]
     pub role: Role,
     /// How many days it counts; for ever where absent

@@ -31,8 +31,8 @@ impl ControlLoop {
                 self.gate_answered(&canary, &question, answer)
             }
             PersonRequest::MetricRead { canary, reading } => self.metric_read(&canary, reading),
-            PersonRequest::OrderCanary { canary, order, reason } => {
-                self.order_canary(by, &canary, order, &reason, out)
+            PersonRequest::OrderCanary { canary, order, reason, answers_only } => {
+                self.order_canary(by, &canary, (order, answers_only), &reason, out)
             }
             PersonRequest::Freeze { revert_all } => self.freeze(by, revert_all, out),
             PersonRequest::Advise { question, model, answer } => {

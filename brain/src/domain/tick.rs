@@ -180,6 +180,8 @@ pub enum PersonRequest {
         order: Order,
         /// Why.
         reason: String,
+        /// Whether who asks may only answer what waits for a person.
+        answers_only: bool,
     },
     /// A gate of a canary has spoken; only the brain itself asks so.
     GateAnswered {

@@ -11,12 +11,14 @@ export type Canary = {
   evidence_share: number; needs_requests?: number | null; rate_rps: number; totals: Totals; previewed: number; budget?: { spent: number; allowed?: number | null } | null; may_be_rolled_back: boolean; evidence?: CanaryEvidence;
 };
 export type CanaryDetail = Canary & {
-  spec: { steps: number[]; judge: { rollback_e: number; promote_e: number }; preview?: { key: string; value: string; requests: number } | null };
+  spec: { steps: number[]; max_weight: number; judge: { rollback_e: number; promote_e: number }; preview?: { key: string; value: string; requests: number } | null };
   record: { moves: { at_ms: number; phase: string; weight: number; by: string; why: string }[]; points: { at_ms: number; weight: number; totals: Totals; needs?: number | null; evidence?: CanaryEvidence }[] };
 };
 
 export const OVER = ["promoted", "rolled_back", "undecided", "finished"];
 export const share = (failed: number, all: number): number => (all ? failed / all : 0);
+/** How many shares lie before its promotion. */
+export const shares = (of: CanaryDetail): number => (of.strategy === "blue_green" ? 1 : new Set(of.steps.filter((step) => step < 100).map((step) => Math.min(step, of.spec.max_weight))).size);
 /** How far it is known that harm is excluded: promotion needs every metric on its own. */
 export function weakest(of: CanaryEvidence | undefined): number | undefined {
   const all = (of?.metrics ?? []).filter((one) => !one.metric.startsWith("business:")).map((one) => one.log_e_good);

@@ -82,12 +82,12 @@ impl ControlLoop {
         (!fleet.lacking.is_empty()).then(|| fleet.lacking.join(", "))
     }
 
-    /// A person or a pipeline tells a rollout what to do.
+    /// A person or a pipeline tells a rollout what to do; some may only answer what it asks.
     pub(in crate::control_loop) fn order_canary(
         &mut self,
         by: &Actor,
         id: &str,
-        order: Order,
+        (order, answers_only): (Order, bool),
         reason: &str,
         out: &mut TickOutput,
     ) -> PersonAnswer {
@@ -98,6 +98,12 @@ impl ControlLoop {
         let agrees = matches!(order, Order::Promote | Order::Resume);
         if agrees && by.kind == ActorKind::Pipeline && rollout.canary.spec.approval != Approval::None {
             return PersonAnswer::Conflict("a person must agree to this; a pipeline is none".to_owned());
+        }
+        if answers_only && !rollout.canary.is_answered_by(order, &by.id) {
+            let why = format!(
+                "{id} does not ask for that now: an approver answers what waits for a person, an operator steers"
+            );
+            return PersonAnswer::Conflict(why);
         }
         if let Err(why) = rollout.canary.order(order, &by.id, reason, now_ms) {
             return PersonAnswer::Conflict(why.to_string());
@@ -136,7 +142,7 @@ impl ControlLoop {
         let live = |r: &&Rollout| !matches!(r.canary.phase, Phase::RollingBack) && !r.canary.phase.is_over();
         let ids: Vec<String> = self.rollouts.all.iter().filter(live).map(|r| r.canary.id.clone()).collect();
         for id in &ids {
-            self.order_canary(by, id, Order::Rollback, "revert all", out);
+            self.order_canary(by, id, (Order::Rollback, false), "revert all", out);
         }
         ids.len()
     }

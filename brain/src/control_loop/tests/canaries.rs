@@ -127,7 +127,12 @@ impl Stage {
     }
 
     fn order(&mut self, order: Order) -> PersonAnswer {
-        self.ask(PersonRequest::OrderCanary { canary: "can-1".into(), order, reason: String::new() })
+        self.order_by(order, false)
+    }
+
+    fn order_by(&mut self, order: Order, answers_only: bool) -> PersonAnswer {
+        let (canary, reason) = ("can-1".into(), String::new());
+        self.ask(PersonRequest::OrderCanary { canary, order, reason, answers_only })
     }
 
     /// What each proxy holds, by kind and parameters.
@@ -185,6 +190,18 @@ fn a_split_is_held_by_every_proxy_and_the_next_one_is_put_before_it_goes() {
     );
     stage.run(300);
     assert!(stage.held("p1").is_empty(), "the file gives it nothing");
+}
+
+#[test]
+fn who_may_only_answer_steers_no_canary_that_asks_for_nothing() {
+    let mut stage = Stage::new(Mode::Advisory);
+    stage.ask(PersonRequest::StartCanary { spec: spec(json!({ "steps": [5, 50], "approval": "steps" })) });
+    stage.run(4);
+    for order in [Order::Pause, Order::Resume, Order::Promote, Order::Rollback] {
+        let answer = stage.order_by(order, true);
+        assert!(matches!(&answer, PersonAnswer::Conflict(why) if why.contains("does not ask")), "{answer:?}");
+    }
+    assert_eq!((stage.phase(), stage.held("p1")), (Phase::Step, vec![split(5)]));
 }
 
 #[test]
