@@ -153,9 +153,9 @@ async fn bad_input_is_refused_with_the_reason() -> Result<()> {
     let cases = [
         (start("cart", "v9", "5,100"), "no endpoint of version v9"),
         (start("nowhere", "v2", "5,100"), "no proxy"),
-        (start("cart", "v2", "50,5"), "do not rise"),
+        (start("cart", "v2", "50,5"), "--steps do not rise"),
         (start("cart", "v2", "0,5"), "between 1 and 100"),
-        (start("cart", "v1", "5,100"), "stable version itself"),
+        (start("cart", "v1", "5,100"), "--canary is the stable version itself"),
     ];
     for (arguments, part) in cases {
         let output = stage.lightsout(&arguments).await?;
@@ -163,11 +163,14 @@ async fn bad_input_is_refused_with_the_reason() -> Result<()> {
         assert_eq!(output.status.code(), Some(2), "{why}");
         assert!(why.contains(part), "{why}");
     }
-    assert_eq!(
-        stage.lightsout(&["canary", "wait", "can-7", "--timeout", "1s"]).await?.status.code(),
-        Some(2)
-    );
+    for verb in ["wait", "status", "list", "report", "pause", "resume", "promote", "rollback"] {
+        let output = stage.lightsout(&["canary", verb, "can-7"]).await?;
+        let why = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), why.contains("no canary can-7")), (Some(2), true), "{verb}: {why}");
+    }
     let id = stage.start("steps: [5, 100]\n").await?;
+    let nowhere = ["canary", "report", &id, "--output", "no/such/folder.md"];
+    assert_eq!(stage.lightsout(&nowhere).await?.status.code(), Some(2));
     let output = stage.lightsout(&["canary", "wait", &id, "--timeout", "1s"]).await?;
     assert_eq!(output.status.code(), Some(4), "not over is undecided");
     stage.brain.operator(&["canary", "pause", &id]).await?;
@@ -175,7 +178,7 @@ async fn bad_input_is_refused_with_the_reason() -> Result<()> {
     stage.brain.operator(&["canary", "resume", &id]).await?;
     stage.brain.operator(&["canary", "rollback", &id]).await?;
     assert_eq!(stage.wait(&id).await?.code, Some(3));
-    assert!(stage.brain.operator(&["canary", "status"]).await?.contains("rolled_back"));
+    assert!(stage.brain.operator(&["canary", "list"]).await?.contains("rolled_back"));
     Ok(())
 }
 
@@ -238,6 +241,6 @@ async fn the_api_refuses_bad_input_with_its_place_and_its_reason() -> Result<()>
     assert_eq!(post("/can-9/pause".to_owned(), String::new()).await?.0, 404);
     assert_eq!(post("/can-1/rollback".to_owned(), String::new()).await?.0, 200);
     let (status, why) = post("/can-1/resume".to_owned(), String::new()).await?;
-    assert!(status == 409 && why.contains("not possible now"), "{status} {why}");
+    assert!(status == 409 && why.contains("it is over"), "{status} {why}");
     Ok(())
 }

@@ -190,7 +190,8 @@ impl Connection {
             return serde_json::from_slice(&body).map_err(|why| self.stranger(&why.to_string()));
         }
         Err(match serde_json::from_slice::<Problem>(&body) {
-            Ok(problem) if status.as_u16() == 422 => Failure::Invalid(problem.to_string()),
+            // Nothing of that name is as much the asker's mistake as what cannot be.
+            Ok(problem) if matches!(status.as_u16(), 404 | 422) => Failure::Invalid(problem.to_string()),
             Ok(problem) => Failure::Failed(problem.to_string()),
             Err(_) => self.stranger(&format!("it answered {status}")),
         })

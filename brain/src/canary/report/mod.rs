@@ -58,6 +58,9 @@ fn counted(all: u64, failed: u64) -> String {
     format!("{all}, of them {failed} failed ({share:.2} %)")
 }
 
+/// Odds from here on bound nothing.
+const BOUNDLESS: f64 = 1_000.0;
+
 /// One line a metric: name, bad at the canary, bad at stable, odds with bounds, evidence against and for.
 fn evidence_rows(canary: &CanaryDetail) -> Vec<[String; 6]> {
     let Ok(evidence) = serde_json::from_value::<Evidence>(canary.view.evidence.clone()) else {
@@ -72,10 +75,8 @@ fn evidence_rows(canary: &CanaryDetail) -> Vec<[String; 6]> {
         let odds = metric.odds.map_or_else(
             || "-".to_owned(),
             |odds| {
-                let bounds = serde_json::to_value(odds).unwrap_or_default();
-                let number =
-                    |key: &str| bounds[key].as_f64().map_or_else(|| "∞".to_owned(), |v| format!("{v:.2}"));
-                format!("{} to {}", number("low"), number("high"))
+                let high = if odds.high < BOUNDLESS { format!("{:.2}", odds.high) } else { "∞".to_owned() };
+                format!("{:.2} to {high}", odds.low)
             },
         );
         [
@@ -179,5 +180,6 @@ mod tests {
         let text = markdown(&detail());
         assert!(text.contains("xychart-beta") && text.contains("2023-11-14 22:13:20 UTC"), "{text}");
         assert!(text.contains("&lt;ada\\|bob>"), "{text}");
+        assert!(text.contains("0.00 to ∞"), "what is not known has no number: {text}");
     }
 }

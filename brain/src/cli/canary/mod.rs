@@ -26,6 +26,7 @@ enum CanaryVerb {
     /// Begin a canary; prints its id
     Start(Box<start::StartArgs>),
     /// All canaries, or one in full
+    #[command(visible_alias = "list")]
     Status(status::StatusArgs),
     /// Wait until one is over: exit 0 promoted, 3 rolled back, 4 undecided
     Wait(wait::WaitArgs),

@@ -37,7 +37,7 @@ pub(super) async fn run(connection: &Connection, args: ReportArgs) -> Result<Exi
     match &args.output {
         None => print(&page)?,
         Some(path) => std::fs::write(path, page)
-            .map_err(|why| Failure::failed(format!("cannot write {}: {why}", path.display())))?,
+            .map_err(|why| Failure::Invalid(format!("cannot write {}: {why}", path.display())))?,
     }
     Ok(ExitCode::SUCCESS)
 }

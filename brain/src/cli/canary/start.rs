@@ -20,13 +20,13 @@ pub struct StartArgs {
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// The service
-    #[arg(long)]
+    #[arg(long, required_unless_present = "file")]
     service: Option<String>,
     /// The version users have
-    #[arg(long)]
+    #[arg(long, required_unless_present = "file")]
     stable: Option<String>,
     /// The version on trial
-    #[arg(long)]
+    #[arg(long, required_unless_present = "file")]
     canary: Option<String>,
     /// Its shares in percent, rising; where the last is not 100, a person promotes
     #[arg(long, value_delimiter = ',', value_name = "PERCENT,…")]
@@ -70,7 +70,8 @@ pub struct StartArgs {
 pub(super) fn span(text: &str) -> Result<Duration, String> {
     let span: SignedDuration =
         text.parse().map_err(|_| format!("{text:?} is no duration such as 90s or 30m"))?;
-    Duration::try_from(span).map_err(|_| format!("{text:?} is negative"))
+    let span = Duration::try_from(span).map_err(|_| format!("{text:?} is negative"))?;
+    if span.subsec_nanos() > 0 { Err(format!("{text:?} is no whole number of seconds")) } else { Ok(span) }
 }
 
 /// `header:x-preview=yes`.
@@ -93,21 +94,20 @@ pub(super) async fn run(connection: &Connection, args: StartArgs) -> Result<Exit
 }
 
 fn spec(args: StartArgs) -> Result<CanarySpec, Failure> {
-    let (name, text) = match &args.file {
-        Some(path) => (path.display().to_string(), read(path)?),
-        None => ("the command line".to_owned(), "{}".to_owned()),
-    };
     let invalid = |why: protocol::document::Report| Failure::Invalid(why.to_string());
+    let file = args.file.clone();
     let flags = flags(args);
+    let Some(path) = file else { return by_flags(flags) };
+    let (name, text) = (path.display().to_string(), read(&path)?);
+    let document = Document::parse(&name, &text).map_err(invalid)?;
     if flags.is_empty() {
-        return checked(&Document::parse(&name, &text).map_err(invalid)?);
+        return checked(&document);
     }
     // Flags win over the file: both together are one document.
-    let document = Document::parse(&name, &text).map_err(invalid)?;
     let mut given: Map<String, Value> = document.read().map_err(invalid)?;
     given.extend(flags);
     let text = Value::Object(given).to_string();
-    checked(&Document::parse(&name, &text).map_err(invalid)?)
+    checked(&Document::parse(&format!("{name} with the flags"), &text).map_err(invalid)?)
 }
 
 fn checked(document: &Document) -> Result<CanarySpec, Failure> {
@@ -115,6 +115,22 @@ fn checked(document: &Document) -> Result<CanarySpec, Failure> {
     match spec.findings() {
         none if none.is_empty() => Ok(spec),
         some => Err(Failure::Invalid(document.report(some).to_string())),
+    }
+}
+
+/// Without a file a mistake has no line: it is told by its flag.
+fn by_flags(flags: Map<String, Value>) -> Result<CanarySpec, Failure> {
+    let invalid = |why: String| Failure::Invalid(why);
+    let spec: CanarySpec =
+        serde_json::from_value(Value::Object(flags)).map_err(|why| invalid(why.to_string()))?;
+    let told = |(path, why): (String, String)| {
+        let key = path.trim_start_matches('/').trim_end_matches("_s");
+        let flag = if key == "error_budget" { "max-failures".to_owned() } else { key.replace('_', "-") };
+        format!("--{flag} {why}")
+    };
+    match spec.findings() {
+        none if none.is_empty() => Ok(spec),
+        some => Err(invalid(some.into_iter().map(told).collect::<Vec<_>>().join("\n"))),
     }
 }
 
@@ -167,5 +183,6 @@ mod tests {
         assert_eq!(span("30m").unwrap(), Duration::from_secs(1_800));
         assert_eq!(span("1h30m").unwrap(), Duration::from_secs(5_400));
         assert!(span("30").is_err() && span("-3s").is_err() && span("soon").is_err());
+        assert!(span("1500ms").is_err(), "it would be taken for a second");
     }
 }

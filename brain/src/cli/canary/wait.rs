@@ -27,11 +27,9 @@ pub struct WaitArgs {
 
 pub(super) async fn run(connection: &Connection, args: WaitArgs) -> Result<ExitCode, Failure> {
     let until = Instant::now() + args.timeout;
-    let mut known = false;
     loop {
         match connection.get::<CanaryDetail>(&["v1", "canaries", &args.id], &[]).await {
             Ok(canary) => {
-                known = true;
                 if let Some(end) = end(&canary)? {
                     return end;
                 }
@@ -39,8 +37,7 @@ pub(super) async fn run(connection: &Connection, args: WaitArgs) -> Result<ExitC
             // A brain that is restarted comes back with its canaries.
             Err(why @ Failure::Absent { .. }) if Instant::now() >= until => return Err(why),
             Err(Failure::Absent { .. }) => {}
-            Err(why) if known => return Err(why),
-            Err(why) => return Err(Failure::Invalid(why.to_string())),
+            Err(why) => return Err(why),
         }
         if Instant::now() >= until {
             let why = format!("{} is not over after {} s", args.id, args.timeout.as_secs());
