@@ -2,7 +2,7 @@
 import { assert } from "./assert.mjs";
 import { PAGES } from "./every_page.mjs";
 
-const CORPUS = [
+export const CORPUS = [
   `<script>window.pwned=1</script>`, `<img src=x onerror="window.pwned=1">`, `"><svg onload=window.pwned=1>`, `'><iframe srcdoc="<script>parent.pwned=1</script>">`,
   `javascript:window.pwned=1`, `</title><script>window.pwned=1</script>`, `{{constructor.constructor('window.pwned=1')()}}`, `<a href="javascript:window.pwned=1">x</a>`,
   `<style>@import 'http://evil.example/x.css'</style>`, `\u202egnirts\u202c <b>bold</b>`, `<math><mtext></mtext><mglyph><style><!--</style><img src=x onerror=window.pwned=1>`,
@@ -23,6 +23,17 @@ function poisoned(value, key, known = new Map()) {
   return value;
 }
 
+/** Has the page note what its policy refused. */
+export const listenForScripts = (page) => page.addInitScript(() => {
+  window.violations = [];
+  document.addEventListener("securitypolicyviolation", (event) => window.violations.push(`${event.effectiveDirective} ${event.blockedURI}`));
+});
+
+/** What came of texts: whether one ran, was refused to run, or became an element. */
+export const foreign = (page) => page.evaluate(() => ({
+  pwned: window.pwned ?? null, violations: window.violations, foreign: document.querySelectorAll("#app script, #app iframe, #app img, #app base, #app form[action], #app style, #app math, #app [onerror], #app [onload], #app a[href^='javascript:'], #app a[href^='data:'], #app a[href^='//']").length,
+}));
+
 export function hostileSteps(demo, browser, shown) {
   return [["text from traffic is never markup, on any page", async () => {
     const page = await browser.newPage();
@@ -41,10 +52,7 @@ export function hostileSteps(demo, browser, shown) {
       const body = await answer.json().catch(() => null);
       return body === null ? route.fulfill({ response: answer }) : route.fulfill({ response: answer, json: poisoned(body, "", known) });
     });
-    await page.addInitScript(() => {
-      window.violations = [];
-      document.addEventListener("securitypolicyviolation", (event) => window.violations.push(`${event.effectiveDirective} ${event.blockedURI}`));
-    });
+    await listenForScripts(page);
     await page.goto(demo.url);
     await page.waitForFunction(() => document.querySelector("main table"));
     const evil = known.get("cart");
@@ -52,10 +60,7 @@ export function hostileSteps(demo, browser, shown) {
     for (const path of PAGES.map((one) => one.replace("cart", encodeURIComponent(evil)))) {
       await page.goto(`${demo.url}/#/${path}`);
       await page.waitForFunction(() => !document.querySelector("main .loading"), null, { timeout: 15_000 });
-      const found = await page.evaluate(() => ({
-        pwned: window.pwned ?? null, violations: window.violations, foreign: document.querySelectorAll("#app script, #app iframe, #app img, #app base, #app form[action], #app style, #app math, #app [onerror], #app [onload], #app a[href^='javascript:'], #app a[href^='data:']").length,
-      }));
-      assert.deepEqual(found, { foreign: 0, pwned: null, violations: [] }, `at #/${path}`);
+      assert.deepEqual(await foreign(page), { foreign: 0, pwned: null, violations: [] }, `at #/${path}`);
     }
     assert.deepEqual(elsewhere, [], "nothing is asked of anybody else");
     const words = await page.goto(`${demo.url}/#/`).then(() => page.getByText(evil).first().innerText());

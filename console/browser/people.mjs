@@ -75,7 +75,21 @@ export function peopleSteps(browser, shown) {
       const card = await at("ana", "approvals");
       await says(card, "33 %");
       await says(card, /expires in/);
+    }],
+    ["a card of the mesh as it was is refused, and what stands in its place asks everybody anew", async () => {
+      await mesh.reweigh(Array.from({ length: 3 }, () => ({ weight: 200 })));
+      await until("the brain hears of the weights", PATIENCE_MS, async () => (await (await fetch(`${mesh.url}/v1/services`)).json()).items[0]?.endpoints.every((one) => one.weight_configured === 200));
+      const card = pages.ana;
+      await says(card, "prop-1");
       await card.getByRole("button", { name: "Approve", exact: true }).click();
+      await says(card, /^Not done: .*proposed in its place.*The card was read again\.$/);
+      await says(card, "2 different people must agree. Nobody has yet.");
+      assert.equal((await (await fetch(`${mesh.url}/v1/actions`)).json()).items.length, 0, "nothing was done");
+      for (const who of ["operator", "ana"]) {
+        const page = await at(who, "approvals");
+        await page.getByRole("button", { name: "Approve", exact: true }).click();
+        if (who === "operator") await says(page, "You agreed. Another person must, too.");
+      }
       await says(card, "Nothing waits for you");
       await says(await at("vic", "actions"), `127.0.0.1:${mesh.ports[0]}`);
       assert.deepEqual(await buttons(pages.vic, ["Undo"]), none(["Undo"]));
@@ -123,7 +137,7 @@ export function peopleSteps(browser, shown) {
       await page.getByRole("button", { name: "Freeze", exact: true }).waitFor();
     }],
     ["nobody's page complained of anything but what was away", async () => {
-      const away = /status of (404|401)|ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE/;
+      const away = /status of (404|401|409)|ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE/;
       assert.deepEqual(complaints.flat().filter((text) => !away.test(text)), []);
       await Promise.all(Object.values(pages).map((page) => page.close()));
       await mesh.stop();

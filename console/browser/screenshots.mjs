@@ -1,6 +1,9 @@
 // Every page of a real mesh, light and dark, at desktop and phone width, into console/screenshots/.
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { signIn, startBrowser, startDemo, until } from "./mesh.mjs";
+import { JUDGE, ORIGINS } from "./rollouts.mjs";
+import { SmallMesh } from "./small_mesh.mjs";
 
 const OUT = new URL("../screenshots/", import.meta.url).pathname;
 const SIZES = { desktop: { width: 1360, height: 860 }, phone: { width: 390, height: 844 } };
@@ -27,6 +30,23 @@ async function shoot(browser, demo, pages, themes = ["dark", "light"], sizes = O
   }
 }
 
+/** A rollout on its way, and waiting for a person. */
+async function shootRollout(browser) {
+  const mesh = await SmallMesh.start({});
+  try {
+    mesh.token = readFileSync(join(mesh.dir, "api.token"), "utf8").trim();
+    await mesh.carry(ORIGINS);
+    mesh.ask(10);
+    const spec = { service: "shop", stable: "v1", canary: "v2", steps: [20, 50, 100], approval: "steps", min_bake_s: 2, judge: JUDGE, error_budget: { failures: 20 } };
+    const start = () => fetch(`${mesh.url}/v1/canaries`, { method: "POST", headers: { authorization: `Bearer ${mesh.token}` }, body: JSON.stringify(spec) });
+    await until("it begins", 60_000, async () => (await start()).status === 201);
+    await until("it asks for the next step", 180_000, async () => (await list(mesh.url, "/v1/canaries"))[0].hold?.kind === "approval");
+    await shoot(browser, mesh, [["canary", "canaries"]]);
+  } finally {
+    await mesh.stop();
+  }
+}
+
 const browser = await startBrowser();
 const demo = await startDemo("advisory", ["--sick-for", "600"]);
 try {
@@ -44,6 +64,7 @@ try {
   await until("the policy is tried", 60_000, async () => (await list(demo.url, "/v1/backtests"))[0].state === "done");
   const [record] = await list(demo.url, "/v1/audit?kind=verdict&limit=1");
   await shoot(browser, demo, [["mended", ""], ["incidents", "incidents"], ["story", `incidents/${incident.id}`], ["actions", "actions"], ["audit", "audit"], ["record", `audit/${record.seq}`], ["autonomy", "autonomy"], ["trial", "autonomy", "[aria-labelledby=try-head]"], ["canaries", "canaries"]]);
+  await shootRollout(browser);
 } finally {
   await demo.stop();
   await browser.close();

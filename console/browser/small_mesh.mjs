@@ -1,5 +1,5 @@
 // A mesh of our own, each part of which can be taken away: a brain that may be killed and started again, one proxy
-// before three origins, and between them a wire that may be cut.
+// before some origins, and between them a wire that may be cut.
 import { execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
@@ -10,8 +10,9 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { program, until } from "./mesh.mjs";
 
-const ORIGINS = 3;
 const BETWEEN_REQUESTS_MS = 50;
+/** Origins without a version, each with the same weight. */
+const ALIKE = Array.from({ length: 3 }, () => ({ weight: 100 }));
 const listening = (server, port = 0) => new Promise((done, failed) => server.once("error", failed).listen(port, "127.0.0.1", () => done(server.address().port)));
 
 /** A program, once it has said where it listens: `NAME ready: key=address …`. */
@@ -55,11 +56,15 @@ export class SmallMesh {
   /** The origin that answers nothing but failures, by number. */
   sick = null;
   ports = [];
+  /** Requests that each has answered. */
+  answered = [];
+  /** What parts of the mesh show each other. */
+  secret = randomBytes(24).toString("hex");
 
   /** The brain alone; `policies` are the texts of its policy files by name. */
   static async start(policies) {
     const mesh = new SmallMesh();
-    mesh.write("mesh.token", randomBytes(24).toString("hex"));
+    mesh.write("mesh.token", mesh.secret);
     mkdirSync(join(mesh.dir, "policies"));
     for (const [file, text] of Object.entries(policies)) mesh.write(join("policies", file), text);
     const mine = "bind_address: 127.0.0.1, port:";
@@ -88,26 +93,40 @@ export class SmallMesh {
   }
 
   /** The origins, the proxy before them, and somebody who asks. */
-  async carry() {
-    for (let n = 0; n < ORIGINS; n += 1) {
-      const origin = createOrigin((_, answer) => ((answer.statusCode = this.sick === n ? 500 : 200), answer.end("said")));
+  async carry(origins = ALIKE) {
+    for (let n = 0; n < origins.length; n += 1) {
+      const origin = createOrigin((_, answer) => ((answer.statusCode = this.sick === n ? 500 : 200), (this.answered[n] = (this.answered[n] ?? 0) + 1), answer.end("said")));
       this.ports.push(await listening(origin));
       this.origins.push(origin);
     }
-    const endpoints = this.ports.map((port) => `{ address: 127.0.0.1, port: ${port} }`).join(", ");
+    this.configure(origins);
+    this.proxy = await started("sidecar-proxy", ["start", "--config", "shop.yaml"], this.dir);
+    this.ask();
+  }
+
+  /** The proxy's file. */
+  configure(origins) {
+    const endpoint = ({ weight, version }, n) => `{ address: 127.0.0.1, port: ${this.ports[n]}, weight: ${weight}${version ? `, version: ${version}` : ""} }`;
+    const endpoints = origins.map(endpoint).join(", ");
     const lines = [
       "server: { bind_address: 127.0.0.1, port: 0, workers: 1 }", "admin: { bind_address: 127.0.0.1, port: 0, token_path: mesh.token, state_path: shop.state }",
       // Else the proxy itself would take the sick origin out, and leave nothing to the brain.
       "circuit_breaker: { enabled: false }", `upstream: { services: { shop: { endpoints: [${endpoints}] } } }`, `ai: { enabled: true, brain: "http://127.0.0.1:${this.wire.port}", token_path: mesh.token, proxy_id: shop-proxy }`,
     ];
     this.write("shop.yaml", lines.join("\n"));
-    this.proxy = await started("sidecar-proxy", ["start", "--config", "shop.yaml"], this.dir);
-    this.ask();
   }
 
-  ask() {
+  /** Gives the endpoints other weights, by the file, as an operator would. */
+  async reweigh(origins) {
+    this.configure(origins);
+    const answer = await fetch(`http://${this.proxy.at.admin}/reload`, { method: "POST", headers: { authorization: `Bearer ${this.secret}` } });
+    if (!answer.ok) throw new Error(`the proxy does not take its file: ${await answer.text()}`);
+  }
+
+  ask(betweenMs = BETWEEN_REQUESTS_MS) {
+    this.rest();
     const url = `http://${this.proxy.at.main}/`;
-    this.asking = setInterval(() => get(url, (answer) => answer.resume()).on("error", () => undefined), BETWEEN_REQUESTS_MS);
+    this.asking = setInterval(() => get(url, (answer) => answer.resume()).on("error", () => undefined), betweenMs);
   }
 
   rest() {

@@ -1,28 +1,28 @@
 // One rollout whole: its steps, its evidence over time, and what a person may do.
 import { useMemo, useState } from "preact/hooks";
 import { post } from "../data/client";
-import { bounds, OVER, share, weakest, type CanaryDetail, type Metric } from "../data/canary";
+import { bounds, OVER, share, shares, weakest, type CanaryDetail, type Metric } from "../data/canary";
 import { duration, human, percent, plural, rate } from "../data/format";
 import { to } from "../data/route";
-import { mayPropose } from "../data/session";
+import { mayAnswer, mayPropose, who } from "../data/session";
 import { Chart } from "./chart";
 import { Confirm } from "./dialog";
 import { Tag, Time, useNow } from "./small";
 
 const DEEDS = {
-  pause: { text: "It keeps its share and is judged on; no further step is taken.", tone: "primary" },
-  resume: { text: "It goes on where it was.", tone: "primary" },
-  promote: { text: "The canary becomes the stable version, before its evidence is complete.", tone: "primary" },
-  rollback: { text: "The canary gets no more traffic.", tone: "stop" },
+  pause: { verb: "Pause", text: "It keeps its share and is judged on; no further step is taken.", tone: "primary" },
+  resume: { verb: "Resume", text: "It goes on where it was.", tone: "primary" },
+  promote: { verb: "Promote", text: "The canary becomes the stable version, before its evidence is complete.", tone: "primary" },
+  rollback: { verb: "Roll back", text: "The canary gets no more traffic.", tone: "stop" },
 } as const;
+/** Odds from here on bound nothing. */
+const BOUNDLESS = 1e3;
 type Deed = keyof typeof DEEDS;
 
 export function CanaryCard({ of, again }: { of: CanaryDetail; again: () => void }) {
   const [deed, setDeed] = useState<Deed | null>(null);
   const now = useNow();
   const over = OVER.includes(of.phase);
-  const promotes = of.strategy === "progressive" || of.strategy === "blue_green";
-  const awaited = of.phase === "step" && of.hold?.kind === "approval" && of.spec.steps.some((step) => step < 100 && step > of.weight);
   return (
     <article class="card" aria-labelledby={`title-${of.id}`}>
       <header>
@@ -51,16 +51,29 @@ export function CanaryCard({ of, again }: { of: CanaryDetail; again: () => void 
           <p class="muted">{over ? `It took ${duration((of.ended_ms ?? of.since_ms) - of.created_ms)}.` : `Under way for ${duration(now - of.created_ms)}.`}</p>
         </section>
       </div>
-      {mayPropose.value && (!over || of.may_be_rolled_back) && (
-        <footer><span class="ends">
-          {!over && <button class="btn" onClick={() => setDeed(of.phase === "paused" ? "resume" : "pause")}>{of.phase === "paused" ? "Resume" : "Pause"}</button>}
-          {awaited && <button class="btn primary" onClick={() => setDeed("resume")}>Agree to the next step</button>}
-          {!over && promotes && <button class="btn" onClick={() => setDeed("promote")}>Promote</button>}
-          {of.may_be_rolled_back && <button class="btn danger" onClick={() => setDeed("rollback")}>Roll back</button>}
-        </span></footer>
-      )}
-      {deed && <Confirm title={`${human(deed)} ${of.id}?`} text={DEEDS[deed].text} verb={human(deed)} tone={DEEDS[deed].tone} reason="may" close={() => setDeed(null)} act={(reason) => post(`/v1/canaries/${encodeURIComponent(of.id)}/${deed}`, { reason }).then(again)} />}
+      <Deeds of={of} over={over} ask={setDeed} />
+      {deed && <Confirm title={`${DEEDS[deed].verb} ${of.id}?`} text={DEEDS[deed].text} verb={DEEDS[deed].verb} tone={DEEDS[deed].tone} reason="may" close={() => setDeed(null)} act={(reason) => post(`/v1/canaries/${encodeURIComponent(of.id)}/${deed}`, { reason }).then(again)} />}
     </article>
+  );
+}
+
+/** What whoever is signed in may do with it now: drive it, or answer what it asks. */
+function Deeds({ of, over, ask }: { of: CanaryDetail; over: boolean; ask: (deed: Deed) => void }) {
+  const promotes = of.strategy === "progressive" || of.strategy === "blue_green";
+  const asks = of.phase === "step" && of.hold?.kind === "approval";
+  const next = asks && of.step < shares(of);
+  const own = of.phase === "paused" && mayAnswer.value && of.record.moves.at(-1)?.by === who.value?.name;
+  const drives = mayPropose.value && !over;
+  const answers = mayAnswer.value && asks;
+  const rolls = mayPropose.value && of.may_be_rolled_back;
+  if (!drives && !answers && !own && !rolls) return null;
+  return (
+    <footer><span class="ends">
+      {of.phase === "paused" ? (drives || own) && <button class="btn" onClick={() => ask("resume")}>Resume</button> : (drives || answers) && <button class="btn" onClick={() => ask("pause")}>Pause</button>}
+      {next && <button class="btn primary" onClick={() => ask("resume")}>Agree to the next step</button>}
+      {promotes && (drives || (answers && !next)) && <button class="btn" onClick={() => ask("promote")}>Promote</button>}
+      {rolls && <button class="btn danger" onClick={() => ask("rollback")}>Roll back</button>}
+    </span></footer>
   );
 }
 
@@ -101,7 +114,7 @@ const Metrics = ({ of }: { of: Metric[] }) => (
             <tr key={one.metric}>
               <td>{one.metric.replaceAll("_", " ")}</td>
               <td class="num">{percent(share(...one.canary))}</td><td class="num">{percent(share(...one.stable))}</td>
-              <td class="num">{odds ? `${odds[0].toPrecision(2)} – ${Number.isFinite(odds[1]) ? odds[1].toPrecision(2) : "∞"}` : "—"}</td>
+              <td class="num">{odds ? `${odds[0] ? odds[0].toPrecision(2) : "0"} – ${odds[1] < BOUNDLESS ? odds[1].toPrecision(2) : "∞"}` : "—"}</td>
               <td class="num">{one.needs_requests ?? "—"}</td>
             </tr>
           );
