@@ -91,11 +91,12 @@ export function rolloutSteps(browser, shown) {
     ["its share, the evidence and its bounds move before one's eyes, and the requests that are missing", async () => {
       const page = pages.olga;
       await sees(page, "Share now", "40 %");
+      const bounds = () => card(page).getByRole("row", { name: /^latency p50/ }).getByRole("cell").nth(3).innerText();
+      const first = await bounds();
       assert.deepEqual(await buttons(pages.ana), [], "it asks nobody yet");
       await sees(page, "Evidence for promotion", /about \d+ requests? more/);
       await plot(page).waitFor({ timeout: PATIENCE_MS });
-      const [drawn, bounds] = [await plot(page).getAttribute("aria-label"), () => card(page).getByRole("row", { name: /^latency p50/ }).getByRole("cell").nth(3).innerText()];
-      const first = await bounds();
+      const drawn = await plot(page).getAttribute("aria-label");
       await until("the evidence moves", PATIENCE_MS, async () => (await plot(page).getAttribute("aria-label")) !== drawn);
       await until("its bounds move", PATIENCE_MS, async () => (await bounds()) !== first);
       assert.match(await bounds(), /^[\d.]+ – ([\d.]+|∞)$/);
