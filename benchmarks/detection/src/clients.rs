@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use protocol::telemetry::{Cell, Client, ClientsOther, MAX_CLIENTS, Window};
+use rand::seq::SliceRandom as _;
 
 use crate::Dice;
 use crate::cells::poisson;
@@ -44,12 +45,16 @@ impl Clients {
             clients.push(client(Ipv4Addr::new(198, 51, 100, at).into(), requests, 0, requests.min(3)));
         }
         clients.retain(|c| c.requests > 0);
-        clients.sort_by(|a, b| b.requests.cmp(&a.requests).then(a.ip.cmp(&b.ip)));
-        clients.truncate(MAX_CLIENTS);
-        let listed: u64 = clients.iter().map(|c| c.requests).sum();
-        let requests = total.saturating_sub(listed);
-        window.clients_other =
-            Some(ClientsOther { requests, distinct: (requests as f64 * 0.8).ceil() as u64 });
+        // Of those who ask alike chance decides who is named.
+        clients.shuffle(dice);
+        clients.sort_by_key(|client| std::cmp::Reverse(client.requests));
+        let unnamed = clients.split_off(MAX_CLIENTS.min(clients.len()));
+        let sum = |of: &[Client]| of.iter().map(|c| c.requests).sum::<u64>();
+        let requests = total.saturating_sub(sum(&clients));
+        // Beside those that were drawn one by one there are people who ask a little more than once.
+        let people = requests.saturating_sub(sum(&unnamed)) as f64 * 0.8;
+        let distinct = unnamed.len() as u64 + people.ceil() as u64;
+        window.clients_other = Some(ClientsOther { requests, distinct });
         window.clients = clients;
     }
 }

@@ -76,7 +76,7 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let began = Instant::now();
-    let runs = args.runs * (6 + scenario::suite().len() as u64) + args.quiet + args.crowds;
+    let runs = args.runs * (7 + scenario::suite().len() as u64) + args.quiet + args.crowds;
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {eta} left")?;
     let bar = ProgressBar::new(runs).with_style(style);
     let incidents = args.incidents.as_ref().map(std::fs::File::create).transpose()?;
@@ -84,6 +84,7 @@ fn main() -> Result<()> {
     let measure = Measure { lightsout: &args.lightsout, seed: args.seed, bar: &bar, incidents };
     let mut rows = measure.delays(args.runs)?;
     rows.extend(measure.suite(args.runs)?);
+    rows.extend(measure.botnets(args.runs)?);
     rows.extend(measure.quiet(args.quiet, args.days, args.crowds)?);
     rows.extend(measure.public(args.public.as_deref())?);
     rows.extend(speed::rows(&args.lightsout)?);

@@ -108,9 +108,7 @@ impl Measure<'_> {
         for (what, service, kind) in scenario::suite() {
             let judged = self.run(runs, |seed| scenario::in_the_shop(service, kind.clone(), seed))?;
             rows.push(delay_row(&format!("suite: {what}"), "", (f64::INFINITY, f64::INFINITY, 1.0), &judged));
-            if let Some(ips) = addresses(what, &judged) {
-                rows.push(ips);
-            }
+            rows.extend(addresses(&format!("suite: {what}"), &judged));
             if matches!(
                 kind,
                 Kind::EndpointDown { .. }
@@ -149,6 +147,15 @@ impl Measure<'_> {
                 runs: format!("{} incidents", confidences.len()),
             },
         ]);
+        Ok(rows)
+    }
+
+    /// Botnets: told apart from the suite, for nobody of them stands out alone.
+    pub fn botnets(&self, runs: u64) -> Result<Vec<Row>> {
+        let judged = self.run(runs, scenario::botnet)?;
+        let what = "botnet: 200 to 500 addresses of 2 rps each";
+        let mut rows = vec![delay_row(what, "", (f64::INFINITY, f64::INFINITY, 1.0), &judged)];
+        rows.extend(addresses(what, &judged));
         Ok(rows)
     }
 
@@ -324,9 +331,9 @@ fn addresses(what: &str, judged: &[Judged]) -> Option<Row> {
     let n = all.len() as f64;
     let (precision, recall) = all.iter().fold((0.0, 0.0), |(p, r), ip| (p + ip.0 / n, r + ip.1 / n));
     let f1 = if precision + recall > 0.0 { 2.0 * precision * recall / (precision + recall) } else { 0.0 };
-    let (target, least) = if what.starts_with("one") { (">= .99", 0.99) } else { ("F1 >= .90", 0.90) };
+    let (target, least) = if what.contains("one") { (">= .99", 0.99) } else { ("F1 >= .90", 0.90) };
     Some(Row {
-        what: format!("suite: {what}, named"),
+        what: format!("{what}, named"),
         target,
         reached: format!("F1 {f1:.3} (precision {precision:.3}, recall {recall:.3})"),
         met: f1 >= least,

@@ -107,6 +107,11 @@ pub fn suite() -> Vec<(&'static str, &'static str, Kind)> {
     ]
 }
 
+/// Several hundred addresses, each of which asks no more than a busy person.
+pub fn botnet(seed: u64) -> Scenario {
+    in_the_shop("web", Kind::Abuse { addresses: 200 + (seed % 4) as usize * 100, rps: 2.0 }, seed)
+}
+
 /// Quiet days: a deploy, a harmless crowd and a gap each day, and nothing to be told.
 pub fn quiet(days: u64, seed: u64) -> Scenario {
     let at = |day: u64, hour: u64| day * 86_400 + hour * 3_600 + (seed * 977) % 1_800;

@@ -2,11 +2,12 @@
 //! does, or asking, again and again, for what is not there.
 //!
 //! A crowd is no attack: what is said of addresses is said only when the excess of all requests goes
-//! away with them (80 %), and each of them is significant alone. Whether anyone suffers is not asked
-//! here but in the diagnosis.
+//! away with them (80 %), and each of them is significant alone, or all of them are one (`botnet.rs`).
+//! Whether anyone suffers is not asked here but in the diagnosis.
 
 use std::net::IpAddr;
 
+use super::botnet::{self, Portrait};
 use crate::policies::DetectionPolicy;
 use crate::state::clients::{Edge, RATE_S, Seen};
 use crate::state::evidence::threshold;
@@ -17,9 +18,9 @@ const USUAL_FACTOR: f64 = 3.0;
 /// Below so many requests a second nobody is named.
 const MIN_RPS: f64 = 5.0;
 /// All requests over the usual, from where on there is an excess at all.
-const SURGE: f64 = 1.3;
+pub(super) const SURGE: f64 = 1.3;
 /// Of the excess, so much must go away with the named.
-const EXPLAINED: f64 = 0.8;
+pub(super) const EXPLAINED: f64 = 0.8;
 /// A scanner: so many requests a second, so many of them for nothing, for so long.
 const SCAN_RPS: f64 = 10.0;
 const SCAN_SHARE: f64 = 0.8;
@@ -45,10 +46,14 @@ pub struct Abuse {
     pub explained: f64,
     /// Whether they mostly ask for what is not there.
     pub scanning: bool,
+    /// Whether each of them is too small to be told by itself.
+    pub together: bool,
     /// Since when.
     pub since_ms: i64,
-    /// Evidence against chance of the least of them, natural logarithm.
+    /// Evidence against chance of the least of them, or of all together; natural logarithm.
     pub log_e: f64,
+    /// What the clients as a whole do by now.
+    pub portrait: Portrait,
 }
 
 struct Suspect {
@@ -84,7 +89,10 @@ pub(super) fn detect(
     for edge in mesh.edges.values_mut() {
         let Some(service) = edge.entry().map(str::to_owned) else { continue };
         let known = edge.learned_s >= policy.service.min_learned_s;
-        let abuse = if known { of_edge(edge, &service, second, policy) } else { None };
+        let judge = |judge: fn(&Edge, &str, i64, &DetectionPolicy) -> Option<Abuse>| {
+            known.then(|| judge(edge, &service, second, policy)).flatten()
+        };
+        let abuse = judge(of_edge).or_else(|| judge(botnet::of_edge));
         if abuse.is_none() && !troubled(&service) {
             edge.learn(second);
         }
@@ -113,7 +121,9 @@ fn of_edge(edge: &Edge, service: &str, second: i64, policy: &DetectionPolicy) ->
         usual: edge.usual_busiest,
         explained: if explains { explained.min(1.0) } else { 0.0 },
         scanning: named.iter().all(|s| s.scanning),
+        together: false,
         log_e: least,
+        portrait: Portrait::of(edge, second),
     })
 }
 

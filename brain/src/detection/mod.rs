@@ -1,6 +1,7 @@
 //! Detect: the picture of the mesh becomes anomalies, each with its evidence. Says what is odd,
 //! never who is to blame.
 
+mod botnet;
 mod clients;
 mod errors;
 mod latency;
@@ -12,6 +13,7 @@ mod rate;
 use std::cmp::Ordering::Equal;
 use std::collections::BTreeMap;
 
+pub use botnet::Portrait;
 pub use clients::Abuse;
 pub(crate) use clients::deviance;
 pub use rate::Surge;

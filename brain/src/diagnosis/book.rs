@@ -1,9 +1,9 @@
 //! The book of incidents: one fault, one entry, from first evidence to quiet.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{Diagnosis, dependency, summary};
-use crate::domain::{CauseKind, Event, Incident, IncidentState};
+use crate::domain::{Cause, CauseKind, Event, Incident, IncidentState};
 use crate::state::MeshState;
 
 /// Closed incidents kept for people to look at.
@@ -12,6 +12,8 @@ const MAX_CLOSED: usize = 200;
 const MAX_OPEN: usize = 256;
 /// A confidence that moved by so much is worth an update.
 const NEWS: f64 = 0.1;
+/// Of more clients than this one more is no news.
+const MANY: usize = 32;
 /// A young `service` incident may turn out to be one endpoint, milliseconds.
 const REVISE_MS: i64 = 30_000;
 
@@ -208,9 +210,7 @@ fn refresh(case: &mut Case, diagnosis: Diagnosis, now_ms: i64) -> Option<Event> 
         // It is still there; what the endpoint's own evidence said of it was said better.
         return None;
     }
-    // The same clients, or fewer of them: what was said holds until there are more.
-    let known = |ip: &String| incident.cause.ips.contains(ip);
-    if changed && old == CauseKind::AbusiveClients && diagnosis.cause.ips.iter().all(known) {
+    if changed && old == CauseKind::AbusiveClients && !names_more(&diagnosis.cause, &incident.cause) {
         return None;
     }
     if changed {
@@ -227,6 +227,14 @@ fn refresh(case: &mut Case, diagnosis: Diagnosis, now_ms: i64) -> Option<Event> 
     case.told = incident.confidence;
     incident.updated_ms = now_ms;
     Some(Event::IncidentUpdated { incident: incident.clone() })
+}
+
+/// Whether other clients are named than before: the same, or fewer of them, are no news, and of hundreds a few are
+/// neither.
+fn names_more(new: &Cause, old: &Cause) -> bool {
+    let known: BTreeSet<&String> = old.ips.iter().collect();
+    let others = new.ips.iter().filter(|ip| !known.contains(ip)).count();
+    if known.len() <= MANY { others > 0 } else { others * 10 > known.len() }
 }
 
 fn opened(id: String, diagnosis: Diagnosis, now_ms: i64) -> Incident {

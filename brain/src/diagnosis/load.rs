@@ -1,23 +1,29 @@
 //! What a whole service suffers from: too much load, some clients' doing, a deploy, or itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{CallGraph, Diagnosis, cause, confidence, version};
-use crate::detection::{Abuse, Findings};
+use crate::detection::{Abuse, Findings, Portrait};
 use crate::domain::{Cause, CauseKind, Evidence, Signal};
 use crate::state::{MeshState, share};
 
 /// A surge that begins so much later than the trouble is its consequence (clients that try again).
 const LATER_MS: i64 = 3_000;
 
-/// Clients whose doing explains it: where something suffers, or they only scan.
-pub(super) fn abusers(found: &Findings, graph: &CallGraph) -> Vec<(Diagnosis, BTreeSet<String>)> {
+/// Clients whose doing explains it: where something suffers, or they only scan. It takes time to know many small
+/// ones, and by then what was `known` before may be answered and hurt no more.
+pub(super) fn abusers(
+    found: &Findings,
+    graph: &CallGraph,
+    known: &BTreeMap<String, bool>,
+) -> Vec<(Diagnosis, BTreeSet<String>)> {
     let suffers = |services: &BTreeSet<String>| found.anomalies.iter().any(|a| services.contains(&a.service));
     let mut diagnoses = Vec::new();
     for abuse in &found.abuse {
         let mut covered = graph.below(&abuse.service);
         covered.insert(abuse.service.clone());
-        let explains = abuse.explained > 0.0 && suffers(&covered);
+        let answered = abuse.together && known.contains_key(&abuse.service);
+        let explains = abuse.explained > 0.0 && (suffers(&covered) || answered);
         if explains || abuse.scanning {
             // Scanners that nobody suffers from explain no one else's trouble.
             let covered = if explains { covered } else { BTreeSet::new() };
@@ -35,22 +41,35 @@ fn of_clients(abuse: &Abuse) -> Diagnosis {
         symptom: abuse.service.clone(),
         confidence: confidence(abuse.log_e, if abuse.scanning { 0.1 } else { abuse.explained }),
         onset_ms: abuse.since_ms,
-        evidence: vec![Evidence {
-            signal: Signal::ClientRate,
-            series: format!("{}/clients", abuse.service),
-            observed: abuse.rate,
-            baseline: abuse.usual,
-            requests: (abuse.rate * 5.0) as u64,
-            window_s: 5,
-            since_ms: abuse.since_ms,
-            log_e: abuse.log_e,
-        }],
+        evidence: of_abuse(abuse),
         alternatives: vec![format!(
             "a crowd: {:.0} % of the excess goes away with these clients{scanning}",
             abuse.explained * 100.0
         )],
         drilled: false,
     }
+}
+
+/// What the named ask, and what clients as a whole do beside it.
+fn of_abuse(abuse: &Abuse) -> Vec<Evidence> {
+    let of = |signal, part: &str, (observed, baseline), log_e| Evidence {
+        signal,
+        series: format!("{}/{part}", abuse.service),
+        observed,
+        baseline,
+        requests: (abuse.rate * 5.0) as u64,
+        window_s: 5,
+        since_ms: abuse.since_ms,
+        log_e,
+    };
+    let Portrait { strangers, top, pace, elsewhere } = abuse.portrait;
+    vec![
+        of(Signal::ClientRate, "clients", (abuse.rate, abuse.usual), abuse.log_e),
+        of(Signal::NewClients, "clients", strangers, 0.0),
+        of(Signal::TopClients, "clients", top, 0.0),
+        of(Signal::ClientPace, "clients", pace, 0.0),
+        of(Signal::RouteMix, "routes", (elsewhere, 0.0), 0.0),
+    ]
 }
 
 /// Names what a whole service suffers from, better than "itself", where the numbers allow it.

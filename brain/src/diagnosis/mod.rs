@@ -83,7 +83,7 @@ pub fn diagnose(
     let mut culprits: BTreeSet<String> = known.keys().cloned().collect();
     let sick: BTreeSet<&String> =
         found.anomalies.iter().filter(|a| !a.is_whole()).map(|a| &a.service).collect();
-    for (abuse, covered) in load::abusers(found, &graph) {
+    for (abuse, covered) in load::abusers(found, &graph, known) {
         diagnoses.push(abuse);
         culprits.extend(covered);
     }

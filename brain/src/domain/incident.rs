@@ -116,14 +116,22 @@ pub enum Signal {
     Rate,
     /// Requests a second of some clients against the busiest usual one; `observed` and `baseline` are rates.
     ClientRate,
+    /// Share of strangers among the busiest clients, against the usual.
+    NewClients,
+    /// Share of all requests that the busiest clients make, against the usual.
+    TopClients,
+    /// Requests a second of one client on average, against the usual; `observed` and `baseline` are rates.
+    ClientPace,
+    /// Jensen-Shannon divergence in nats of the routes asked for now from the usual ones; `baseline` is 0.
+    RouteMix,
     /// Attempts a request, retries included, against before; `observed` and `baseline` are ratios.
     Retries,
 }
 
 impl Signal {
-    /// Whether `observed` and `baseline` are shares of requests, not rates or ratios.
+    /// Whether `observed` and `baseline` are shares of requests that went wrong, not rates, ratios or mixes.
     #[must_use]
     pub fn is_share(self) -> bool {
-        !matches!(self, Self::Rate | Self::ClientRate | Self::Retries)
+        matches!(self, Self::Errors | Self::Latency | Self::PeerErrors | Self::PeerLatency)
     }
 }

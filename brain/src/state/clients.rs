@@ -6,12 +6,18 @@ use std::net::IpAddr;
 
 use protocol::telemetry::{CALLER_INTERNET, Window};
 
+use super::throng::Throng;
+
 /// Addresses remembered of one proxy.
 const MAX_ADDRESSES: usize = 512;
 /// Seconds over which a client's rate is taken.
 pub const RATE_S: i64 = 5;
 /// What is remembered of a client.
 const KEPT_S: i64 = 16;
+/// So many times the usual rate is no time to get to know people.
+const BUSY: f64 = 1.3;
+/// Of what is learned, so much is learned in such times.
+const RELUCTANT: f64 = 0.1;
 /// A usual rate moves by at most this factor's worth in one lesson.
 const WINSOR: f64 = 2.0;
 /// Seconds in which what is usual has moved by two thirds to what is new.
@@ -21,8 +27,6 @@ const MEMORY_S: f64 = 900.0;
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
     seconds: VecDeque<(i64, u64, u64)>,
-    /// Different paths in its busiest second.
-    pub paths: u64,
 }
 
 /// The clients of one proxy.
@@ -30,6 +34,8 @@ pub struct Seen {
 pub struct Edge {
     /// By address.
     pub seen: BTreeMap<IpAddr, Seen>,
+    /// All of them together, and those nobody knows.
+    pub throng: Throng,
     /// Requests of all clients by second.
     totals: VecDeque<(i64, u64)>,
     /// Services asked from outside, with their requests, fading.
@@ -88,9 +94,9 @@ impl Edge {
                 continue;
             }
             let seen = self.seen.entry(client.ip).or_default();
-            seen.paths = seen.paths.max(client.distinct_paths);
             seen.seconds.push_back((second, served, client.status_4xx.min(served)));
         }
+        self.throng.observe(window, second);
         self.forget(second);
     }
 
@@ -152,6 +158,13 @@ impl Edge {
             let now = if self.learned_s < 60 { now } else { now.min(*usual * WINSOR) };
             *usual += (now - *usual) * weight;
         }
+        let usual = self.throng.usual.asked;
+        let busy = usual > 0.0 && self.throng.now(second).asked > BUSY * usual;
+        // A step that stays becomes usual, but nobody is got to know in it.
+        let weight = if busy { weight * RELUCTANT } else { weight };
+        let lately = |seen: &Seen| !busy && seen.seconds.back().is_some_and(|(at, ..)| *at > second - RATE_S);
+        let named = self.seen.iter().filter(|(_, seen)| lately(seen)).map(|(ip, _)| *ip);
+        self.throng.learn(second, weight, named);
     }
 }
 

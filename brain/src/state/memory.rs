@@ -13,6 +13,7 @@ use super::baseline::Baseline;
 use super::clients::Edge;
 use super::evidence::Dispersion;
 use super::service::{Service, Tails, Version};
+use super::throng::Manners;
 use crate::forecast::Minutes;
 use crate::learning::Learned;
 use crate::policies::DetectionPolicy;
@@ -58,6 +59,8 @@ struct EdgeMemory {
     usual_total: f64,
     usual_busiest: f64,
     learned_s: u64,
+    #[serde(default)]
+    manners: Manners,
 }
 
 impl MeshState {
@@ -118,6 +121,7 @@ impl MeshState {
             edge.usual_total = known.usual_total;
             edge.usual_busiest = known.usual_busiest;
             edge.learned_s = known.learned_s;
+            edge.throng.usual = known.manners;
         }
         edge
     }
@@ -138,5 +142,5 @@ fn of_service(service: &Service) -> ServiceMemory {
 
 fn of_edge(edge: &Edge) -> EdgeMemory {
     let Edge { usual_total, usual_busiest, learned_s, .. } = *edge;
-    EdgeMemory { usual_total, usual_busiest, learned_s }
+    EdgeMemory { usual_total, usual_busiest, learned_s, manners: edge.throng.usual }
 }

@@ -9,6 +9,7 @@ mod endpoint;
 pub mod evidence;
 mod level;
 mod memory;
+mod mix;
 mod quarantine;
 mod rate;
 mod season;
@@ -16,6 +17,7 @@ mod series;
 mod service;
 mod silence;
 mod tail;
+mod throng;
 mod witness;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -35,6 +37,7 @@ pub use series::{RING_S, Ring, Sketch, Tally, share};
 pub use service::{Moment, Service, Tails, Version};
 pub use silence::Hearing;
 pub use tail::Tail;
+pub use throng::{Manners, Stranger, Throng};
 pub use witness::Witness;
 
 use crate::policies::DetectionPolicy;

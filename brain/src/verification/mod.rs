@@ -16,8 +16,6 @@ use crate::state::Tally;
 pub fn bad(tally: Tally, signal: Signal) -> u64 {
     match signal {
         Signal::Latency | Signal::PeerLatency => tally.slow,
-        Signal::Errors | Signal::PeerErrors | Signal::Rate | Signal::ClientRate | Signal::Retries => {
-            tally.failed
-        }
+        _ => tally.failed,
     }
 }

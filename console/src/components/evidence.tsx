@@ -2,7 +2,7 @@
 import { human, percent, plural, rate } from "../data/format";
 import type { Evidence } from "../data/types";
 
-const isShare = (signal: string): boolean => !["rate", "client_rate", "retries"].includes(signal);
+const isShare = (signal: string): boolean => !["rate", "client_rate", "client_pace", "route_mix", "retries"].includes(signal);
 
 export const EvidenceList = ({ of }: { of: Evidence[] }) => (
   <ul class="evidence">

@@ -1,8 +1,9 @@
 //! Who asks most, and how many others there are, in fixed space.
 
+use std::cmp::Reverse;
 use std::net::IpAddr;
 
-use ahash::AHashMap;
+use ahash::{AHashMap, RandomState};
 use protocol::telemetry::{Client, ClientsOther, MAX_CLIENTS};
 
 use super::distinct::{Distinct, SmallDistinct, hash_of};
@@ -101,11 +102,13 @@ impl MergedClients {
         }
     }
 
-    /// The busiest by address (what was surely theirs), and the rest together.
+    /// The busiest by address (what was surely theirs), and the rest together. Of clients that ask alike each window
+    /// names others: so many small ones come to be known too.
     #[must_use]
     pub fn report(self) -> (Vec<Client>, Option<ClientsOther>) {
         let mut clients: Vec<Client> = self.seen.into_iter().map(client).collect();
-        clients.sort_by(|a, b| b.requests.cmp(&a.requests).then(a.ip.cmp(&b.ip)));
+        let lots = RandomState::new();
+        clients.sort_by_cached_key(|client| (Reverse(client.requests), lots.hash_one(client.ip)));
         clients.truncate(MAX_CLIENTS);
         let listed: u64 = clients.iter().map(|client| client.requests).sum();
         let requests = self.requests.saturating_sub(listed);
@@ -129,6 +132,19 @@ fn client((ip, (requests, detail)): (IpAddr, (u64, ClientDetail))) -> Client {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_many_clients_that_ask_alike_each_window_names_others() {
+        let mut named = std::collections::BTreeSet::new();
+        for _window in 0..30 {
+            let mut clients = Clients::default();
+            (0..200u8).for_each(|n| clients.record(IpAddr::from([10, 0, 0, n]), 1, ClientOutcome::Fine));
+            let mut merged = MergedClients::default();
+            merged.add(clients.take());
+            named.extend(merged.report().0.into_iter().map(|client| client.ip));
+        }
+        assert!(named.len() > 150, "{}", named.len());
+    }
 
     #[test]
     fn two_workers_clients_become_one_list_and_a_rest() {
