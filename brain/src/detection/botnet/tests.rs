@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use protocol::latency::Latency;
 use protocol::telemetry::{CALLER_INTERNET, Cell, Client, ClientsOther, MAX_CLIENTS, Window};
 
 use super::*;
@@ -36,6 +37,7 @@ impl World {
         let dice = fastrand::Rng::with_seed(seed);
         let mut world = Self { mesh: MeshState::default(), policy, dice, second: 1_700_000_000 };
         (0..600).for_each(|_| assert_eq!(world.next(&[PEOPLE]), None));
+        assert_eq!(world.mesh.quarantine.total(), 0);
         world
     }
 
@@ -64,7 +66,17 @@ impl World {
             let (route, caller) = (group.route.to_owned(), CALLER_INTERNET.to_owned());
             let (service, endpoint) = ("web".to_owned(), "10.0.0.1:80".to_owned());
             let status = [("2xx".to_owned(), requests)].into();
-            cells.push(Cell { service, endpoint, route, caller, requests, status, ..Cell::default() });
+            let latency = Latency { buckets: vec![(500, requests)], ..Latency::default() };
+            cells.push(Cell {
+                service,
+                endpoint,
+                route,
+                caller,
+                requests,
+                status,
+                latency,
+                ..Cell::default()
+            });
         }
         clients.retain(|c| c.requests > 0);
         self.dice.shuffle(&mut clients);
@@ -159,7 +171,9 @@ fn a_crowd_that_hides_a_botnet_is_not_blocked_with_it() {
 fn who_is_known_from_quiet_times_is_never_one_of_a_botnet() {
     let mut world = World::quiet(30);
     // The same people, ten times as often: their own clients went mad.
-    assert_eq!(world.told(&[Group { rps: 3.0, refused: 0.9, clients: 100, ..PEOPLE }, PEOPLE]), None);
+    let mad = Group { rps: 3.0, refused: 0.9, clients: 100, ..PEOPLE };
+    let others = Group { first: PEOPLE.first + 700, clients: 300, ..PEOPLE };
+    assert_eq!(world.told(&[mad, others]), None);
 }
 
 #[test]
