@@ -5,6 +5,7 @@ mod allocator;
 pub mod app;
 pub mod cli;
 pub mod clock;
+mod code_pages;
 pub mod config;
 pub mod connection;
 pub mod control;

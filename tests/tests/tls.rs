@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use nix::sys::signal::Signal;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, version};
+use rustls::{CipherSuite, ClientConfig, RootCertStore, SupportedProtocolVersion, version};
 use tests::{Behaviour, Origin, Proxy, admin_token, eventually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -97,6 +97,19 @@ async fn both_protocols_are_agreed_on_and_the_endpoint_learns_that_it_was_https(
         let head = origin.last_head().unwrap();
         assert_eq!(head.headers["x-forwarded-proto"], "https", "what the client says is not believed");
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_suite_is_chosen_by_the_proxys_order_not_by_the_clients() -> Result<()> {
+    let (dir, origin) = (tempfile::tempdir()?, Origin::start().await?);
+    let root = new_pair(dir.path())?;
+    let proxy = proxy(dir.path(), &origin, "").await?;
+    let theirs = rustls::crypto::aws_lc_rs::default_provider().cipher_suites;
+    assert_eq!(theirs[0].suite(), CipherSuite::TLS13_AES_256_GCM_SHA384, "or this test shows nothing");
+    let stream = connect(&proxy, &root, b"http/1.1").await?;
+    let agreed = stream.get_ref().1.negotiated_cipher_suite().context("no suite")?;
+    assert_eq!(agreed.suite(), CipherSuite::TLS13_AES_128_GCM_SHA256);
     Ok(())
 }
 

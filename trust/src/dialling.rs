@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::ClientConfig;
-use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest, Sha256};
 
@@ -12,6 +11,7 @@ use crate::identity::allowed::Principal;
 use crate::identity::client_auth::BadFiles;
 use crate::identity::server_identity::ServerIdentity;
 use crate::identity::trust_bundle::TrustBundle;
+use crate::suites;
 use crate::tls::{BadPair, chain, private_key, read};
 
 /// What the dialling end shows of itself.
@@ -62,7 +62,7 @@ impl Parties {
         let pem = read(&self.bundle).map_err(unbelieved)?;
         digest.update(&pem);
         let bundle = TrustBundle::read(&self.bundle, &pem).map_err(unbelieved)?;
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let provider = Arc::new(suites::provider());
         let verifier =
             ServerIdentity::new(bundle, self.expected.clone(), provider.signature_verification_algorithms);
         let unusable = |why: rustls::Error| {

@@ -9,4 +9,5 @@ pub mod lockout;
 pub mod quiet;
 pub mod secret;
 pub mod serving;
+pub mod suites;
 pub mod tls;

@@ -24,6 +24,7 @@ use tokio_rustls::server::TlsStream;
 use crate::identity::client_auth::{BadFiles, ClientAuth, ClientAuthFiles};
 use crate::identity::validity::Validity;
 use crate::identity::{PeerIdentity, SpiffeId, svid};
+use crate::suites;
 
 /// What is spoken inside, best first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -111,7 +112,7 @@ impl Termination {
         let first = chain.first();
         let (own, validity) = (first.and_then(|one| svid::workload(one).ok()), first.and_then(Validity::of));
         let private = private_key(key, &key_pem).map_err(BadPair::Key)?;
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let provider = Arc::new(suites::provider());
         let clients = client_auth.as_ref().map(|files| ClientAuth::load(files, &provider)).transpose()?;
         let (clients, judged_by) = clients.unzip();
         let digest = Sha256::new().chain_update(&pem).chain_update(&key_pem);
@@ -130,6 +131,7 @@ impl Termination {
             None => builder.with_no_client_auth(),
         };
         let mut config = builder.with_single_cert(chain, private).map_err(unusable)?;
+        suites::prefer_ours(&mut config);
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
         config.send_tls13_tickets = TICKETS;
         // Stateless: no table of sessions to fill and to lock, and every worker takes every ticket.

@@ -126,7 +126,11 @@ fn users_stopped_seeing_it(fault: Fault, run: &Run) -> Outcome {
         harm(fault),
         MENDED_WINDOW.as_secs()
     );
-    outcome("users stopped seeing it", seen.requests > 0 && harmed_share(fault, &seen) <= MENDED_SHARE, figure)
+    outcome(
+        "users stopped seeing it",
+        seen.requests > 0 && harmed_share(fault, &seen) <= MENDED_SHARE,
+        figure,
+    )
 }
 
 /// What a fault does to users. Answers that fail are held apart from answers that are late: a laptop

@@ -19,7 +19,7 @@ use crate::observability::access_log::LogSender;
 use crate::security::authentication::keep_keys;
 use crate::upstream::{health_check, outlier};
 use crate::worker::Lifecycle;
-use crate::{admin, allocator, file_watch, service_manager, supervise};
+use crate::{admin, allocator, code_pages, file_watch, service_manager, supervise};
 
 /// For aborted workers to leave.
 const ABORT_WITHIN: Duration = Duration::from_secs(2);
@@ -137,6 +137,7 @@ impl App {
         overload.begin(&self.settings.server.overload);
         // What reading the file took is needed no more.
         allocator::give_back();
+        code_pages::give_back();
         Ok(Started { workers, giver: self.giver, predecessor: self.predecessor })
     }
 }

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::{ClientConfig, WantsClientCert};
-use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
 use rustls::{ConfigBuilder, RootCertStore, version};
 use sha2::{Digest, Sha256};
@@ -18,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use trust::dialling::Own;
+use trust::suites;
 
 use super::unverified::Unverified;
 use crate::identity::allowed::Principal;
@@ -158,7 +158,7 @@ fn believing(
     digest: &mut Sha256,
 ) -> Result<Builder, BadTrust> {
     let unusable = |why: rustls::Error| BadTrust::Certificates(why.to_string());
-    let provider = Arc::new(aws_lc_rs::default_provider());
+    let provider = Arc::new(suites::provider());
     let algorithms = provider.signature_verification_algorithms;
     let versions = match least {
         MinVersion::Tls12 => &[&version::TLS13, &version::TLS12][..],
