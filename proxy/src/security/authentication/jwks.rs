@@ -6,7 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
 use super::algorithm::Algorithm;
-use super::strict_json;
+use super::{roca, strict_json};
 
 /// The largest set that is read.
 pub const MAX_JWKS_BYTES: usize = 256 * 1_024;
@@ -53,8 +53,8 @@ impl KeySet {
         Ok(Self(keys))
     }
 
-    /// Whether `signature` over `message` is that of the key `id`. Without an id there must be one key alone
-    /// that `algorithm` can use.
+    /// Whether `signature` over `message` is that of the key `id`, or without an id of the one key alone that
+    /// `algorithm` can use. Where several could be meant, none is: nobody can say which of them was to count.
     ///
     /// # Errors
     /// [`NoKey`].
@@ -67,30 +67,28 @@ impl KeySet {
     ) -> Result<(), NoKey> {
         let named = |key: &&Key| id.is_none() || key.id.as_deref() == id;
         let fits = self.0.iter().filter(named).flat_map(|key| &key.fits);
-        let mut fits = fits.filter(|(of, _)| *of == algorithm).map(|(_, key)| key).peekable();
-        if fits.peek().is_none() || (id.is_none() && fits.clone().count() > 1) {
-            return Err(NoKey::Unknown);
-        }
-        let verified = fits.any(|key| key.verify_sig(message, signature).is_ok());
-        if verified { Ok(()) } else { Err(NoKey::WrongSignature) }
+        let mut fits = fits.filter(|(of, _)| *of == algorithm).map(|(_, key)| key);
+        let (Some(key), None) = (fits.next(), fits.next()) else { return Err(NoKey::Unknown) };
+        key.verify_sig(message, signature).map_err(|_| NoKey::WrongSignature)
     }
 }
 
 impl Key {
     fn read(key: &Map<String, Value>, allowed: &[Algorithm]) -> Option<Self> {
-        let text = |name: &str| key.get(name).and_then(Value::as_str);
-        let signs = text("use").is_none_or(|purpose| purpose == "sig");
-        let operations = key.get("key_ops").and_then(Value::as_array);
-        let verifies = operations.is_none_or(|all| all.iter().any(|one| one == "verify"));
-        let only = text("alg");
-        if !signs || !verifies {
+        // What is there and cannot be read is not what is absent.
+        let signs = key.get("use").is_none_or(|purpose| purpose == "sig");
+        let verify = |all: &Value| all.as_array().is_some_and(|all| all.iter().any(|one| one == "verify"));
+        let verifies = key.get("key_ops").is_none_or(verify);
+        // A key that was published with its private half is anyone's.
+        if !signs || !verifies || key.contains_key("d") {
             return None;
         }
-        let may = |algorithm: &&Algorithm| only.is_none_or(|only| only == algorithm.name());
+        let id = key.get("kid").map(|id| id.as_str().map(str::to_owned).ok_or(())).transpose().ok()?;
+        let may = |algorithm: &&Algorithm| key.get("alg").is_none_or(|only| only == algorithm.name());
         let fits = allowed.iter().filter(may);
         let fits: Vec<_> =
             fits.filter_map(|algorithm| Some((*algorithm, public(key, *algorithm)?))).collect();
-        (!fits.is_empty()).then(|| Self { id: text("kid").map(str::to_owned), fits })
+        (!fits.is_empty()).then_some(Self { id, fits })
     }
 }
 
@@ -99,9 +97,7 @@ fn public(key: &Map<String, Value>, algorithm: Algorithm) -> Option<ParsedPublic
     let bytes = |name: &str| URL_SAFE_NO_PAD.decode(text(name)?).ok();
     if let Some(parameters) = algorithm.rsa() {
         let (n, e) = (bytes("n")?, bytes("e")?);
-        // Checked again with each signature; a key that can verify none is no key.
-        let large = (256..=1_024).contains(&n.len());
-        return (text("kty") == Some("RSA") && large)
+        return (text("kty") == Some("RSA") && is_hard(&n, &e))
             .then(|| RsaPublicKeyComponents { n, e }.to_parsed_public_key(parameters).ok())?;
     }
     let (curve, length, verifier) = algorithm.curve()?;
@@ -112,4 +108,17 @@ fn public(key: &Map<String, Value>, algorithm: Algorithm) -> Option<ParsedPublic
     let y = bytes("y").filter(|y| y.len() == length && text("kty") == Some("EC"))?;
     // SEC 1: an uncompressed point; that it lies on the curve is checked here.
     ParsedPublicKey::new(verifier, [&[4][..], &x, &y].concat()).ok()
+}
+
+/// Whether an RSA key has the length that is asked of signatures, and a private half that its numbers do not give away.
+fn is_hard(modulus: &[u8], exponent: &[u8]) -> bool {
+    let (modulus, exponent) = (significant(modulus), significant(exponent));
+    let odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
+    let length = (256..=1_024).contains(&modulus.len()) && (1..=4).contains(&exponent.len());
+    length && odd(modulus) && odd(exponent) && exponent != [1] && !roca::has_fingerprint(modulus)
+}
+
+/// Without the zeros before.
+fn significant(number: &[u8]) -> &[u8] {
+    number.get(number.iter().take_while(|byte| **byte == 0).count()..).unwrap_or_default()
 }

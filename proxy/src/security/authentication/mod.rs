@@ -12,13 +12,13 @@ mod jwks;
 mod key_store;
 mod presented;
 mod principal;
+mod roca;
 mod standings;
 mod strict_json;
 mod token;
 
 use std::sync::Arc;
 
-use http::HeaderName;
 use http::request::Parts;
 
 pub use algorithm::Algorithm;
@@ -87,8 +87,6 @@ pub struct Authenticator {
     providers: Vec<Arc<Known>>,
     /// For routes that do not say.
     required: Vec<String>,
-    /// What endpoints are told of who asks: nobody else may tell them.
-    told: Vec<HeaderName>,
 }
 
 impl Authenticator {
@@ -116,7 +114,7 @@ impl Authenticator {
             Arc::new(Known { settings: Arc::clone(provider), keys })
         };
         let providers = settings.providers.iter().map(known).collect();
-        Some(Arc::new(Self { providers, required: settings.required.clone(), told: settings.told() }))
+        Some(Arc::new(Self { providers, required: settings.required.clone() }))
     }
 
     /// The providers of a route, by the names that it gives; `None`: nobody is asked.
@@ -126,11 +124,6 @@ impl Authenticator {
         let named = |known: &&Arc<Known>| names.contains(&known.settings.name);
         let all: Vec<_> = self.providers.iter().filter(named).cloned().collect();
         (!all.is_empty()).then_some(all)
-    }
-
-    /// Takes away what a client says in the place of what only this proxy says.
-    pub fn strip(&self, request: &mut Parts) {
-        self.told.iter().for_each(|name| drop(request.headers.remove(name)));
     }
 
     /// The stores of all providers.
