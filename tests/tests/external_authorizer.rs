@@ -139,6 +139,12 @@ struct HttpRequest {
     headers: HashMap<String, String>,
     #[prost(string, tag = "4")]
     path: String,
+    #[prost(int64, tag = "9")]
+    size: i64,
+    #[prost(string, tag = "11")]
+    body: String,
+    #[prost(bytes = "vec", tag = "12")]
+    raw_body: Vec<u8>,
 }
 #[derive(Clone, PartialEq, Message)]
 struct CheckResponse {
@@ -210,6 +216,17 @@ impl UnaryService<CheckRequest> for Judge {
                     }),
                     ..CheckResponse::default()
                 },
+                "/body" => {
+                    let partial = http.headers.get("x-envoy-auth-partial-body").map_or("-", String::as_str);
+                    let raw = String::from_utf8_lossy(&http.raw_body).into_owned();
+                    let seen = format!("{} {partial} {}|{raw}", http.size, http.body);
+                    let headers = vec![field("x-seen", &seen)];
+                    CheckResponse {
+                        status: ok,
+                        allowed: Some(Allowed { headers, remove: Vec::new() }),
+                        ..CheckResponse::default()
+                    }
+                }
                 "/plain" => CheckResponse { status: ok, ..CheckResponse::default() },
                 "/empty" => CheckResponse::default(),
                 "/fails" => return Err(Status::unavailable("not now")),
@@ -268,6 +285,24 @@ async fn over_grpc_it_is_asked_as_envoy_asks() -> Result<()> {
             Ok(ask(&proxy, "/plain", &fields).await?.status() == 200)
         })
         .await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_grpc_the_body_is_text_or_bytes_and_its_size_is_known_where_it_is_whole() -> Result<()> {
+    for (terms, expected) in [
+        ("max_bytes: 100", "19 false the body stays here|"),
+        ("max_bytes: 100, as_bytes: true", "19 false |the body stays here"),
+        ("max_bytes: 8, allow_partial: true", "-1 true the body|"),
+    ] {
+        let (address, _serving) = grpc_authorizer().await?;
+        let more = format!("endpoint_headers: [x-seen], request_body: {{ {terms} }}");
+        let (proxy, origins, _dir) =
+            proxy(&format!("url: \"http://{address}\", protocol: grpc, {more}")).await?;
+        ensure!(ask(&proxy, "/body", &[("user-agent", "tester")]).await?.status() == 200, "{terms}");
+        let seen = origins[0].last_head().unwrap().headers["x-seen"].clone();
+        ensure!(seen == expected, "{terms}: {seen:?}");
     }
     Ok(())
 }

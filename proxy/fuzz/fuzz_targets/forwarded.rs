@@ -3,7 +3,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
-use proxy::middleware::client::{Scheme, announce, identify};
+use proxy::middleware::client::{Scheme, announce, disbelieve, identify};
 use proxy::middleware::headers;
 
 const NAMES: [&str; 8] =
@@ -21,6 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
         let (peer, mut map) = (peer.parse().unwrap(), map.clone());
         let _ = identify(peer, &map, &trusted);
         headers::strip_internal(&mut map);
+        disbelieve(peer, &mut map, &trusted);
         headers::join_cookies(&mut map);
         headers::strip_request(&mut map);
         announce(peer, Scheme::Http, &mut map, &trusted);

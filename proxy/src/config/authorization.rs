@@ -96,7 +96,7 @@ pub struct RegoPolicies {
     pub rule: String,
 }
 
-/// An authorizer elsewhere. It gets a request's head, never its body.
+/// An authorizer elsewhere. It gets a request's head, and its body where `request_body` says so.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExternalAuthorizer {
@@ -117,6 +117,9 @@ pub struct ExternalAuthorizer {
     /// The header fields that it gets. Absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_headers: Option<Vec<String>>,
+    /// How much of the request's body it gets, which is kept until it has answered. Absent: none of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_body: Option<AuthorizerBody>,
     /// The header fields that it may add to requests; what clients say in them is taken away.
     #[serde(default)]
     pub endpoint_headers: Vec<String>,
@@ -124,6 +127,21 @@ pub struct ExternalAuthorizer {
     /// retry-after, set-cookie.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_headers: Option<Vec<String>>,
+}
+
+/// How much of a request's body an authorizer gets, as `with_request_body` of Envoy's ext_authz has it: the field
+/// `x-envoy-auth-partial-body` says whether that is not all. Requests wait for it: not for calls that stream.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AuthorizerBody {
+    /// At most so much, 1 to 10485760.
+    pub max_bytes: u64,
+    /// true: of a longer body it gets the beginning. Otherwise a longer one is refused with 413.
+    #[serde(default)]
+    pub allow_partial: bool,
+    /// Over gRPC, true: in `raw_body`, as it is. Otherwise in `body`, as UTF-8.
+    #[serde(default)]
+    pub as_bytes: bool,
 }
 
 /// What is spoken with an authorizer.

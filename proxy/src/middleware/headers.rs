@@ -1,8 +1,11 @@
 //! Fields that belong to one connection only, by RFC 9110 section 7.6.1: never passed on.
 
-use http::header::{CONNECTION, COOKIE, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, COOKIE, TE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
+
+use super::client;
+use super::own_fields::take_away;
 
 /// Fields that `Connection` may not take away from the endpoint: they say what the message is, or whose.
 const NEVER_NAMED: [HeaderName; 12] = [
@@ -21,44 +24,43 @@ const NEVER_NAMED: [HeaderName; 12] = [
 ];
 
 /// What trailers may not say: how the message is framed, routed, authenticated or read.
-const NEVER_IN_TRAILERS: [HeaderName; 19] = [
-    http::header::HOST,
-    http::header::CONTENT_LENGTH,
-    TRANSFER_ENCODING,
-    CONNECTION,
-    TE,
-    UPGRADE,
-    http::header::TRAILER,
-    http::header::CONTENT_TYPE,
-    http::header::CONTENT_ENCODING,
-    http::header::CONTENT_RANGE,
-    http::header::AUTHORIZATION,
-    http::header::PROXY_AUTHORIZATION,
-    COOKIE,
-    http::header::SET_COOKIE,
-    http::header::EXPECT,
-    http::header::FORWARDED,
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-client-cert"),
-    HeaderName::from_static("keep-alive"),
+const NEVER_IN_TRAILERS: [&str; 17] = [
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "te",
+    "upgrade",
+    "trailer",
+    "content-type",
+    "content-encoding",
+    "content-range",
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "set-cookie",
+    "expect",
+    "x-request-id",
+    "keep-alive",
 ];
 /// Fields of the mesh itself: no stranger may set them, and none is told them.
 const INTERNAL: &str = "x-lightsout-";
 
-/// Takes away from trailers what does not belong there.
-pub fn strip_trailers(trailers: &mut HeaderMap) {
-    for name in NEVER_IN_TRAILERS {
-        trailers.remove(name);
-    }
-    strip_internal(trailers);
+/// Whether the field of this name says in a head what trailers may not say.
+#[must_use]
+pub fn is_of_a_head(name: &str) -> bool {
+    NEVER_IN_TRAILERS.contains(&name) || client::is_told_by_proxies(name)
+}
+
+/// Whether it is a field of the mesh itself.
+#[must_use]
+pub fn is_internal(name: &str) -> bool {
+    name.starts_with(INTERNAL)
 }
 
 /// Takes away the mesh's own fields.
 pub fn strip_internal(headers: &mut HeaderMap) {
-    // Nearly always there is none: then nothing is copied.
-    while let Some(name) = headers.keys().find(|name| name.as_str().starts_with(INTERNAL)).cloned() {
-        headers.remove(name);
-    }
+    take_away(headers, is_internal);
 }
 
 /// Takes away what belongs to the connection a message came by: the fields that `Connection`
@@ -187,12 +189,10 @@ mod tests {
     }
 
     #[test]
-    fn the_meshs_own_fields_and_forbidden_trailers_are_taken_away() {
+    fn the_meshs_own_fields_are_taken_away() {
         let mut map = headers(&[("x-lightsout-a", "1"), ("x-lightsout-b", "2"), ("x-a", "3"), ("host", "a")]);
         strip_internal(&mut map);
-        assert_eq!(map.len(), 2);
-        strip_trailers(&mut map);
-        assert_eq!(map, headers(&[("x-a", "3")]));
+        assert_eq!(map, headers(&[("x-a", "3"), ("host", "a")]));
     }
 
     #[test]

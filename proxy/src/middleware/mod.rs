@@ -8,6 +8,7 @@ pub mod grpc;
 pub mod grpc_status;
 pub mod headers;
 pub mod http2_frames;
+pub mod own_fields;
 pub mod path;
 pub mod request_id;
 pub mod response_framing;

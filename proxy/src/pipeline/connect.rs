@@ -1,8 +1,6 @@
 //! `CONNECT` (RFC 9110 section 9.3.6): a tunnel to where the client says, if that is on the list of where it
 //! may. Without a list there is none, and the method is refused as any that is not served. Over HTTP/1.1 alone.
 
-use std::net::IpAddr;
-
 use http::header::HOST;
 use http::request::Parts;
 use http::{Method, Version};
@@ -10,7 +8,6 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::error::Refusal;
-use crate::middleware::block_list::BlockList;
 use crate::settings::Server;
 
 /// Whether the request asks for what [`to`] does, and anything is on the list.
@@ -21,19 +18,9 @@ pub(super) fn is_wanted(request: &Parts, server: &Server) -> bool {
 /// Connects to the request's target.
 ///
 /// # Errors
-/// [`Refusal::BadRequest`]: it is no target, or says two things; [`Refusal::Blocked`]: not for this client;
-/// [`Refusal::ConnectTarget`]: it is not on the list; [`Refusal::ConnectFailure`] or [`Refusal::Timeout`]: it
+/// [`Refusal::BadRequest`]: it is no target, or says two things; [`Refusal::ConnectTarget`]: it is not on the list; [`Refusal::ConnectFailure`] or [`Refusal::Timeout`]: it
 /// takes no connection.
-pub(super) async fn to(
-    request: &Parts,
-    has_body: bool,
-    client: IpAddr,
-    blocks: &BlockList,
-    server: &Server,
-) -> Result<TcpStream, Refusal> {
-    if blocks.contains(client) {
-        return Err(Refusal::Blocked);
-    }
+pub(super) async fn to(request: &Parts, has_body: bool, server: &Server) -> Result<TcpStream, Refusal> {
     let target = target(request, has_body)?;
     if !server.connect.iter().any(|allowed| allowed.eq_ignore_ascii_case(target)) {
         return Err(Refusal::ConnectTarget);

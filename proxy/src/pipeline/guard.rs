@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::Asker;
 use super::seen::Seen;
@@ -19,10 +19,11 @@ use crate::middleware::validity;
 use crate::routing::view::RouteView;
 use crate::routing::view::View;
 use crate::security::authentication::{Failure, Principal, authenticate, challenge};
-use crate::security::authorization::external::{About, NAME, Said};
+use crate::security::authorization::external::{About, BodyTerms, Held, NAME, Said};
 use crate::security::authorization::{Decision, Question};
 use crate::security::cors::Preflight;
 use crate::security::rate_limit::{Asked, Rule, tell};
+use crate::upstream::upload::Upload;
 
 /// Whether the client's network is let in: by leases, then by the configuration.
 pub(super) fn network(view: &View, asker: Asker) -> Result<(), Refusal> {
@@ -116,6 +117,8 @@ pub(super) fn cross_origin(route: &RouteView, parts: &Parts, seen: &Seen<'_>) ->
 
 /// Why a request is not allowed, as its client is told.
 pub(super) enum Denial {
+    /// The authorizer could not be shown its body.
+    Refused(Refusal),
     /// As everyone is told.
     Plain,
     /// As the authorizer says it.
@@ -126,8 +129,9 @@ pub(super) enum Denial {
 pub(super) async fn allowed(
     view: &View,
     route: &RouteView,
-    (parts, asker, id): (&Parts, Asker, &HeaderValue),
+    (parts, upload, asker, id): (&Parts, &mut Upload, Asker, &HeaderValue),
     (who, seen): (Option<&Principal>, &Seen<'_>),
+    started: Instant,
 ) -> Result<Option<Box<Said>>, Denial> {
     let Some(authorizer) = &view.table.live.settings.security.authorization else { return Ok(None) };
     let question = Question {
@@ -142,12 +146,15 @@ pub(super) async fn allowed(
     let mut decision = authorizer.judge(&question).unwrap_or(Decision::Allow(NAME.into()));
     let (mut said, mut passes) = (None, decision.allows());
     if let Some(line) = view.authorizer.as_ref().filter(|_| passes) {
+        let until = started + view.table.live.settings.server.request_timeout;
+        let held = held(line.to.body, upload, until).await.map_err(Denial::Refused)?;
         let about = About {
             who: who.map_or_else(|| certified(parts), |who| who.name.as_str()),
             ip: question.ip,
             host: validity::host_of(parts),
             id: id.to_str().unwrap_or_default(),
             route: question.route,
+            body: held.as_ref(),
         };
         // On the heap, so that requests that need not wait are no larger.
         let (answer, changes) = Box::pin(line.decide(parts, about)).await;
@@ -164,6 +171,18 @@ pub(super) async fn allowed(
         Some(answer) => Err(Denial::Told(answer)),
         None => Err(Denial::Plain),
     }
+}
+
+/// What an authorizer is to get of the body, when that is there.
+async fn held(
+    terms: Option<BodyTerms>,
+    upload: &mut Upload,
+    until: Instant,
+) -> Result<Option<Held>, Refusal> {
+    let Some(terms) = terms else { return Ok(None) };
+    // On the heap, so that requests that need not wait are no larger.
+    let held = timeout_at(until, Box::pin(terms.hold(upload))).await;
+    held.unwrap_or(Err(Refusal::UploadSlow)).map(Some)
 }
 
 /// Who asks by its certificate; empty: nobody who is known.

@@ -39,7 +39,7 @@ pub(crate) use tunnel::Tunnel;
 use crate::connection::ClientConnection;
 use crate::error::Refusal;
 use crate::middleware::request_id::X_REQUEST_ID;
-use crate::middleware::{client, grpc, headers, path, upgrade, validity};
+use crate::middleware::{client, grpc, path, upgrade, validity};
 use crate::routing::view::View;
 use crate::upstream::upload::Upload;
 use crate::worker::Worker;
@@ -129,8 +129,9 @@ async fn answer(
     }
     let fault = connection.fault_before(connection.requests());
     fault.map_or(Ok(()), |fault| Err(refuse(Refusal::Framing(fault))))?;
+    guard::network(view, asker).map_err(refuse)?;
     if connect::is_wanted(&parts, server) {
-        let to = Box::pin(connect::to(&parts, !body.is_end_stream(), asker.ip, &view.blocks, server)).await;
+        let to = Box::pin(connect::to(&parts, !body.is_end_stream(), server)).await;
         let to = to.map_err(refuse)?;
         worker.answered(asker, started, StatusCode::OK);
         return Err(Ending::Connected(to));
@@ -138,10 +139,9 @@ async fn answer(
     validity::check(&parts, &server.edge, body.size_hint().exact()).map_err(refuse)?;
     let spelt = path::normalise(&parts.uri, server.edge.path).map_err(Refusal::BadRequest).map_err(refuse)?;
     spelt.into_iter().for_each(|uri| parts.uri = uri);
-    headers::strip_internal(&mut parts.headers);
-    view.table.authenticator.iter().for_each(|authenticator| authenticator.strip(&mut parts));
-    view.authorizer.iter().for_each(|line| line.to.strip(&mut parts.headers));
-    guard::network(view, asker).map_err(refuse)?;
+    client::disbelieve(connection.peer, &mut parts.headers, &server.trusted_proxies);
+    let own_fields = &view.table.live.settings.security.own_fields;
+    own_fields.strip(&mut parts.headers);
     let (route, found) = view.route_of(&mut parts).ok_or_else(|| refuse(Refusal::NoRoute))?;
     if let Some(answer) = guard::cross_origin(route, &parts, seen) {
         worker.answered(asker, started, answer.status());
@@ -150,8 +150,12 @@ async fn answer(
     let by = (&*route.name, "");
     guard::rate(view, &route.rates.arriving, (&parts, asker), by, (None, seen)).map_err(refuse)?;
     let who = guard::identity(route, &mut parts, seen).await.map_err(refuse)?;
-    let allowed = guard::allowed(view, route, (&parts, asker, id), (who.as_ref(), seen)).await;
-    let changes = allowed.map_err(|denial| match denial {
+    let terms = uploader(connection, &parts, &server.edge, own_fields);
+    let (mut upload, progress) = Upload::new(body, terms);
+    let asked = (&parts, &mut upload, asker, id);
+    let changes = guard::allowed(view, route, asked, (who.as_ref(), seen), started).await;
+    let changes = changes.map_err(|denial| match denial {
+        guard::Denial::Refused(refusal) => refuse(refusal).into(),
         // What speaks gRPC is told in its own words.
         guard::Denial::Told(answer) if !grpc::is_grpc(&parts.headers) => {
             worker.answered(asker, started, answer.status());
@@ -187,13 +191,12 @@ async fn answer(
         let own = HeaderValue::from_str(endpoint.handle.live.settings.id.as_str());
         own.into_iter().for_each(|own| drop(parts.headers.insert(HOST, own)));
     }
-    let switch = upgrade::asked(&parts, !body.is_end_stream(), &route.settings.upgrades);
-    prepare(&mut parts, &body, connection, id, server);
+    let switch = upgrade::asked(&parts, !upload.is_end_stream(), &route.settings.upgrades);
+    prepare(&mut parts, &upload, connection, id, server);
     switch.into_iter().for_each(|protocol| upgrade::say(protocol, &mut parts.headers));
     own::rewrite(route, found, &mut parts);
     who.iter().for_each(|who| who.tell(&mut parts.headers));
     changes.into_iter().for_each(|changes| changes.apply(&mut parts.headers));
-    let (mut upload, progress) = Upload::new(body, uploader(connection, &parts, &server.edge));
     mirror::copy(worker, view, (route, target), &parts, &mut upload);
     seen.uploads(&progress);
     let most = target.terms.request_timeout;

@@ -1,33 +1,41 @@
 //! What of a client's request is this proxy's own, and what goes on to the endpoint.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use http::header::{EXPECT, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderValue, Method, Version};
 use http_body::Body;
-use hyper::body::Incoming;
 
 use crate::connection::ClientConnection;
+use crate::middleware::own_fields::OwnFields;
 use crate::middleware::request_id::X_REQUEST_ID;
 use crate::middleware::{client, grpc, headers, validity};
 use crate::settings::{Edge, Server};
 use crate::upstream::intake::Uploader;
+use crate::upstream::upload::Upload;
 
 /// On what terms a request's body is taken in.
-pub(super) fn uploader(connection: &Rc<ClientConnection>, parts: &Parts, edge: &Edge) -> Uploader {
+pub(super) fn uploader(
+    connection: &Rc<ClientConnection>,
+    parts: &Parts,
+    edge: &Edge,
+    own_fields: &Arc<OwnFields>,
+) -> Uploader {
     // gRPC's streams are conversations: their clients may be quiet.
     Uploader {
         connection: Rc::clone(connection),
         max_bytes: edge.max_body_bytes,
         paced: edge.min_body_rate > 0 && (parts.method != Method::POST || !grpc::is_grpc(&parts.headers)),
+        own_fields: Arc::clone(own_fields),
     }
 }
 
 /// Makes the client's request this proxy's own.
 pub(super) fn prepare(
     parts: &mut Parts,
-    body: &Incoming,
+    body: &Upload,
     connection: &ClientConnection,
     id: &HeaderValue,
     server: &Server,

@@ -179,30 +179,4 @@ mod tests {
             }
         }
     }
-
-    /// `cargo test --release -p proxy --lib hundred_thousand -- --ignored --nocapture`
-    #[test]
-    #[ignore = "a measurement"]
-    fn a_look_up_among_a_hundred_thousand_networks_takes() {
-        let mut state = 7u64;
-        let mut random = move || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            u128::from(state >> 16) << 64 | u128::from(state.rotate_left(31))
-        };
-        let v4 = IpSet::new(
-            (0..100_000)
-                .map(|_| ipnet::Ipv4Net::new(Ipv4Addr::from_bits(random() as u32), 28).unwrap().into()),
-        );
-        let six = |bits: u128| Ipv6Addr::from_bits(bits & ((1 << 125) - 1) | 1 << 125);
-        let v6 =
-            IpSet::new((0..100_000).map(|_| ipnet::Ipv6Net::new(six(random() << 40), 48).unwrap().into()));
-        let asked4: Vec<IpAddr> = (0..1 << 16).map(|_| Ipv4Addr::from_bits(random() as u32).into()).collect();
-        let asked6: Vec<IpAddr> = (0..1 << 16).map(|_| six(random() << 40).into()).collect();
-        for (name, set, asked) in [("IPv4", &v4, &asked4), ("IPv6", &v6, &asked6)] {
-            let began = std::time::Instant::now();
-            let found = (0..16).flat_map(|_| asked).filter(|ip| set.contains(**ip)).count();
-            let each = began.elapsed().as_nanos() / (16 * asked.len() as u128);
-            println!("{name}: {} ranges, {each} ns a look-up, {found} found", set.len());
-        }
-    }
 }

@@ -111,10 +111,8 @@ pub enum Credential {
 
 impl Authentication {
     /// The fields in which endpoints are told of who asks.
-    #[must_use]
-    pub fn told(&self) -> Vec<HeaderName> {
-        let all = self.providers.iter().flat_map(|provider| &provider.headers);
-        all.map(|(_, name)| name.clone()).collect()
+    pub fn told(&self) -> impl Iterator<Item = &HeaderName> {
+        self.providers.iter().flat_map(|provider| &provider.headers).map(|(_, name)| name)
     }
 
     /// Reports names that are no provider's.

@@ -10,7 +10,7 @@ use super::Protocol;
 use super::findings::{Findings, Place};
 use crate::config::{self, AuthorizationEffect, ExternalProtocol};
 use crate::security::authorization::External;
-use crate::security::authorization::external::{FRAMING, Speaks};
+use crate::security::authorization::external::{BodyTerms, FRAMING, Speaks};
 use crate::security::remote::Remote;
 
 /// The fields of a denial that clients get, unless others are named.
@@ -28,6 +28,11 @@ pub(super) fn external(
         ExternalProtocol::Http => (Speaks::Http, Protocol::Http1),
         ExternalProtocol::Grpc => (Speaks::Grpc, Protocol::Http2),
     };
+    let body = given.request_body.map(|given| {
+        findings.range(&at.at("request_body").at("max_bytes"), given.max_bytes, 1..=10_485_760);
+        let most = usize::try_from(given.max_bytes).unwrap_or(usize::MAX);
+        BodyTerms { most, partial: given.allow_partial, as_bytes: given.as_bytes }
+    });
     let remote = Remote::over(&given.url, given.ca_path.as_deref(), within, protocol);
     let remote = remote.map_err(|why| findings.add(&at.at("url"), why));
     let mut names = |key: &str, given: &[String]| {
@@ -49,6 +54,7 @@ pub(super) fn external(
         within,
         fails_open: given.on_failure == Some(AuthorizationEffect::Allow),
         gets,
+        body,
         adds,
         tells: tells.unwrap_or_else(|| TOLD.to_vec()),
         quiet_until: AtomicU64::new(0),

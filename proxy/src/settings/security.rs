@@ -12,6 +12,7 @@ use super::authorization::{self, Named};
 use super::cors;
 use super::findings::{Findings, Place};
 use crate::config;
+use crate::middleware::own_fields::OwnFields;
 use crate::security::authorization::Authorizer;
 use crate::security::ip_lists::{self, IpLists, IpSet, MAX_LIST_BYTES};
 use crate::security::response_fields::ResponseFields;
@@ -28,6 +29,8 @@ pub struct Security {
     pub authentication: Option<Authentication>,
     /// Whether who asks may; absent: everything is allowed.
     pub authorization: Option<Arc<Authorizer>>,
+    /// What nobody but this proxy says to endpoints.
+    pub own_fields: Arc<OwnFields>,
     /// What answers say to browsers beside; absent: nothing.
     pub response_fields: Option<Arc<ResponseFields>>,
     /// What was read, to be watched.
@@ -100,7 +103,16 @@ pub(super) fn security(
     let (asked, place) = (given.response_headers.as_ref(), at.at("response_headers"));
     let response_fields = asked.map(|asked| Arc::new(cors::response_fields(asked, &place, findings)));
     let digest = if reader.files.is_empty() { String::new() } else { hex::encode(reader.digest.finalize()) };
-    (Security { ip_lists, authentication, authorization, response_fields, files: reader.files }, digest)
+    let own_fields = Arc::new(own_fields(authentication.as_ref(), authorization.as_deref()));
+    let files = reader.files;
+    (Security { ip_lists, authentication, authorization, own_fields, response_fields, files }, digest)
+}
+
+/// What endpoints are told of who asks, by providers and by an authorizer.
+fn own_fields(authentication: Option<&Authentication>, authorization: Option<&Authorizer>) -> OwnFields {
+    let told = authentication.into_iter().flat_map(Authentication::told);
+    let external = authorization.and_then(|authorizer| authorizer.external.as_ref());
+    OwnFields::new(told.chain(external.into_iter().flat_map(|external| &external.adds)))
 }
 
 fn ip_lists_of(given: &config::IpLists, at: &Place, reader: &mut Reader, findings: &mut Findings) -> IpLists {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -81,6 +81,33 @@ impl Upload {
         let progress = Rc::new(UploadProgress { ended, ..UploadProgress::default() });
         let source = Source::Client(Intake::new(incoming, from, Rc::clone(&progress)));
         (Self { source, progress: Rc::clone(&progress) }, progress)
+    }
+
+    /// Reads on until at least `most` bytes are there or the body ends; whether it has ended. All of it is handed on
+    /// from its beginning all the same.
+    ///
+    /// # Errors
+    /// [`UploadError`]: there is no more to come.
+    pub async fn read_ahead(&mut self, most: usize) -> Result<bool, UploadError> {
+        let Source::Client(intake) = &mut self.source else { return Ok(true) };
+        std::future::poll_fn(|cx| {
+            let polled = intake.poll_ahead(cx, most);
+            self.progress.waiting.set(polled.is_pending());
+            polled
+        })
+        .await
+    }
+
+    /// What was read ahead, at most `most` bytes.
+    #[must_use]
+    pub fn ahead(&self, most: usize) -> Bytes {
+        let Source::Client(intake) = &self.source else { return Bytes::new() };
+        let mut all = BytesMut::new();
+        for piece in intake.ahead() {
+            let room = most.saturating_sub(all.len());
+            all.extend_from_slice(piece.get(..room).unwrap_or(piece));
+        }
+        all.freeze()
     }
 
     /// A body that is there already.

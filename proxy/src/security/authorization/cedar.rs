@@ -272,29 +272,4 @@ mod tests {
             assert_eq!(engine.decide(&asked(&method, path, &[])).text(false), said, "{method} {path}");
         }
     }
-
-    /// `cargo test --release -p proxy --lib hundred_policies -- --ignored --nocapture`
-    #[test]
-    #[ignore = "a measurement"]
-    fn a_decision_by_a_hundred_policies_takes() {
-        let policy = |n: usize| {
-            format!(
-                "@id(\"p{n}\") permit (principal == Client::\"idp:user-{n}\", action in Action::\"read\", resource)
-                 when {{ context.path like \"/team-{n}/*\" && context.ip.isInRange(ip(\"10.0.0.0/8\")) }};\n"
-            )
-        };
-        let text: String =
-            (0..99).map(policy).chain(["permit (principal, action, resource);".to_owned()]).collect();
-        let engine = cedar(&text).unwrap_or_else(|why| panic!("{why:?}"));
-        let services = [ServiceName::new("cart").unwrap()];
-        let mut rounds: Vec<_> = (0..5_000)
-            .map(|_| {
-                let began = std::time::Instant::now();
-                assert!(engine.decide(&asked(&Method::GET, "/team-7/x", &services)).allows());
-                began.elapsed()
-            })
-            .collect();
-        rounds.sort_unstable();
-        println!("100 policies: median {:?}, p99 {:?}", rounds[2_500], rounds[4_950]);
-    }
 }

@@ -83,12 +83,18 @@ pub struct HttpRequest {
     /// The host.
     #[prost(string, tag = "5")]
     pub host: String,
-    /// The body's bytes; it is not sent, and so always -1.
+    /// The body's bytes; -1 where not all of them are known.
     #[prost(int64, tag = "9")]
     pub size: i64,
     /// HTTP/1.1 or HTTP/2.
     #[prost(string, tag = "10")]
     pub protocol: String,
+    /// What is sent of the body, as text,
+    #[prost(string, tag = "11")]
+    pub body: String,
+    /// or as it is.
+    #[prost(bytes = "vec", tag = "12")]
+    pub raw_body: Vec<u8>,
 }
 
 /// The answer.

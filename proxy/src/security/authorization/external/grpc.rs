@@ -38,20 +38,29 @@ impl External {
         let address = SocketAddress { address: about.ip.to_string() };
         let source =
             Peer { address: Some(Address { socket: Some(address) }), principal: about.who.to_owned() };
-        let mut headers = std::collections::HashMap::with_capacity(parts.headers.len());
-        for name in parts.headers.keys().filter(|name| self.is_sent(name)) {
-            let texts =
-                parts.headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let fields = self.fields(parts, about);
+        let mut headers = std::collections::HashMap::with_capacity(fields.len());
+        for name in fields.keys() {
+            let texts = fields.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
             headers.insert(name.as_str().to_owned(), texts.collect::<Vec<_>>().join(","));
         }
+        let whole =
+            about.body.filter(|held| held.whole).and_then(|held| i64::try_from(held.bytes.len()).ok());
+        let held = about.body.map(|held| held.bytes.clone()).unwrap_or_default();
+        let (body, raw_body) = match self.body.is_some_and(|terms| terms.as_bytes) {
+            true => (String::new(), held.to_vec()),
+            false => (String::from_utf8_lossy(&held).into_owned(), Vec::new()),
+        };
         let http = HttpRequest {
             id: about.id.to_owned(),
             method: parts.method.to_string(),
             headers,
             path: target(parts).to_owned(),
             host: about.host.to_owned(),
-            size: -1,
+            size: whole.unwrap_or(-1),
             protocol: if parts.version == Version::HTTP_2 { "HTTP/2" } else { "HTTP/1.1" }.to_owned(),
+            body,
+            raw_body,
         };
         let context_extensions = [("route".to_owned(), about.route.to_owned())].into();
         let request = Some(Asked { http: Some(http) });

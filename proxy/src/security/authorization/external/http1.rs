@@ -1,14 +1,13 @@
-//! By HTTP: the request's method, target (behind the path of the authorizer's URL), host and fields; without its
-//! body. 2xx allows it, 3xx and 4xx is what the client is answered, all else is a failure.
+//! By HTTP: the request's method, target (behind the path of the authorizer's URL), host, fields, and what it is to
+//! get of the body. 2xx allows it, 3xx and 4xx is what the client is answered, all else is a failure.
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Version};
+use http::{HeaderName, HeaderValue, Request, Version};
 use http_body_util::Full;
 
 use super::{About, Line, Said, target};
-use crate::middleware::headers;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -16,7 +15,7 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const USER: HeaderName = HeaderName::from_static("x-lightsout-user");
 /// By which route.
 const ROUTE: HeaderName = HeaderName::from_static("x-lightsout-route");
-/// What is about a body that is not sent, or about a connection.
+/// What is about a body as its client sends it, or about a connection.
 const NOT_SENT: [HeaderName; 4] = [CONTENT_LENGTH, EXPECT, TE, TRAILER];
 
 impl Line {
@@ -40,10 +39,7 @@ impl Line {
     }
 
     fn question(&self, parts: &Parts, about: About<'_>) -> Option<Request<Full<Bytes>>> {
-        let mut fields = HeaderMap::with_capacity(parts.headers.len());
-        let sent = parts.headers.iter().filter(|(name, _)| self.to.is_sent(name));
-        sent.for_each(|(name, value)| _ = fields.append(name.clone(), value.clone()));
-        headers::strip_hop_by_hop(&mut fields);
+        let mut fields = self.to.fields(parts, about);
         NOT_SENT.iter().for_each(|name| drop(fields.remove(name)));
         for (name, text) in [
             (HOST, about.host),
@@ -56,11 +52,12 @@ impl Line {
             let value = HeaderValue::from_str(text).ok().filter(|_| !text.is_empty());
             value.into_iter().for_each(|value| drop(fields.insert(name.clone(), value)));
         }
+        let body = about.body.map(|held| held.bytes.clone()).unwrap_or_default();
         // Some servers take no POST without it, and hyper leaves it out where there is no body.
-        fields.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        fields.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         let path = format!("{}{}", self.to.remote.path().trim_end_matches('/'), target(parts));
         let request = Request::builder().method(parts.method.clone()).uri(path).version(Version::HTTP_11);
-        let mut request = request.body(Full::default()).ok()?;
+        let mut request = request.body(Full::new(body)).ok()?;
         *request.headers_mut() = fields;
         Some(request)
     }

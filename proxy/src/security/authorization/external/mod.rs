@@ -1,11 +1,13 @@
 //! An authorizer elsewhere: asked over HTTP, as Envoy and nginx (`auth_request`) ask, or by Envoy's ext_authz v3
-//! over gRPC. It gets the request's head, never its body, and who asks as far as that is known here.
+//! over gRPC. It gets the request's head, of the body as much as it was given terms for, and who asks as far as that is
+//! known here. What a client says and no endpoint would get, it does not get either.
 //!
 //! It may add only those fields to a request that the configuration names, and what clients say in them is
 //! taken away. An answer that does not come in time, is too long or is none is a failure: the request is
 //! denied, or with `on_failure: allow` let pass; either is counted as an error. No authorizer is asked
 //! for a while after one has failed, so that a dead one costs requests no time.
 
+mod body;
 pub mod check;
 mod grpc;
 mod http1;
@@ -21,10 +23,12 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use tokio::time::timeout;
 
+pub use body::{BodyTerms, Held};
 pub use line::Line;
 
 use super::Decision;
 use crate::clock;
+use crate::middleware::headers;
 use crate::security::remote::Remote;
 
 /// After a failure nobody is asked for so long.
@@ -56,6 +60,8 @@ pub struct External {
     pub fails_open: bool,
     /// The fields of a request that it gets; absent: all.
     pub gets: Option<Vec<HeaderName>>,
+    /// How much of a request's body it gets; absent: nothing.
+    pub body: Option<BodyTerms>,
     /// The fields that it may add to requests.
     pub adds: Vec<HeaderName>,
     /// The fields of a denial that clients get.
@@ -77,6 +83,8 @@ pub struct About<'a> {
     pub id: &'a str,
     /// The route.
     pub route: &'a str,
+    /// What it gets of the body.
+    pub body: Option<&'a Held>,
 }
 
 /// What it says.
@@ -103,14 +111,18 @@ impl Said {
 }
 
 impl External {
-    /// Takes away what a client says in the place of what only the authorizer says.
-    pub fn strip(&self, headers: &mut HeaderMap) {
-        self.adds.iter().for_each(|name| drop(headers.remove(name)));
-    }
-
-    /// Whether it is among the fields that are sent along.
-    fn is_sent(&self, name: &HeaderName) -> bool {
-        self.gets.as_ref().is_none_or(|gets| gets.contains(name))
+    /// The request's fields as far as they are sent along, without those that `Connection` takes away before endpoints.
+    fn fields(&self, parts: &Parts, about: About<'_>) -> HeaderMap {
+        let is_sent = |name: &HeaderName| self.gets.as_ref().is_none_or(|gets| gets.contains(name));
+        let mut fields = parts.headers.clone();
+        headers::strip_hop_by_hop(&mut fields);
+        let mut sent = HeaderMap::with_capacity(fields.len());
+        for (name, value) in fields.iter().filter(|(name, _)| is_sent(name)) {
+            sent.append(name.clone(), value.clone());
+        }
+        sent.remove(body::PARTIAL);
+        about.body.into_iter().for_each(|held| drop(sent.insert(body::PARTIAL, held.is_partial())));
+        sent
     }
 
     /// Puts a field of an answer where it belongs, if it may be anywhere.
