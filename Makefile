@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help console screenshots demo test test-policies simulate bench bench-canary bench-detection bench-goodput fuzz fmt lint sbom setup
+.PHONY: help console screenshots demo test test-policies simulate bench bench-canary bench-detection bench-goodput bench-trust fuzz fmt lint sbom setup
 
 # Options for the demo: make demo ARGS="--fault slow-endpoint --once"
 ARGS ?=
@@ -55,6 +55,9 @@ bench-detection: setup ## how well the brain sees: simulated faults and quiet we
 bench-canary: setup ## how well canaries are judged: simulated rollouts, beside a threshold and a Mann-Whitney judge
 	cargo build --release --workspace --bins
 	./target/release/canary-bench $(ARGS)
+
+bench-trust: setup ## what it costs to find out whether a client may: 100,000 networks, 100 policies
+	cargo run --release -p benchmarks --features cedar --bin trust_decisions
 
 bench-goodput: setup ## what is still done well at twice and ten times what a service bears
 	cargo build --release --workspace --bins
