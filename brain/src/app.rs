@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use parts::{
     Past, access, advisor, anchoring, listen, notify, own_token, read_tokens, recall, restrain, retention,
+    scale_hook,
 };
 use tasks::{how_it_died, lasting, named, panic_words, serve_api, serve_telemetry};
 use turns::{Keep, turns};
@@ -42,6 +43,7 @@ use crate::settings::{Settings, TelemetryTls};
 use crate::tls_files::TlsFiles;
 use crate::token::TokenError;
 use crate::webhook::anchors::{self, Anchoring};
+use crate::webhook::scaler::Scaler;
 use crate::webhook::{Webhook, notices};
 use crate::webhooks::Webhooks;
 
@@ -140,6 +142,7 @@ impl App {
         let api_tls = settings.api_tls.clone().map(TlsFiles::of_api).transpose();
         let api_tls = api_tls.map_err(|why| AppError::Part("api.tls", why.to_string()))?;
         let (notify, anchoring, advisor) = (notify(&settings)?, anchoring(&settings)?, advisor(&settings)?);
+        let scale_hook = scale_hook(&settings)?;
         // An address in use leaves no file behind: the listeners come before what is made.
         let api = listen(settings.api.address, "api").await?;
         let telemetry = listen(settings.telemetry.address, "telemetry").await?;
@@ -158,6 +161,9 @@ impl App {
         if let Some(given) = &settings.advisor {
             control.consult(given.addresses);
         }
+        if scale_hook.is_some() {
+            control.may_scale();
+        }
         let (windows_in, windows) = mpsc::channel(MAX_WINDOWS);
         let (replies_in, replies) = mpsc::channel(MAX_REPLIES);
         let (asks_in, asks) = mpsc::channel(MAX_ASKS);
@@ -165,7 +171,9 @@ impl App {
         let proxies = ProxyTable::new(targets, mesh_token);
         let dialling = settings.telemetry_tls.as_ref().map(TelemetryTls::dialling);
         let mesh = MeshClient::new(dialling).map_err(|why| AppError::Part("HTTP client", why.to_string()))?;
-        let client = ActionClient::new(mesh.clone(), proxies.clone(), replies_in, metrics.clone());
+        let scaler = scale_hook.map(|hook| Scaler::new(hook, replies_in.clone()));
+        let mut client = ActionClient::new(mesh.clone(), proxies.clone(), replies_in, metrics.clone());
+        client.scaler = scaler;
         let stop = CancellationToken::new();
         let live = Live { view: control.view(), audit_ok: true, audit_seq: store.seq() };
         let shared = Shared {
@@ -262,7 +270,8 @@ impl App {
         let (memories_in, memories) = mpsc::channel(1);
         let (histories_in, histories) = mpsc::channel(1);
         let (questions_in, questions) = mpsc::channel(MAX_QUESTIONS);
-        let keep = Keep { memories: memories_in, histories: histories_in };
+        let forecasts = Arc::clone(&self.forecasts);
+        let keep = Keep { memories: memories_in, histories: histories_in, forecasts };
         let mut runtime = Runtime::new(
             turns(self.control, self.least_confidence, keep, questions_in, metrics.clone()),
             self.store,

@@ -34,8 +34,20 @@ pub struct Config {
     pub advisor: Advisor,
     /// Who is told when a person is needed.
     pub notify: Notify,
+    /// Who is asked for replicas.
+    pub scale: Scale,
     /// What becomes of the audit log over time.
     pub audit: Audit,
+}
+
+/// A webhook of whoever runs the services, which is asked for replicas (the action `scale`); absent: nobody is.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scale {
+    /// Where to.
+    pub url: Option<String>,
+    /// A file with the secret that signs each request; needed with `url`.
+    pub secret_path: Option<PathBuf>,
 }
 
 /// A webhook that is told when somebody must agree, when harm was done, when all is stopped.

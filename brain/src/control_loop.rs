@@ -1,6 +1,7 @@
 //! One tick, all stages, one screen. Pure: no clock, no I/O, no randomness, the same input gives the
 //! same output, byte for byte.
 
+mod ahead;
 mod approvals;
 mod canaries;
 mod counsel;
@@ -78,6 +79,7 @@ pub struct ControlLoop {
     operations: Vec<Operation>,
     rollouts: canaries::Rollouts,
     newcomers: discovery::Newcomers,
+    ahead: ahead::Ahead,
     /// In an open loop: by incident, the ledger entries that stand for what would be live.
     said: BTreeMap<String, String>,
     sick: BTreeSet<(String, String)>,
@@ -107,6 +109,7 @@ impl ControlLoop {
             operations: Vec::new(),
             rollouts: canaries::Rollouts::default(),
             newcomers: discovery::Newcomers::default(),
+            ahead: ahead::Ahead::default(),
             said: BTreeMap::new(),
             sick: BTreeSet::new(),
             probing: BTreeSet::new(),
@@ -155,6 +158,7 @@ impl ControlLoop {
         self.roll_out(&mut out);
         self.learn(&mut out);
         self.decide(&mut out);
+        self.look_ahead(&mut out);
         self.leases.step(self.now_ms, &self.fleet, self.audit_ok, &mut out);
         self.close(&mut out);
         self.forget_questions();

@@ -15,7 +15,7 @@ pub use calendar::{During, FreezeWindow};
 pub use canaries::{CanaryPolicy, Discovery};
 pub use detection::{DetectionPolicy, Floor, PeerPolicy, ServicePolicy};
 pub use guard::{AutonomyPolicy, BlastRadius, GuardPolicy, KindMode, KindPolicy, LifecyclePolicy, is_kind};
-pub use rules::{Condition, Remedy, Rule, RulesPolicy};
+pub use rules::{AheadRule, Condition, Provision, Remedy, Rule, RulesPolicy, Surge};
 
 const RULES: &str = include_str!("../../policies/rules.yaml");
 const GUARD: &str = include_str!("../../policies/guard.yaml");

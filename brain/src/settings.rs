@@ -24,7 +24,7 @@ use crate::config::{ApiListener, Config, Listener, TelemetryListener};
 use crate::domain::Mode;
 use advisor::advisor;
 use audit::audit;
-use hooks::hook;
+use hooks::{hook, signed_hook};
 use listeners::{api_tls, check_hosts, listener, telemetry_tls};
 use people::people;
 use proxies::overrides;
@@ -60,6 +60,8 @@ pub struct Settings {
     pub least_confidence: f64,
     /// Who is told when a person is needed.
     pub notify: Option<HookSettings>,
+    /// Who is asked for replicas.
+    pub scaler: Option<HookSettings>,
     /// The console as people reach it.
     pub console_url: Option<Url>,
     /// The audit log: how long it is kept, and its head beyond this disk.
@@ -138,6 +140,7 @@ impl Settings {
             least_confidence,
             advisor,
             notify: hook("/notify/url", config.notify.url, config.notify.secret_path, &mut findings),
+            scaler: signed_hook("/scale", config.scale.url, config.scale.secret_path, &mut findings),
             console_url: hook("/notify/console_url", config.notify.console_url, None, &mut findings)
                 .map(|h| h.url),
             audit: audit(config.audit, &mut findings),

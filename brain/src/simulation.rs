@@ -423,6 +423,7 @@ impl Mesh {
                     expires_at: stamp(expires_ms),
                     live_state_hash_before: "a".into(),
                     live_state_hash_after: "b".into(),
+                    answer: None,
                 };
                 let row = LeaseRow { request: request.clone(), receipt: receipt.clone() };
                 let service = request.service.to_string();

@@ -128,6 +128,11 @@ pub enum ActionKind {
         /// Which.
         version: String,
     },
+    /// Run at least so many replicas: asked of whoever runs the service, by the brain; no proxy takes it.
+    Scale {
+        /// How many.
+        replicas: u32,
+    },
 }
 
 impl ActionKind {
@@ -148,6 +153,7 @@ impl ActionKind {
             Self::SetCanaryWeight { .. } => "set_canary_weight",
             Self::PromoteCanary { .. } => "promote_canary",
             Self::RollbackCanary { .. } => "rollback_canary",
+            Self::Scale { .. } => "scale",
         }
     }
 
@@ -178,6 +184,9 @@ pub struct Receipt {
     pub live_state_hash_before: String,
     /// And just after.
     pub live_state_hash_after: String,
+    /// What was said beside; proxies say nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
 }
 
 /// A row of `GET /v1/actions`: what was asked, and the receipt.

@@ -13,6 +13,7 @@ use crate::clock::wall_clock_ms;
 use crate::domain::{Command, Outcome, Refusal, Reply, Verb};
 use crate::ingest::{ProxyTable, Target};
 use crate::metrics::Metrics;
+use crate::webhook::scaler::{SCALER, Scaler};
 
 /// How long a proxy may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -40,6 +41,8 @@ pub struct ActionClient {
     replies: mpsc::Sender<Reply>,
     metrics: Metrics,
     lanes: HashMap<String, mpsc::Sender<Command>>,
+    /// Who is asked for replicas, if anybody is.
+    pub scaler: Option<Scaler>,
 }
 
 impl ActionClient {
@@ -51,7 +54,7 @@ impl ActionClient {
         replies: mpsc::Sender<Reply>,
         metrics: Metrics,
     ) -> Self {
-        Self { http, proxies, replies, metrics, lanes: HashMap::new() }
+        Self { http, proxies, replies, metrics, lanes: HashMap::new(), scaler: None }
     }
 
     /// Puts a command into its proxy's lane; returns at once.
@@ -59,6 +62,11 @@ impl ActionClient {
     /// # Errors
     /// The command and why it was not even tried.
     pub fn send(&mut self, command: Command) -> Result<(), Box<Unsent>> {
+        if let Some(scaler) = self.scaler.as_ref().filter(|_| command.proxy == SCALER) {
+            let unsent =
+                |command| Unsent { command, why: "too much is asked of the scale webhook".to_owned() };
+            return scaler.send(command).map_err(|command| Box::new(unsent(command)));
+        }
         if self.proxies.target(&command.proxy).is_none() {
             let why = format!("proxy {} is not known", command.proxy);
             return Err(Box::new(Unsent { command, why }));

@@ -46,7 +46,9 @@ impl Operation {
         }
         self.include_newcomers(hands);
         let longest_ms = i64::from(hands.policy.lifecycle.max_hold_s) * 1_000;
-        if hands.now_ms - self.started_ms >= longest_ms {
+        // How long replicas are held is the forecasts' to say.
+        let bounded = !matches!(self.action.kind, ActionKind::Scale { .. });
+        if bounded && hands.now_ms - self.started_ms >= longest_ms {
             return self.give_back("held as long as may be", hands);
         }
         // A version that was taken back from its trial does not get another one by itself.

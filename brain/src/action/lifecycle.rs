@@ -13,6 +13,7 @@ use crate::domain::{
     Action, ActionPhase, Actor, ActorKind, Command, Event, Outcome, Reply, TickOutput, Verb,
 };
 use crate::guard::Fleet;
+use crate::webhook::scaler::SCALER;
 
 /// Ended actions kept for people to look at.
 const MAX_ENDED: usize = 300;
@@ -165,7 +166,8 @@ impl Leases {
             }
             Outcome::Removed => None,
         };
-        out.events.extend(event.map(|e| (Actor { kind: ActorKind::Proxy, id: proxy }, e)));
+        let kind = if proxy == SCALER { ActorKind::Pipeline } else { ActorKind::Proxy };
+        out.events.extend(event.map(|e| (Actor { kind, id: proxy }, e)));
     }
 
     /// Sends what is due: first puts, retries, renewals, removals; ends what nobody holds.
@@ -202,7 +204,7 @@ impl Leases {
             action.phase = if never_held { ActionPhase::Failed } else { ActionPhase::Ended };
             action.ended_ms = Some(now_ms);
             let why = lease.removing.unwrap_or_else(|| {
-                if never_held { "no proxy took it".to_owned() } else { "its leases ran out".to_owned() }
+                if never_held { "nobody took it".to_owned() } else { "its leases ran out".to_owned() }
             });
             self.ended.push_front(action.clone());
             self.ended.truncate(MAX_ENDED);

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use protocol::action::ActionKind;
+
 use super::lifecycle::{Standing, brain_actor};
 use super::operation::{Operation, Stage};
 use super::steps::{Hands, News, set_phase};
@@ -109,6 +111,9 @@ impl Operation {
 
     /// Proxies that have come since get what the others have.
     pub(super) fn include_newcomers(&mut self, hands: &mut Hands<'_>) {
+        if matches!(self.action.kind, ActionKind::Scale { .. }) {
+            return;
+        }
         let held = hands.leases.holders(&self.current);
         let new: Wave = proxies_of(hands.fleet, &self.action.service)
             .into_iter()

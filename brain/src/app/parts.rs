@@ -175,6 +175,11 @@ pub(super) fn notify(settings: &Settings) -> Result<Option<(Webhook, Option<reqw
     Ok(hook.map(|hook| (hook, settings.console_url.clone())))
 }
 
+/// Who is asked for replicas.
+pub(super) fn scale_hook(settings: &Settings) -> Result<Option<Webhook>, AppError> {
+    settings.scaler.as_ref().map(|given| webhook("scale webhook", given)).transpose()
+}
+
 /// How much of the audit log is kept; `None`: all of it.
 pub(super) fn retention(settings: &Settings) -> Result<Option<Retention>, TokenError> {
     let (keep_days, keep_records) = (settings.audit.keep_days, settings.audit.keep_records);

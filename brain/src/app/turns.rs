@@ -6,6 +6,7 @@ use crate::control_loop::ControlLoop;
 use crate::decision::advisor::Question;
 use crate::domain::{TickOutput, View};
 use crate::forecast::History;
+use crate::forecast::task::Told;
 use crate::metrics::Metrics;
 use crate::runtime::Turn;
 use crate::state::{Memory, Reason};
@@ -15,10 +16,11 @@ const FORECAST_MS: i64 = 60_000;
 /// Between two times at which what is normal is kept for a later life.
 const REMEMBER_MS: i64 = 15_000;
 
-/// Where what the loop knows goes now and then.
+/// Where what the loop knows goes now and then, and what comes of it.
 pub(super) struct Keep {
     pub(super) memories: mpsc::Sender<Memory>,
     pub(super) histories: mpsc::Sender<Vec<History>>,
+    pub(super) forecasts: Told,
 }
 
 /// The control loop as the runtime calls it.
@@ -29,7 +31,7 @@ pub(super) fn turns(
     questions: mpsc::Sender<Question>,
     metrics: Metrics,
 ) -> impl FnMut(Turn) -> (TickOutput, View) + Send {
-    let Keep { memories, histories } = keep;
+    let Keep { memories, histories, forecasts } = keep;
     let (mut remembered_ms, mut told_ms) = (i64::MIN, i64::MIN);
     let mut kept_lessons = control.lessons();
     let (mut set_aside, mut overflowed) = (control.quarantine(), control.refused().1);
@@ -40,6 +42,7 @@ pub(super) fn turns(
         if let Some(epoch) = turn.epoch {
             control.set_epoch(epoch);
         }
+        control.foresee(forecasts.load_full());
         let output = control.tick(turn.input);
         for question in control.questions() {
             // One that finds no place is not asked: advice is never needed.
@@ -60,12 +63,15 @@ pub(super) fn turns(
                 kept_lessons = control.lessons();
             }
         }
-        // One that is still being fitted makes this one wait.
+        // One that is still being fitted makes this one wait; what was recalled is told of once it is met again.
         if control.now_ms() >= told_ms.saturating_add(FORECAST_MS)
             && let Ok(place) = histories.try_reserve()
         {
-            told_ms = control.now_ms();
-            place.send(control.histories());
+            let histories = control.histories();
+            if histories.iter().any(|history| !history.rates.is_empty()) {
+                told_ms = control.now_ms();
+                place.send(histories);
+            }
         }
         (output, control.view())
     }

@@ -51,12 +51,13 @@ fn story(proposal: &Proposal) -> String {
         text.push_str(&format!("says      {}: {line}\n", harmless(&speaker.name)));
     }
     for e in &proposal.evidence {
+        let number = |n: f64| if e.signal.is_share() { percent(n) } else { format!("{n:.1}") };
         text.push_str(&format!(
             "seen      {} {}: {} against {} over {} requests\n",
             word(&e.signal),
             harmless(&e.series),
-            percent(e.observed),
-            percent(e.baseline),
+            number(e.observed),
+            number(e.baseline),
             e.requests,
         ));
     }

@@ -30,6 +30,9 @@ pub(super) fn what(kind: &ActionKind) -> String {
     if let Some(endpoint) = kind.endpoint() {
         return format!("{} {endpoint}", kind.name());
     }
+    if let ActionKind::Scale { replicas } = kind {
+        return format!("scale to {replicas} replicas");
+    }
     let mut parameters = serde_json::to_value(kind).unwrap_or_default();
     if let Some(fields) = parameters.as_object_mut() {
         fields.remove("type");

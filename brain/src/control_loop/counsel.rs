@@ -64,6 +64,7 @@ impl ControlLoop {
                 speaker: MODEL.to_owned(),
                 says: format!("the like has helped here: {}", candidate.says),
                 abstained: Vec::new(),
+                evidence: Vec::new(),
             };
             let drafted = self.draft(Some(incident), advice);
             match self.learned.opinion(&drafted, incident.cause.kind) {
@@ -166,6 +167,7 @@ impl ControlLoop {
             says: counsel.explanation,
             abstained: vec![ranking],
             action: choice.action,
+            evidence: Vec::new(),
         };
         let mut proposal = self.draft(Some(&incident), advice);
         proposal.id = self.desk.next_id();

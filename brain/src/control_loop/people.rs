@@ -1,5 +1,6 @@
 //! What people ask, and what they are told. A person's decision is not re-fought.
 
+use protocol::action::ActionKind;
 use serde_json::json;
 
 use super::ControlLoop;
@@ -75,6 +76,11 @@ impl ControlLoop {
         if !known {
             return PersonAnswer::NotFound(format!("there is no service {}", action.service));
         }
+        if matches!(action.kind, ActionKind::Scale { .. }) && !self.ahead.may_scale {
+            return PersonAnswer::Invalid(
+                "nobody can be asked for replicas: brain.yaml has no `scale`".to_owned(),
+            );
+        }
         let kind = if by.kind == ActorKind::Pipeline { "pipeline" } else { "person" };
         let advice = Advice {
             action,
@@ -83,6 +89,7 @@ impl ControlLoop {
             speaker: format!("{kind}:{}", by.id),
             says: reason,
             abstained: Vec::new(),
+            evidence: Vec::new(),
         };
         let mut proposal = self.draft(None, advice);
         if by.kind == ActorKind::Person {

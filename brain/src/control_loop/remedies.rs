@@ -1,20 +1,23 @@
 //! From an incident to a remedy: propose, judge, carry out, and move on what is under way.
 
+use protocol::action::ActionKind;
+
 use super::ControlLoop;
 use crate::action::operation::{Operation, Stage};
 use crate::action::steps::{Hands, News};
 use crate::action::treatment::{self, leaves_some_out};
-use crate::action::waves::{requests_by_proxy, waves};
+use crate::action::waves::{Wave, requests_by_proxy, waves};
 use crate::decision::{
     Advice, Circumstances, Load, advise, canary_of, footing, is_same_intent, propose, radius, with_opinion,
 };
 use crate::diagnosis::CallGraph;
 use crate::domain::{
     ActionPhase, Actor, Cause, CauseKind, Decision, Effect, EffectKind, Event, Evidence, Incident, Judgement,
-    Proposal, ProposalState, Signal, TickOutput, Verdict,
+    Proposal, ProposalState, ProposedAction, Signal, TickOutput, Verdict,
 };
 use crate::guard::capacity::{places, proxies_of};
 use crate::guard::{RELAPSE_MS, Situation, approvals_needed, deciding, judge, target};
+use crate::webhook::scaler::SCALER;
 
 /// A symptom that was not seen for so long is not acted on, milliseconds.
 const FRESH_MS: i64 = 2_500;
@@ -104,7 +107,7 @@ impl ControlLoop {
     }
 
     /// What a remedy's size depends on.
-    fn circumstances(&self, service: &str) -> Circumstances {
+    pub(super) fn circumstances(&self, service: &str) -> Circumstances {
         let seen = self.mesh.services.get(service);
         Circumstances {
             now_ms: self.now_ms,
@@ -239,10 +242,7 @@ impl ControlLoop {
         }
         let kind = operation.action.kind.clone();
         let reason = operation.reason.clone();
-        let proxies = proxies_of(&self.fleet, &proposal.action.service);
-        let life = &self.policies.guard.lifecycle;
-        let seen = requests_by_proxy(&self.mesh, &proposal.action.service);
-        let mut waves = waves(proxies, &life.waves, &seen, life.verify_requests);
+        let mut waves = self.holders_of(&proposal.action);
         let first = if waves.is_empty() { Vec::new() } else { waves.remove(0) };
         operation.waves = waves;
         let mut hands = hands!(self, out);
@@ -255,6 +255,16 @@ impl ControlLoop {
         }
         self.operations.push(operation);
         id
+    }
+
+    /// Who is to hold an action, wave by wave.
+    fn holders_of(&self, action: &ProposedAction) -> Vec<Wave> {
+        if matches!(action.kind, ActionKind::Scale { .. }) {
+            return vec![vec![(SCALER.to_owned(), String::new())]];
+        }
+        let life = &self.policies.guard.lifecycle;
+        let seen = requests_by_proxy(&self.mesh, &action.service);
+        waves(proxies_of(&self.fleet, &action.service), &life.waves, &seen, life.verify_requests)
     }
 
     fn say(&mut self, operation: Operation, out: &mut TickOutput) -> String {

@@ -1,5 +1,6 @@
 //! The whole loop against a mesh on paper.
 
+mod ahead;
 mod approvals;
 mod canaries;
 mod closed_loop;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::domain::{Proposal, ProposalState};
+use crate::guard::target;
 
 /// Proposals kept, waiting or not.
 const MAX_KEPT: usize = 500;
@@ -39,11 +40,22 @@ impl Desk {
         self.proposals.iter_mut().find(|p| p.id == id)
     }
 
+    /// One of them, to look at.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<&Proposal> {
+        self.proposals.iter().find(|p| p.id == id)
+    }
+
+    /// Whether an answer is awaited about what `aim` names.
+    #[must_use]
+    pub fn waits_for(&self, aim: &str) -> bool {
+        self.proposals.iter().any(|p| p.state == ProposalState::Pending && target(&p.action) == aim)
+    }
+
     /// What was said of the probability that a proposal helps, before it was corrected; 1 where it is not known.
     #[must_use]
     pub fn said(&self, id: &str) -> f64 {
-        let proposal = self.proposals.iter().find(|p| p.id == id);
-        proposal.and_then(|p| p.speakers.last()).map_or(1.0, |speaker| speaker.confidence)
+        self.get(id).and_then(|p| p.speakers.last()).map_or(1.0, |speaker| speaker.confidence)
     }
 
     /// The one that waits for an answer about an incident.

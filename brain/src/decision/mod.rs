@@ -1,6 +1,7 @@
 //! Decide: an incident becomes a proposal, typed, bounded, with its evidence and its digest.
 
 pub mod advisor;
+mod ahead;
 mod desk;
 mod footing;
 mod model;
@@ -8,6 +9,7 @@ mod networks;
 mod remedy;
 mod rules;
 
+pub use ahead::{advise_ahead, surge_is_past};
 pub use desk::Desk;
 pub use footing::footing;
 pub use model::{SPEAKER as MODEL, WORTH_NAMING, with_opinion};
@@ -32,10 +34,11 @@ pub fn radius(action: &ProposedAction, mesh: &MeshState, fleet: &Fleet, now_ms: 
     let weight = |id: &String| holdings.places.get(id).map_or(0.0, |p| p.weight);
     let lost: f64 = taken.iter().map(|(id, s)| if id.is_empty() { s * all } else { s * weight(id) }).sum();
     let capacity = if all > 0.0 { (lost / all).min(1.0) } else { 0.0 };
+    let asks_proxies = !matches!(action.kind, ActionKind::Scale { .. });
     Radius {
         capacity,
         requests: requests_touched(action, &taken, mesh).unwrap_or(capacity),
-        proxies: proxies_of(fleet, &action.service).len(),
+        proxies: if asks_proxies { proxies_of(fleet, &action.service).len() } else { 0 },
     }
 }
 
@@ -86,7 +89,7 @@ pub fn propose(
     expires_s: u32,
 ) -> Proposal {
     let expires_ms = now_ms + i64::from(expires_s) * 1_000;
-    let evidence = incident.map(|i| i.evidence.clone()).unwrap_or_default();
+    let evidence = incident.map_or(advice.evidence, |i| i.evidence.clone());
     let incident = incident.map(|i| i.id.clone());
     let mut speakers = advice.abstained;
     speakers.push(Speaker { name: advice.speaker, confidence: advice.said, says: advice.says });
@@ -153,6 +156,9 @@ fn predicted_effect(action: &ProposedAction, evidence: &[Evidence]) -> String {
             ),
             None => falls.unwrap_or_default(),
         },
+        (ActionKind::Scale { replicas }, _) => {
+            format!("{service} has at least {replicas} replicas before the load comes")
+        }
         (kind, None) => format!("{} on {service}, as asked", kind.name()),
     }
 }

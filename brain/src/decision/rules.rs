@@ -3,7 +3,7 @@
 use protocol::action::ActionKind;
 
 use super::remedy::{Circumstances, kind_of};
-use crate::domain::{CauseKind, Incident, Proposal, ProposedAction, Speaker};
+use crate::domain::{CauseKind, Evidence, Incident, Proposal, ProposedAction, Speaker};
 use crate::learning::Learned;
 use crate::policies::{Condition, RulesPolicy};
 
@@ -22,6 +22,8 @@ pub struct Advice {
     pub says: String,
     /// Who else spoke: rules that had nothing to advise, and the record.
     pub abstained: Vec<Speaker>,
+    /// The numbers it rests on, where it answers no incident.
+    pub evidence: Vec<Evidence>,
 }
 
 impl Advice {
@@ -37,6 +39,7 @@ impl Advice {
             speaker: last.as_ref().map(|speaker| speaker.name.clone()).unwrap_or_default(),
             says: last.map(|speaker| speaker.says).unwrap_or_default(),
             abstained,
+            evidence: proposal.evidence.clone(),
         }
     }
 }
@@ -66,6 +69,7 @@ pub fn advise(
                     said,
                     speaker,
                     abstained,
+                    evidence: Vec::new(),
                 });
             }
             Ok((kind, _)) => {
@@ -79,7 +83,7 @@ pub fn advise(
 }
 
 /// What became of the like before, where there was any.
-fn record(learned: &Learned, kind: &str, cause: CauseKind, confidence: f64) -> Option<Speaker> {
+pub(super) fn record(learned: &Learned, kind: &str, cause: CauseKind, confidence: f64) -> Option<Speaker> {
     let seen = learned.outcomes(kind, cause);
     let says = format!(
         "{kind} has helped {} of {} times; people agreed {} times and refused {}",

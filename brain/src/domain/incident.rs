@@ -126,6 +126,9 @@ pub enum Signal {
     RouteMix,
     /// Attempts a request, retries included, against before; `observed` and `baseline` are ratios.
     Retries,
+    /// Requests a second to come against the most of the last hours; `observed` and `baseline` are rates. Never an
+    /// incident's.
+    Forecast,
 }
 
 impl Signal {

@@ -2,7 +2,8 @@
 //! rate a minute beyond what day and week make of it, smoothed exponentially (ETS, by information
 //! criterion with or without a damped trend), and the season of the minutes to come put back on.
 //!
-//! Pure but for `task`, and off the control loop: a fit takes milliseconds a service. Nothing is decided by it yet.
+//! Pure but for `task`, and off the control loop: a fit takes milliseconds a service. What is done
+//! by it before the load comes is the rules' (`ahead`).
 
 mod minutes;
 pub mod task;
@@ -47,6 +48,9 @@ pub struct Forecast {
     pub at_ms: i64,
     /// The share of minutes that fall into the interval, 0 to 1.
     pub level: f64,
+    /// The most of the minutes that it was made from, requests a second.
+    #[serde(default)]
+    pub most_rps: f64,
     /// The minutes to come, nearest first.
     pub minutes: Vec<Minute>,
 }
@@ -87,7 +91,7 @@ pub fn forecast(history: &History) -> Option<Forecast> {
     };
     let minutes: Option<Vec<Minute>> = (0..HORIZON).map(minute).collect();
     let (service, at_ms) = (history.service.clone(), history.end_s * 1_000);
-    Some(Forecast { service, at_ms, level: LEVEL, minutes: minutes? })
+    Some(Forecast { service, at_ms, level: LEVEL, most_rps: known(f64::max, 0.0), minutes: minutes? })
 }
 
 type Lines = (Vec<f64>, Vec<f64>, Vec<f64>);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::capacity::{holdings, proxies_of};
 use super::ledger::target;
-use super::refusals::{below_the_floor, unknown_to_all, usual_requests_lost};
+use super::refusals::{below_the_floor, out_of_proportion, unknown_to_all, usual_requests_lost};
 use super::{Situation, approvals_needed};
 use crate::domain::{CauseKind, Mode, Proposal};
 use crate::policies::{During, KindMode};
@@ -84,7 +84,7 @@ pub struct Facts {
     pub held: bool,
     /// The target rests for so long.
     pub rests_ms: i64,
-    /// What of it the proxies' floor forbids.
+    /// What of it the proxies' floor forbids, or what is out of all proportion.
     pub below_floor: Option<String>,
     /// Of the service, what would be out.
     pub service_out: Bounded,
@@ -150,7 +150,9 @@ impl Facts {
             contradicts: ledger.contradicts(action).map(str::to_owned),
             held: ledger.holds(action),
             rests_ms: rests_until.saturating_sub(now.now_ms).max(0),
-            below_floor: unknown_to_all(action, now).or_else(|| below_the_floor(action, ledger)),
+            below_floor: unknown_to_all(action, now)
+                .or_else(|| below_the_floor(action, ledger))
+                .or_else(|| out_of_proportion(action, now)),
             service_out: Bounded { found: shares.out, bound: policy.blast_radius.service },
             fleet_out: Bounded { found: fleet_out, bound: policy.blast_radius.fleet },
             services_touched,

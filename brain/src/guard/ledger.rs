@@ -14,8 +14,8 @@ const HOUR_MS: i64 = 3_600_000;
 /// Targets remembered.
 const MAX_TARGETS: usize = 4_096;
 
-/// What an action is aimed at: `cart/10.0.0.1:80`, `cart/version:v2`, `cart/clients`, or the service as
-/// a whole.
+/// What an action is aimed at: `cart/10.0.0.1:80`, `cart/version:v2`, `cart/clients`, `cart/replicas`, or the
+/// service as a whole.
 #[must_use]
 pub fn target(action: &ProposedAction) -> String {
     let service = &action.service;
@@ -27,6 +27,7 @@ pub fn target(action: &ProposedAction) -> String {
         ActionKind::RollbackCanary { version }
         | ActionKind::PromoteCanary { version }
         | ActionKind::SetCanaryWeight { canary: version, .. } => format!("{service}/version:{version}"),
+        ActionKind::Scale { .. } => format!("{service}/replicas"),
         kind => match kind.endpoint() {
             Some(endpoint) => format!("{service}/{endpoint}"),
             None => service.clone(),

@@ -59,6 +59,22 @@ pub(super) fn unknown_to_all(action: &ProposedAction, now: &Situation<'_>) -> Op
     named.map(|name| format!("no proxy has {name} in {}", action.service))
 }
 
+/// Why so many replicas are not asked for: none would be left, or far more than there are.
+pub(super) fn out_of_proportion(action: &ProposedAction, now: &Situation<'_>) -> Option<String> {
+    let ActionKind::Scale { replicas } = action.kind else { return None };
+    let there = holdings(&action.service, now.mesh, now.fleet, now.now_ms).places.len();
+    let most = (now.policy.scale_at_most * there as f64).floor();
+    if replicas == 0 {
+        return Some("a service needs a replica".to_owned());
+    }
+    (f64::from(replicas) > most).then(|| {
+        format!(
+            "{replicas} replicas are more than {:.1} times the {there} there are",
+            now.policy.scale_at_most
+        )
+    })
+}
+
 /// What of the action the proxies' floor forbids, with all live actions together.
 pub(super) fn below_the_floor(action: &ProposedAction, ledger: &Ledger) -> Option<String> {
     match &action.kind {

@@ -43,6 +43,8 @@ pub struct GuardPolicy {
     pub freeze_windows: Vec<FreezeWindow>,
     /// Share of capacity that must stay, and be well by evidence.
     pub min_healthy_capacity: f64,
+    /// No more replicas are asked for than so many times those that there are.
+    pub scale_at_most: f64,
     /// Rest of a target after an action on it ended, seconds.
     pub cooldown_s: u32,
     /// Reversals of one target in an hour before a person is asked.
@@ -184,6 +186,7 @@ impl Default for GuardPolicy {
             four_eyes_above: 0.3,
             freeze_windows: Vec::new(),
             min_healthy_capacity: 0.5,
+            scale_at_most: 3.0,
             cooldown_s: 10,
             reversals_per_hour: 2,
             actions_per_hour: 30,
@@ -242,6 +245,7 @@ impl GuardPolicy {
             ("/autonomy/sure", self.autonomy.sure, 0.5, 0.999),
             ("/four_eyes_above", self.four_eyes_above, 0.0, 1.0),
             ("/min_healthy_capacity", self.min_healthy_capacity, 0.0, 1.0),
+            ("/scale_at_most", self.scale_at_most, 1.0, 100.0),
             ("/max_telemetry_age_ms", self.max_telemetry_age_ms as f64, 1_000.0, 600_000.0),
             ("/lifecycle/waves", life.waves.len() as f64, 0.0, 8.0),
             ("/lifecycle/wave_max_s", f64::from(life.wave_max_s), 1.0, 3_600.0),

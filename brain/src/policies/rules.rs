@@ -15,6 +15,47 @@ pub struct RulesPolicy {
     pub version: u32,
     /// In order: the first that matches proposes.
     pub rules: Vec<Rule>,
+    /// What to do before load that is forecast, in order: the first that matches proposes.
+    #[serde(default)]
+    pub ahead: Vec<AheadRule>,
+}
+
+/// One surge, one provision.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AheadRule {
+    /// How it is called in audit and proposals.
+    pub name: String,
+    /// Before which load.
+    pub when: Surge,
+    /// What it proposes.
+    pub propose: Provision,
+    /// How often that helps against a surge that comes, 0 to 1.
+    #[serde(default = "usually")]
+    pub helps: f64,
+}
+
+/// Load to come.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Surge {
+    /// So many times the most of the last hours, or more, at some time in the next quarter of an hour …
+    pub times: f64,
+    /// … with this probability, by the forecast's own interval.
+    pub min_confidence: f64,
+}
+
+/// What may be done before a surge.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Provision {
+    /// As many replicas more as the load is more, where somebody can be asked for them (brain.yaml, `scale`).
+    Scale {
+        /// But at most so many times those that there are.
+        at_most_times: f64,
+        /// Life of each lease.
+        lease_ms: u64,
+    },
 }
 
 fn one() -> u32 {
@@ -136,7 +177,26 @@ impl RulesPolicy {
             }
             found.extend(rule.findings(&format!("/rules/{n}")));
         }
+        for (n, rule) in self.ahead.iter().enumerate() {
+            if self.ahead.iter().take(n).any(|earlier| earlier.name == rule.name) {
+                found.push((format!("/ahead/{n}"), format!("there are two rules named {:?}", rule.name)));
+            }
+            found.extend(rule.findings(&format!("/ahead/{n}")));
+        }
         found
+    }
+}
+
+impl AheadRule {
+    fn findings(&self, path: &str) -> Findings {
+        let Provision::Scale { at_most_times, lease_ms } = self.propose;
+        out_of_range(&[
+            (&format!("{path}/helps"), self.helps, 0.0, 1.0),
+            (&format!("{path}/when/times"), self.when.times, 1.0, 100.0),
+            (&format!("{path}/when/min_confidence"), self.when.min_confidence, 0.0, 1.0),
+            (&format!("{path}/propose/at_most_times"), at_most_times, 1.0, 100.0),
+            (&format!("{path}/propose/lease_ms"), lease_ms as f64, 30_000.0, 3_600_000.0),
+        ])
     }
 }
 

@@ -15,6 +15,20 @@ pub struct HookSettings {
     pub secret_path: Option<PathBuf>,
 }
 
+/// The same where who is asked acts by it: it must be able to tell who asks.
+pub(super) fn signed_hook(
+    section: &str,
+    url: Option<String>,
+    secret_path: Option<PathBuf>,
+    findings: &mut Findings,
+) -> Option<HookSettings> {
+    if url.is_some() != secret_path.is_some() {
+        let why = "url and secret_path stand together: who is asked must know who asks";
+        findings.push((section.to_owned(), why.to_owned()));
+    }
+    hook(&format!("{section}/url"), url, secret_path, findings)
+}
+
 pub(super) fn hook(
     key: &str,
     url: Option<String>,

@@ -5,22 +5,28 @@
 
 pub mod anchors;
 pub mod notices;
+pub mod scaler;
 
 use std::path::Path;
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{Client, Response, StatusCode, Url};
 use sha2::Sha256;
 
+use crate::action::client::bounded_body;
 use crate::clock::wall_clock_ms;
+use crate::domain::Refusal;
 
 /// How long a receiver may take.
-const TIMEOUT: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(4);
 /// Before the second try; doubled with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// Tries of one message.
 const MAX_TRIES: u32 = 4;
+/// Of an answer, what is read and what is repeated, bytes and characters.
+const MAX_ANSWER_BYTES: usize = 4_096;
+const MAX_ANSWER_CHARS: usize = 200;
 /// The longest secret that is read.
 const MAX_SECRET_BYTES: usize = 4_096;
 
@@ -71,7 +77,36 @@ impl Webhook {
         })
     }
 
+    /// Sends `body` once, to somebody whose answer matters: its words, on one line.
+    ///
+    /// # Errors
+    /// The status (0: none came) and what was said with it, without the URL.
+    pub async fn ask(&self, body: &serde_json::Value) -> Result<String, Refusal> {
+        let answer = self.post(&body.to_string()).await;
+        let response = answer.map_err(|why| Refusal { status: 0, detail: why.without_url().to_string() })?;
+        let status = response.status();
+        let said = bounded_body(response, MAX_ANSWER_BYTES).await.unwrap_or_default();
+        let said = String::from_utf8_lossy(&said);
+        let said: String = said.chars().filter(|c| !c.is_control()).take(MAX_ANSWER_CHARS).collect();
+        if status.is_success() {
+            return Ok(format!("{status}: {said}"));
+        }
+        Err(Refusal { status: status.as_u16(), detail: format!("{status}: {said}") })
+    }
+
     async fn once(&self, body: &str) -> Result<(), Failure> {
+        let response = self.post(body).await;
+        let status = response.map_err(|why| Failure::Passing(why.without_url().to_string()))?.status();
+        if status.is_success() {
+            Ok(())
+        } else if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+            Err(Failure::Passing(format!("it answered {status}")))
+        } else {
+            Err(Failure::Final(format!("it answered {status}")))
+        }
+    }
+
+    async fn post(&self, body: &str) -> reqwest::Result<Response> {
         let at_s = wall_clock_ms() / 1_000;
         let mut request = self
             .http
@@ -82,15 +117,7 @@ impl Webhook {
             let signature = signature(secret, at_s, body);
             request = request.header("x-lightsout-signature", format!("sha256={signature}"));
         }
-        let response = request.body(body.to_owned()).send().await;
-        let status = response.map_err(|why| Failure::Passing(why.without_url().to_string()))?.status();
-        if status.is_success() {
-            Ok(())
-        } else if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-            Err(Failure::Passing(format!("it answered {status}")))
-        } else {
-            Err(Failure::Final(format!("it answered {status}")))
-        }
+        request.body(body.to_owned()).send().await
     }
 }
 

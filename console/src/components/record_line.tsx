@@ -29,7 +29,7 @@ export function told(record: AuditRecord): { title: string; detail: string; tone
     case "decision": return { title: `${human(text(data.decision))}: ${what}`, detail: text(data.reason), tone: data.decision === "approved" ? "good" : "" };
     case "intent": return { title: `Acting: ${what}`, detail: `on ${((data.proxies as string[]) ?? []).join(", ")}`, tone: "info" };
     case "widened": return { title: `Widened: ${what}`, detail: text(data.why), tone: "info" };
-    case "receipt": return { title: `${text(data.proxy)} took it`, detail: record.action ?? "", tone: "good" };
+    case "receipt": return { title: `${text(data.proxy)} took it`, detail: [record.action, (data.receipt as { answer?: string })?.answer].filter(Boolean).join(" · "), tone: "good" };
     case "refusal": return { title: `${text(data.proxy)} refused`, detail: text((data.refusal as { detail?: string })?.detail), tone: "bad" };
     case "renewed": return { title: `Lease renewed: ${what}`, detail: "", tone: "" };
     case "effect": {

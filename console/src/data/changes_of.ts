@@ -26,6 +26,8 @@ export function changesOf(kind: Kind, of: Service | undefined, asItStands: boole
       return ((kind.cidrs ?? []) as string[]).map((cidr) => ({ what: cidr, before: "served", after: "refused (403)" }));
     case "shed_load":
       return [{ what: "load", before: "all served", after: typeof kind.fraction === "number" ? `${percent(kind.fraction)} refused (503)` : `at most ${text(kind.max_in_flight)} in flight` }];
+    case "scale":
+      return [{ what: "replicas", before: of ? `${of.endpoints.length} endpoints` : "as they are", after: `at least ${text(kind.replicas)}, asked of the scale webhook` }];
     case "set_timeout":
       return [{ what: "request timeout", before: "as configured", after: duration(Number(kind.request_timeout_ms)) }];
     default: {
@@ -38,6 +40,7 @@ export function changesOf(kind: Kind, of: Service | undefined, asItStands: boole
 /** The action in one line. */
 export function titleOf(kind: Kind): string {
   if (kind.type === "set_weights") return Object.entries((kind.weights ?? {}) as Record<string, number>).slice(0, 2).map(([name, to]) => `${name} → ${to}`).join(", ");
+  if (kind.type === "scale") return `to ${text(kind.replicas)} replicas`;
   const about = kind.endpoint ?? kind.version ?? kind.algorithm ?? (Array.isArray(kind.cidrs) ? (kind.cidrs as string[]).slice(0, 2).join(", ") : undefined);
   return about === undefined ? "" : String(about);
 }

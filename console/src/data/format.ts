@@ -43,7 +43,7 @@ const NAMES: Record<string, string> = {
   bad_endpoint: "Bad endpoint", bad_version: "Bad version", abusive_clients: "Abusive clients", overload: "Overload",
   dependency: "Dependency outside the mesh", service: "Whole service", unknown: "Unknown cause",
   errors: "Failures", latency: "Slow responses", peer_errors: "Failures against siblings", peer_latency: "Slowness against siblings",
-  rate: "Request rate", client_rate: "Client rate", retries: "Retries", new_clients: "New clients",
+  rate: "Request rate", client_rate: "Client rate", retries: "Retries", forecast: "Load to come", new_clients: "New clients",
   top_clients: "Busiest clients", client_pace: "Requests a client", route_mix: "Other routes than usual",
 };
 export const human = (name: string): string => NAMES[name] ?? name.replaceAll("_", " ").replace(/^./, (first) => first.toUpperCase());

@@ -61,7 +61,7 @@ function Live({ of, undo }: { of: Action; undo: () => void }) {
       <dl class="facts">
         <div><dt>Phase</dt><dd style={{ fontSize: "13px", fontWeight: 500 }}>{PHASES[of.phase] ?? of.phase}</dd></div>
         <div><dt>Lease ends unless renewed</dt><dd>{Number.isFinite(until) ? <Countdown until={until} of={of.action.lease_ms} over="ending" /> : "—"}</dd></div>
-        <div><dt>Held by</dt><dd>{plural(Object.keys(of.receipts).length, "proxy", "proxies")} <small>{plural(of.renewals, "renewal")}</small></dd></div>
+        <div><dt>Held by</dt><dd>{kind.type === "scale" ? Object.keys(of.receipts).join(", ") || "nobody" : plural(Object.keys(of.receipts).length, "proxy", "proxies")} <small>{plural(of.renewals, "renewal")}</small></dd></div>
         <div><dt>Sure that it helps</dt><dd>{percent(of.confidence, 0)}</dd></div>
       </dl>
       <div class="inside">

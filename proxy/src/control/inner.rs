@@ -195,6 +195,7 @@ impl Inner {
             expires_at: later(wall, lease_ms),
             live_state_hash_before: self.live.hash.clone(),
             live_state_hash_after: String::new(),
+            answer: None,
         }
     }
 }

@@ -69,6 +69,7 @@ pub(crate) fn with(leases: &Leases, name: &str, request: ActionRequest) -> Lease
         expires_at: Timestamp::UNIX_EPOCH,
         live_state_hash_before: String::new(),
         live_state_hash_after: String::new(),
+        answer: None,
     };
     leases.insert(request, receipt, Duration::from_secs(30));
     leases

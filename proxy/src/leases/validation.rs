@@ -49,6 +49,7 @@ pub(super) fn validate(settings: &Settings, request: &ActionRequest) -> Result<(
         ActionKind::PromoteCanary { version } | ActionKind::RollbackCanary { version } => {
             known(service, &format!("{VERSION_PREFIX}{version}")).map(|_| ())
         }
+        ActionKind::Scale { .. } => invalid("scale is carried out by the brain, never by a proxy".to_owned()),
     }
 }
 

@@ -175,6 +175,7 @@ fn what_may_not_be_asked_is_refused_with_the_reason() {
         ("cart", json!({"type": "set_retry_budget", "ratio": 1.5, "max_attempts": 2})),
         ("cart", json!({"type": "set_retry_budget", "ratio": 0.5, "max_attempts": 11})),
         ("cart", json!({"type": "set_algorithm", "algorithm": "best"})),
+        ("cart", json!({"type": "scale", "replicas": 9})),
     ];
     let mut said = String::new();
     for (service, kind) in cases {
