@@ -202,6 +202,7 @@ fn what_may_not_be_asked_is_refused_with_the_reason() {
     422 ratio 1.5 is out of range: 0 to 1
     422 max_attempts 11 is out of range: 1 to 10
     422 there is no algorithm "best": give one of round_robin, weighted_round_robin, least_connections, consistent_hash, random, peak_ewma
+    422 scale is carried out by the brain, never by a proxy
     "#);
 }
 
