@@ -77,11 +77,11 @@ sbom: ## the bill of materials of what is shipped (CycloneDX, JSON)
 	python3 .ci/sbom.py > target/sbom.cdx.json
 	@echo target/sbom.cdx.json
 
-# A C compiler for SQLite and zstd, the sqlite3 shell and zstd with which tests forge what a brain keeps, and Prometheus
-# with promtool, which judge the metrics, the dashboards and the rules. Node.js builds the console, Chromium tests it.
+# A C compiler for SQLite and zstd, the sqlite3 shell and zstd with which tests forge what a brain keeps, strace with
+# which one breaks its disk, and Prometheus with promtool, which judge the metrics, the dashboards and the rules. Node.js builds the console, Chromium tests it.
 setup:
 	@missing=; need() { command -v $$1 >/dev/null || missing="$$missing $$2"; }; \
-	need cc build-essential; need sqlite3 sqlite3; need zstd zstd; need promtool prometheus; need node nodejs; need npm npm; need chromium chromium; \
+	need cc build-essential; need sqlite3 sqlite3; need zstd zstd; need strace strace; need promtool prometheus; need node nodejs; need npm npm; need chromium chromium; \
 	if [ -n "$$missing" ]; then \
 	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq $$missing; \

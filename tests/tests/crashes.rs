@@ -213,3 +213,59 @@ async fn a_full_disk_stops_actions_loses_nothing_acknowledged_and_is_recovered_f
     assert_eq!(proof["ok"], true, "{proof}");
     Ok(())
 }
+
+/// A brain some of whose writes fail as those of a broken disk do: from one on, for a while.
+async fn brain_on_a_broken_disk(dir: &Path, points: &mut Points) -> Result<Running> {
+    let first = 40 + points.below(40);
+    let when = format!("{first}..{}", first + 3 + points.below(12));
+    let mut command = tokio::process::Command::new("strace");
+    // -D: the brain itself is our child, not who watches it. Calls are counted by thread, and the log has one.
+    command.args([
+        "-D",
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "--seccomp-bpf",
+        "-e",
+        "trace=pwrite64,fdatasync,fsync",
+    ]);
+    command.args(["-e", &format!("inject=pwrite64,fdatasync,fsync:error=EIO:when={when}")]);
+    command.arg(binary("lightsout")).args(["brain", "--config", "brain.yaml"]);
+    Running::start_by("lightsout", command, dir).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_fails_loses_nothing_acknowledged_and_is_recovered_from() -> Result<()> {
+    let (dir, mut points) = (tempfile::tempdir()?, Points::new());
+    let mut first = Brain::start(dir.path(), "autonomous").await?;
+    first.process.signal(Signal::SIGTERM)?;
+    first.process.ended().await?;
+    let process =
+        brain_on_a_broken_disk(dir.path(), &mut points).await.context("`make setup` installs strace")?;
+    let api = format!("http://{}", process.address("api"));
+    let (mut acknowledged, mut refused) = (0u64, 0);
+    let until = tokio::time::Instant::now() + PATIENCE;
+    while (refused == 0 || acknowledged < 40) && tokio::time::Instant::now() < until {
+        match ask(&api, dir.path(), "/v1/mode", &mode()).await.context("the brain is gone")? {
+            (StatusCode::OK, _) => acknowledged += 1,
+            (StatusCode::SERVICE_UNAVAILABLE, _) => refused += 1,
+            other => anyhow::bail!("{other:?}"),
+        }
+    }
+    assert!(refused > 0, "the disk never failed: {}", process.log());
+    assert!(process.log().contains("disk I/O error"), "{}", process.log());
+    eventually("it can be written again", PATIENCE, || async {
+        let answer = ask(&api, dir.path(), "/v1/mode", &mode()).await;
+        Ok(answer.is_some_and(|(status, _)| status == StatusCode::OK))
+    })
+    .await
+    .with_context(|| process.log())?;
+    acknowledged += 1;
+    let list: Value = reqwest::get(format!("{api}/v1/audit?kind=mode&limit=1000")).await?.json().await?;
+    let written = list["items"].as_array().map_or(0, Vec::len) as u64;
+    assert!(written >= acknowledged, "{acknowledged} were acknowledged, {written} are written");
+    let proof: Value = reqwest::get(format!("{api}/v1/audit/verify")).await?.json().await?;
+    assert_eq!(proof["ok"], true, "{proof}");
+    Ok(())
+}

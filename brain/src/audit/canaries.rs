@@ -1,6 +1,6 @@
 //! Rollouts as they stand, beside the log: what a later life of the brain goes on from.
 
-use sqlx::{Connection as _, Row as _};
+use sqlx::Row as _;
 
 use super::store::{AuditStore, StoreError, unpacked, words};
 use crate::domain::KeptCanary;
@@ -17,10 +17,22 @@ impl AuditStore {
     /// They cannot be written; what was kept before stays.
     pub async fn keep_canaries(&mut self, canaries: &[KeptCanary]) -> Result<(), StoreError> {
         let error = |why: sqlx::Error| StoreError::Write(words(&why));
-        let mut transaction = self.connection.begin().await.map_err(error)?;
-        for canary in canaries {
-            let packed = zstd::encode_all(canary.state.as_bytes(), LEVEL)
-                .map_err(|why| StoreError::Write(why.to_string()))?;
+        let pack = |canary: &KeptCanary| zstd::encode_all(canary.state.as_bytes(), LEVEL);
+        let packed = canaries.iter().map(pack).collect::<Result<Vec<_>, _>>();
+        let packed = packed.map_err(|why| StoreError::Write(why.to_string()))?;
+        let written = match self.begin().await {
+            Ok(()) => self.put_canaries(canaries, packed).await,
+            unbegun => unbegun,
+        };
+        self.end(written).await.map_err(error)
+    }
+
+    async fn put_canaries(
+        &mut self,
+        canaries: &[KeptCanary],
+        packed: Vec<Vec<u8>>,
+    ) -> Result<(), sqlx::Error> {
+        for (canary, packed) in canaries.iter().zip(packed) {
             sqlx::query(
                 "INSERT INTO canaries (id, at_ms, state) VALUES (?1, ?2, ?3) \
                  ON CONFLICT (id) DO UPDATE SET at_ms = ?2, state = ?3",
@@ -28,18 +40,16 @@ impl AuditStore {
             .bind(&canary.id)
             .bind(canary.at_ms)
             .bind(packed)
-            .execute(&mut *transaction)
-            .await
-            .map_err(error)?;
+            .execute(&mut self.connection)
+            .await?;
         }
         sqlx::query(
             "DELETE FROM canaries WHERE id NOT IN (SELECT id FROM canaries ORDER BY at_ms DESC LIMIT ?1)",
         )
         .bind(MAX_KEPT)
-        .execute(&mut *transaction)
+        .execute(&mut self.connection)
         .await
-        .map_err(error)?;
-        transaction.commit().await.map_err(error)
+        .map(|_| ())
     }
 
     /// What is kept, the oldest first.

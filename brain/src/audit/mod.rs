@@ -11,6 +11,7 @@ mod retention;
 mod standing;
 mod store;
 mod tombstone;
+mod transaction;
 
 pub use chain::{Chain, Flaw, Proof};
 pub use query::{AuditFilter, AuditReader, MAX_PAGE};

@@ -14,8 +14,6 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqlSafeStr as _};
 
-use protocol::canonical;
-
 use super::record::{FIRST_PREV_HASH, Record};
 use crate::domain::{Actor, Event};
 
@@ -222,39 +220,6 @@ impl AuditStore {
             records.push(record);
         }
         Ok(records)
-    }
-
-    async fn write(&mut self, records: &[Record], gone_through: Option<u64>) -> Result<(), sqlx::Error> {
-        let mut transaction = self.connection.begin().await?;
-        for record in records {
-            let actor = serde_json::to_value(&record.actor).unwrap_or_default();
-            sqlx::query("INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")
-                .bind(i64::try_from(record.seq).unwrap_or(i64::MAX))
-                .bind(&record.at)
-                .bind(canonical::to_string(&actor))
-                .bind(&record.kind)
-                .bind(&record.service)
-                .bind(&record.incident)
-                .bind(&record.action)
-                .bind(canonical::to_string(&record.data))
-                .bind(&record.prev_hash)
-                .bind(&record.hash)
-                .execute(&mut *transaction)
-                .await?;
-        }
-        if let Some(last) = records.last() {
-            sqlx::query("INSERT INTO meta (key, value) VALUES ('head', ?1) ON CONFLICT (key) DO UPDATE SET value = ?1")
-                .bind(format!("{} {}", last.seq, last.hash))
-                .execute(&mut *transaction)
-                .await?;
-        }
-        if let Some(seq) = gone_through {
-            sqlx::query("DELETE FROM audit WHERE seq <= ?1")
-                .bind(i64::try_from(seq).unwrap_or(0))
-                .execute(&mut *transaction)
-                .await?;
-        }
-        transaction.commit().await
     }
 
     /// Closes the file in order, so that nothing is left in the write-ahead log.
