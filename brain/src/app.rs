@@ -161,9 +161,7 @@ impl App {
         if let Some(given) = &settings.advisor {
             control.consult(given.addresses);
         }
-        if scale_hook.is_some() {
-            control.may_scale();
-        }
+        control.may_scale(scale_hook.is_some());
         let (windows_in, windows) = mpsc::channel(MAX_WINDOWS);
         let (replies_in, replies) = mpsc::channel(MAX_REPLIES);
         let (asks_in, asks) = mpsc::channel(MAX_ASKS);
@@ -171,9 +169,9 @@ impl App {
         let proxies = ProxyTable::new(targets, mesh_token);
         let dialling = settings.telemetry_tls.as_ref().map(TelemetryTls::dialling);
         let mesh = MeshClient::new(dialling).map_err(|why| AppError::Part("HTTP client", why.to_string()))?;
-        let scaler = scale_hook.map(|hook| Scaler::new(hook, replies_in.clone()));
-        let mut client = ActionClient::new(mesh.clone(), proxies.clone(), replies_in, metrics.clone());
-        client.scaler = scaler;
+        let mut client =
+            ActionClient::new(mesh.clone(), proxies.clone(), replies_in.clone(), metrics.clone());
+        client.scaler = scale_hook.map(|hook| Scaler::new(hook, replies_in));
         let stop = CancellationToken::new();
         let live = Live { view: control.view(), audit_ok: true, audit_seq: store.seq() };
         let shared = Shared {

@@ -63,9 +63,7 @@ impl ActionClient {
     /// The command and why it was not even tried.
     pub fn send(&mut self, command: Command) -> Result<(), Box<Unsent>> {
         if let Some(scaler) = self.scaler.as_ref().filter(|_| command.proxy == SCALER) {
-            let unsent =
-                |command| Unsent { command, why: "too much is asked of the scale webhook".to_owned() };
-            return scaler.send(command).map_err(|command| Box::new(unsent(command)));
+            return scaler.send(command);
         }
         if self.proxies.target(&command.proxy).is_none() {
             let why = format!("proxy {} is not known", command.proxy);

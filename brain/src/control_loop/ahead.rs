@@ -29,9 +29,9 @@ pub(super) struct Ahead {
 }
 
 impl ControlLoop {
-    /// Somebody can be asked for replicas.
-    pub fn may_scale(&mut self) {
-        self.ahead.may_scale = true;
+    /// Whether somebody can be asked for replicas.
+    pub fn may_scale(&mut self, may: bool) {
+        self.ahead.may_scale = may;
     }
 
     /// The load to come as it was told last, from the next tick on.

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::Webhook;
+use crate::action::client::Unsent;
 use crate::domain::{Command, Outcome, Reply, Verb};
 
 /// Who holds leases of replicas. No proxy can have a name with a space.
@@ -40,8 +41,11 @@ impl Scaler {
     ///
     /// # Errors
     /// The command, when too many wait.
-    pub fn send(&self, command: Command) -> Result<(), Command> {
-        self.lane.try_send(command).map_err(mpsc::error::TrySendError::into_inner)
+    pub fn send(&self, command: Command) -> Result<(), Box<Unsent>> {
+        self.lane.try_send(command).map_err(|unsent| {
+            let why = format!("more than {MAX_WAITING} wishes wait for the scale webhook");
+            Box::new(Unsent { command: unsent.into_inner(), why })
+        })
     }
 }
 

@@ -26,7 +26,7 @@ fn foretold(world: &mut World, peak_rps: f64) {
 
 fn world() -> World {
     let mut world = World::new(shop(100.0), 7, Mode::Autonomous);
-    world.brain.may_scale();
+    world.brain.may_scale(true);
     world.run(20);
     world
 }
