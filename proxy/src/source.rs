@@ -68,7 +68,7 @@ impl Source {
         let transports = settings.services.values().filter_map(|service| service.transport.tls.as_ref());
         let upstream = transports.flat_map(|tls| {
             let own = tls.own.iter().flat_map(|(certificate, key)| [certificate, key]);
-            tls.trusted.iter().chain(own)
+            tls.trusted.iter().chain(&tls.lists).chain(own)
         });
         let mut files: Vec<PathBuf> = self.path.iter().chain(tls).chain(upstream).cloned().collect();
         files.extend(settings.security.files.iter().cloned());

@@ -19,6 +19,7 @@ pub struct Authority {
 }
 
 /// A certificate and its key.
+#[derive(Clone)]
 pub struct Issued {
     /// The certificate.
     pub pem: String,

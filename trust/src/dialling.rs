@@ -63,8 +63,8 @@ impl Parties {
         digest.update(&pem);
         let bundle = TrustBundle::read(&self.bundle, &pem).map_err(unbelieved)?;
         let provider = Arc::new(suites::provider());
-        let verifier =
-            ServerIdentity::new(bundle, self.expected.clone(), provider.signature_verification_algorithms);
+        let algorithms = provider.signature_verification_algorithms;
+        let verifier = ServerIdentity::new(bundle, self.expected.clone(), Vec::new(), algorithms);
         let unusable = |why: rustls::Error| {
             BadPair::Key(format!("{} does not go with its certificate: {why}", self.key.display()))
         };

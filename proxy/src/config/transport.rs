@@ -43,6 +43,10 @@ impl Default for UpstreamHttp2 {
 pub struct UpstreamTls {
     /// File with the certificates that are trusted, PEM. Absent: those of the system.
     pub ca_path: Option<String>,
+    /// File with certificates that were revoked (CRLs), PEM or one in DER; it is watched. Of authorities without a list
+    /// in it nothing is known to be revoked. Absent: nothing is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crl_path: Option<String>,
     /// The name that is asked for and that the certificate must be for. Absent: each endpoint's address.
     pub server_name: Option<String>,
     /// The workload that must answer, by the SPIFFE id in its certificate, or all under a path
@@ -65,6 +69,7 @@ impl Default for UpstreamTls {
     fn default() -> Self {
         Self {
             ca_path: None,
+            crl_path: None,
             server_name: None,
             spiffe_id: None,
             certificate: None,

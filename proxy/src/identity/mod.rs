@@ -9,4 +9,4 @@ pub mod refusal;
 pub mod workload_api;
 
 pub use trust::identity::{PeerIdentity, SpiffeId, allowed, client_auth, server_identity, spiffe_id, svid};
-pub use trust::identity::{trust_bundle, validity};
+pub use trust::identity::{revocation, trust_bundle, validity};

@@ -99,6 +99,10 @@ fn originate(
             return None;
         }
     };
+    if given.crl_path.is_some() && !given.verify {
+        findings.add(&at.at("crl_path"), "verify is false: nothing would be checked against it");
+        return None;
+    }
     let parties = parties(given, &trust, at, findings)?;
     match Origination::load(&trust, parties, least, protocol) {
         Ok(origination) => Some(Arc::new(origination)),
@@ -106,6 +110,7 @@ fn originate(
             let key = match &bad {
                 BadTrust::Name(_) => "server_name",
                 BadTrust::Certificates(_) => "ca_path",
+                BadTrust::Lists(_) => "crl_path",
                 BadTrust::Own(BadPair::Certificate(_)) => "certificate",
                 BadTrust::Own(_) => "key",
             };
@@ -140,7 +145,8 @@ fn parties<'a>(
             return None;
         }
     };
-    Some(Parties { name: given.server_name.as_deref(), expected, own })
+    let lists = given.crl_path.as_deref().map(Path::new);
+    Some(Parties { name: given.server_name.as_deref(), expected, lists, own })
 }
 
 #[cfg(test)]
@@ -184,6 +190,8 @@ routes: [ {{ split: [ {{ service: a }} ], {route} }} ]
             ("", "tls: { verify: false, ca_path: ca.pem }", "", "nothing would be checked against it"),
             ("", "tls: { verify: false, server_name: 'a b' }", "", "neither a host name nor an IP address"),
             ("", missing, "", "/nowhere/ca.pem cannot be read"),
+            ("", "tls: { verify: false, crl_path: crl.pem }", "", "nothing would be checked against it"),
+            ("", "tls: { crl_path: /nowhere/crl.pem }", "", "/nowhere/crl.pem cannot be read"),
             ("", "", "upgrades: [h2c]", "never by an upgrade"),
             ("", "", "upgrades: ['a b']", "is no protocol"),
             ("connect: { allow: [db.internal] }", "", "", "is no HOST:PORT"),

@@ -118,6 +118,7 @@ async fn secured(endpoint: Endpoint, url: &str, tls: &AiTls) -> Result<Channel, 
     let parties = Parties {
         name: None,
         expected: vec![tls.brain.clone()],
+        lists: None,
         own: Some((tls.certificate.as_path(), tls.key.as_path())),
     };
     let secure = Origination::load(&Trust::File(&tls.bundle), parties, MinVersion::Tls13, Protocol::Http2)?;

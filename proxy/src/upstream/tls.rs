@@ -1,15 +1,15 @@
 //! TLS to endpoints: whom to trust, what to ask for, and the handshake.
 //!
 //! One [`ClientConfig`] a service and configuration, shared by all workers, so that a session begun by one
-//! is resumed by any. A reload reads the files again. Endpoints are known by a host name, or by their SPIFFE id;
-//! this proxy shows a certificate of its own where it has one. Absent on purpose: revocation lists.
+//! is resumed by any. A reload reads the files again, and sessions of before are not resumed after it. Endpoints are
+//! known by a host name, or by their SPIFFE id; this proxy shows a certificate of its own where it has one.
 
 use std::fmt;
 use std::io::{Error, Result as IoResult};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::client::{ClientConfig, WantsClientCert};
+use rustls::client::{ClientConfig, WantsClientCert, WebPkiServerVerifier};
 use rustls::pki_types::ServerName;
 use rustls::{ConfigBuilder, RootCertStore, version};
 use sha2::{Digest, Sha256};
@@ -21,6 +21,7 @@ use trust::suites;
 
 use super::unverified::Unverified;
 use crate::identity::allowed::Principal;
+use crate::identity::revocation;
 use crate::identity::server_identity::ServerIdentity;
 use crate::identity::trust_bundle::TrustBundle;
 use crate::identity::validity::Validity;
@@ -45,6 +46,8 @@ pub struct Parties<'a> {
     pub name: Option<&'a str>,
     /// The workloads that may answer, instead of whoever has the name; empty: the name counts.
     pub expected: Vec<Principal>,
+    /// The file with what was revoked; absent: nothing is known to be.
+    pub lists: Option<&'a Path>,
     /// The chain and the key that are shown; absent: none.
     pub own: Option<(&'a Path, &'a Path)>,
 }
@@ -55,6 +58,9 @@ pub enum BadTrust {
     /// The trusted certificates.
     #[error("{0}")]
     Certificates(String),
+    /// The revocation lists.
+    #[error("{0}")]
+    Lists(String),
     /// The name.
     #[error("{0:?} is neither a host name nor an IP address")]
     Name(String),
@@ -68,6 +74,8 @@ pub enum BadTrust {
 pub struct Origination {
     /// The file with whom to trust, to be watched.
     pub trusted: Option<PathBuf>,
+    /// The file with what was revoked, to be watched.
+    pub lists: Option<PathBuf>,
     /// The chain and the key that are shown, to be watched.
     pub own: Option<(PathBuf, PathBuf)>,
     /// How long what is shown holds.
@@ -110,7 +118,8 @@ impl Origination {
             given.transpose().map_err(|_| BadTrust::Name(parties.name.unwrap_or_default().to_owned()))?;
         let said = format!("{trust:?} {name:?} {least:?} {protocol:?} {:?}", parties.expected);
         let mut digest = Sha256::new().chain_update(said);
-        let builder = believing(trust, parties.expected, least, &mut digest)?;
+        let revoked = (parties.lists, &mut digest);
+        let builder = believing(trust, parties.expected, revoked, least)?;
         let own = parties.own.map(|(chain, key)| Own::read(chain, key, &mut digest)).transpose()?;
         let validity = own.as_ref().and_then(|own| own.chain.first()).and_then(Validity::of);
         let mut config = match own {
@@ -130,8 +139,8 @@ impl Origination {
         let authorities = trusted.as_ref().and_then(|path| chain(path, &read(path).ok()?).ok());
         let trusted_validity = authorities.and_then(|all| Validity::longest(&all));
         let own = parties.own.map(|(chain, key)| (chain.to_owned(), key.to_owned()));
-        let digest = digest.finalize().into();
-        Ok(Self { trusted, own, validity, trusted_validity, connector, name, digest })
+        let (lists, digest) = (parties.lists.map(Path::to_owned), digest.finalize().into());
+        Ok(Self { trusted, lists, own, validity, trusted_validity, connector, name, digest })
     }
 
     /// Makes the handshake; `host` is the endpoint's, whose name is asked for unless the settings say another.
@@ -154,17 +163,20 @@ type Builder = ConfigBuilder<ClientConfig, WantsClientCert>;
 fn believing(
     trust: &Trust<'_>,
     expected: Vec<Principal>,
+    (lists, digest): (Option<&Path>, &mut Sha256),
     least: MinVersion,
-    digest: &mut Sha256,
 ) -> Result<Builder, BadTrust> {
     let unusable = |why: rustls::Error| BadTrust::Certificates(why.to_string());
     let provider = Arc::new(suites::provider());
     let algorithms = provider.signature_verification_algorithms;
+    let lists = lists.map(|path| revocation::lists(path).map_err(BadTrust::Lists)).transpose()?;
+    let (lists, bytes) = lists.unwrap_or_default();
+    digest.update(bytes);
     let versions = match least {
         MinVersion::Tls12 => &[&version::TLS13, &version::TLS12][..],
         MinVersion::Tls13 => &[&version::TLS13][..],
     };
-    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions);
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions);
     let builder = builder.map_err(unusable)?;
     Ok(match trust {
         Trust::Anyone => {
@@ -175,10 +187,16 @@ fn believing(
             let pem = read(path).map_err(BadTrust::Certificates)?;
             digest.update(&pem);
             let bundle = TrustBundle::read(path, &pem).map_err(BadTrust::Certificates)?;
-            let verifier = ServerIdentity::new(bundle, expected, algorithms);
+            let lists = revocation::parsed(&lists).map_err(|why| BadTrust::Lists(why.to_string()))?;
+            let verifier = ServerIdentity::new(bundle, expected, lists, algorithms);
             builder.dangerous().with_custom_certificate_verifier(verifier)
         }
-        _ => builder.with_root_certificates(roots(trust, digest)?),
+        _ => {
+            let roots = Arc::new(roots(trust, digest)?);
+            let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider);
+            let verifier = verifier.with_crls(lists).allow_unknown_revocation_status().build();
+            builder.with_webpki_verifier(verifier.map_err(|why| BadTrust::Lists(why.to_string()))?)
+        }
     })
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rustls::pki_types::CertificateRevocationListDer;
 use rustls::pki_types::pem::PemObject;
+use webpki::{CertRevocationList, OwnedCertRevocationList};
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
@@ -27,6 +28,16 @@ pub fn lists(path: &Path) -> Result<(Vec<CertificateRevocationListDer<'static>>,
     }
     warn_of_old(path, &all);
     Ok((all, bytes))
+}
+
+/// The same lists, ready to be asked.
+///
+/// # Errors
+/// One of them cannot be understood.
+pub fn parsed(
+    lists: &[CertificateRevocationListDer<'_>],
+) -> Result<Vec<CertRevocationList<'static>>, webpki::Error> {
+    lists.iter().map(|list| OwnedCertRevocationList::from_der(list).map(Into::into)).collect()
 }
 
 /// A list past its time is used all the same: without it more would be believed, not less.

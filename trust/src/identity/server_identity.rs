@@ -1,6 +1,4 @@
 //! Endpoints that are known by their SPIFFE id instead of a host name.
-//!
-//! Absent on purpose: revocation lists. What identifies endpoints is short-lived.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +8,8 @@ use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
+use webpki::{CertRevocationList, EndEntityCert, KeyUsage, RevocationOptionsBuilder, UnknownStatusPolicy};
 
 use super::allowed::Principal;
 use super::spiffe_id::SpiffeId;
@@ -22,6 +21,7 @@ use super::trust_bundle::TrustBundle;
 pub struct ServerIdentity {
     bundle: TrustBundle,
     expected: Vec<Principal>,
+    lists: Vec<CertRevocationList<'static>>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
@@ -38,14 +38,36 @@ impl fmt::Debug for Unexpected {
 }
 
 impl ServerIdentity {
-    /// Who may answer, and who vouches for them.
+    /// Who may answer, who vouches for them, and what was revoked of that.
     #[must_use]
     pub fn new(
         bundle: TrustBundle,
         expected: Vec<Principal>,
+        lists: Vec<CertRevocationList<'static>>,
         algorithms: WebPkiSupportedAlgorithms,
     ) -> Arc<Self> {
-        Arc::new(Self { bundle, expected, algorithms })
+        Arc::new(Self { bundle, expected, lists, algorithms })
+    }
+
+    /// An error where a list names a certificate of the chain. Of authorities without a list nothing is known to be
+    /// revoked, as towards clients ([`super::client_auth`]).
+    fn check_revocation(
+        &self,
+        leaf: &CertificateDer<'_>,
+        rest: &[CertificateDer<'_>],
+        roots: &RootCertStore,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let lists: Vec<&CertRevocationList<'_>> = self.lists.iter().collect();
+        let Ok(asked) = RevocationOptionsBuilder::new(&lists) else { return Ok(()) };
+        let asked = asked.with_status_policy(UnknownStatusPolicy::Allow).build();
+        let leaf = EndEntityCert::try_from(leaf).map_err(other)?;
+        let (usage, algorithms) = (KeyUsage::server_auth(), self.algorithms.all);
+        let chain = leaf.verify_for_usage(algorithms, &roots.roots, rest, now, usage, Some(asked), None);
+        chain.map(drop).map_err(|why| match why {
+            webpki::Error::CertRevoked => Error::InvalidCertificate(CertificateError::Revoked),
+            why => other(why),
+        })
     }
 }
 
@@ -67,6 +89,7 @@ impl ServerCertVerifier for ServerIdentity {
         let roots = roots.ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
         let parsed = ParsedCertificate::try_from(leaf)?;
         verify_server_cert_signed_by_trust_anchor(&parsed, roots, rest, now, self.algorithms.all)?;
+        self.check_revocation(leaf, rest, roots, now)?;
         if self.expected.iter().any(|one| one.means(&id)) {
             return Ok(ServerCertVerified::assertion());
         }
