@@ -17,6 +17,8 @@ const DEEDS = {
 } as const;
 /** Odds from here on bound nothing. */
 const BOUNDLESS = 1e3;
+/** Two digits that say something, never an exponent. */
+const odd = (odds: number): string => (odds < 0.01 ? "0" : odds < 99.5 ? odds.toPrecision(2) : odds.toFixed(0));
 type Deed = keyof typeof DEEDS;
 
 export function CanaryCard({ of, again }: { of: CanaryDetail; again: () => void }) {
@@ -114,7 +116,7 @@ const Metrics = ({ of }: { of: Metric[] }) => (
             <tr key={one.metric}>
               <td>{one.metric.replaceAll("_", " ")}</td>
               <td class="num">{percent(share(...one.canary))}</td><td class="num">{percent(share(...one.stable))}</td>
-              <td class="num">{odds ? `${odds[0] ? odds[0].toPrecision(2) : "0"} – ${odds[1] < BOUNDLESS ? odds[1].toPrecision(2) : "∞"}` : "—"}</td>
+              <td class="num">{odds ? `${odd(odds[0])} – ${odds[1] < BOUNDLESS ? odd(odds[1]) : "∞"}` : "—"}</td>
               <td class="num">{one.needs_requests ?? "—"}</td>
             </tr>
           );
