@@ -23,7 +23,7 @@ fn dependencies() -> BTreeMap<String, Vec<String>> {
     metadata["packages"].as_array().unwrap().iter().map(package).collect()
 }
 
-/// Every Rust source under `folder`, without its inline tests.
+/// Every Rust source under `folder`, without its tests, inline or in a `tests.rs` beside it.
 fn sources(folder: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
@@ -35,7 +35,8 @@ fn sources(folder: &str) -> Vec<(String, String)> {
         let entries = std::fs::read_dir(&folder).unwrap_or_else(|_| panic!("{} is gone", folder.display()));
         for entry in entries {
             let path = entry.unwrap().path();
-            if path.is_dir() || path.extension().is_some_and(|e| e == "rs") {
+            let is_source = path.extension().is_some_and(|e| e == "rs") && !path.ends_with("tests.rs");
+            if path.is_dir() || is_source {
                 folders.push(path);
             }
         }
