@@ -142,22 +142,23 @@ impl Cluster {
             self.lately.0 += 1;
             self.lately.1 += u64::from(stranger.first < before);
         }
-        let first = if self.members.is_empty() { stranger.first } else { self.sum.first.min(stranger.first) };
+        self.sum_up(stranger);
         self.members.push(ip);
-        self.sum.first = first;
-        self.sum.listed += stranger.listed;
-        self.sum.requests = self.sum.requests.saturating_add(stranger.requests);
-        self.sum.refused = self.sum.refused.saturating_add(stranger.refused);
     }
 
     fn join(&mut self, other: Self) {
-        let first =
-            if self.members.is_empty() { other.sum.first } else { self.sum.first.min(other.sum.first) };
+        self.sum_up(&other.sum);
         self.members.extend(other.members);
-        self.sum.first = first;
-        self.sum.listed += other.sum.listed;
-        self.sum.requests = self.sum.requests.saturating_add(other.sum.requests);
         self.lately = (self.lately.0 + other.lately.0, self.lately.1 + other.lately.1);
+    }
+
+    /// What others did, before they are members: of the first nothing is known yet.
+    fn sum_up(&mut self, doings: &Stranger) {
+        let sum = &mut self.sum;
+        sum.first = if self.members.is_empty() { doings.first } else { sum.first.min(doings.first) };
+        sum.listed += doings.listed;
+        sum.requests = sum.requests.saturating_add(doings.requests);
+        sum.refused = sum.refused.saturating_add(doings.refused);
     }
 
     /// Evidence that these are no people, natural logarithm; absent: they may well be. `routes` are the

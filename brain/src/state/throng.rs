@@ -98,12 +98,10 @@ impl Manners {
         parts.into_iter().for_each(|(sum, more)| *sum += more * weight);
     }
 
-    fn scaled(mut self, factor: f64) -> Self {
-        let none = Self::default();
-        let whole = self;
-        self = none;
-        self.add(&whole, factor);
-        self
+    fn scaled(&self, factor: f64) -> Self {
+        let mut scaled = Self::default();
+        scaled.add(self, factor);
+        scaled
     }
 }
 
@@ -184,9 +182,9 @@ impl Throng {
         for ip in named {
             self.known.entry(ip).or_insert((second, second)).1 = second;
         }
-        let known = &self.known;
-        let met = |ip: &IpAddr| known.get(ip).is_some_and(|(first, last)| last - first >= KNOWN_AFTER_S);
-        self.strangers.retain(|ip, _| !met(ip));
+        let mut strangers = std::mem::take(&mut self.strangers);
+        strangers.retain(|ip, _| !self.is_known(*ip));
+        self.strangers = strangers;
         self.forget();
     }
 
