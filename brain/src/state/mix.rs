@@ -97,6 +97,7 @@ mod tests {
     use protocol::telemetry::Cell;
 
     use super::*;
+    use crate::state::sample;
 
     fn window(by_route: &[(&str, u64)]) -> Window {
         let cell = |(route, requests): &(&str, u64)| Cell {
@@ -106,17 +107,7 @@ mod tests {
             requests: *requests,
             ..Cell::default()
         };
-        Window {
-            proxy: "p".to_owned(),
-            boot: "b".to_owned(),
-            seq: 1,
-            start_ms: 0,
-            duration_ms: 1_000,
-            config_hash: String::new(),
-            cells: by_route.iter().map(cell).collect(),
-            clients: Vec::new(),
-            clients_other: None,
-        }
+        Window { cells: by_route.iter().map(cell).collect(), ..sample::window() }
     }
 
     fn after(usual: &[(&str, u64)], now: &[(&str, u64)]) -> f64 {

@@ -12,6 +12,8 @@ mod memory;
 mod mix;
 mod quarantine;
 mod rate;
+#[cfg(test)]
+pub(crate) mod sample;
 mod season;
 mod series;
 mod service;

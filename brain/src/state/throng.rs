@@ -215,6 +215,7 @@ mod tests {
     use protocol::telemetry::{Client, ClientsOther};
 
     use super::*;
+    use crate::state::sample;
 
     fn window(addresses: std::ops::Range<u32>) -> Window {
         let client = |n| Client {
@@ -226,15 +227,9 @@ mod tests {
             distinct_paths: 2,
         };
         Window {
-            proxy: "p".to_owned(),
-            boot: "b".to_owned(),
-            seq: 1,
-            start_ms: 0,
-            duration_ms: 1_000,
-            config_hash: String::new(),
-            cells: Vec::new(),
             clients: addresses.map(client).collect(),
             clients_other: Some(ClientsOther { requests: 36, distinct: 28 }),
+            ..sample::window()
         }
     }
 

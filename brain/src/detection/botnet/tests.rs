@@ -7,7 +7,7 @@ use protocol::telemetry::{CALLER_INTERNET, Cell, Client, ClientsOther, MAX_CLIEN
 
 use super::*;
 use crate::policies::Policies;
-use crate::state::MeshState;
+use crate::state::{MeshState, sample};
 
 /// So many clients who ask alike, from `first` on.
 #[derive(Clone, Copy)]
@@ -84,15 +84,12 @@ impl World {
         let others = clients.split_off(MAX_CLIENTS.min(clients.len()));
         let requests = others.iter().map(|c| c.requests).sum();
         Window {
-            proxy: "edge".to_owned(),
-            boot: "b".to_owned(),
             seq: self.second as u64,
             start_ms: self.second * 1_000,
-            duration_ms: 1_000,
-            config_hash: String::new(),
             cells,
             clients,
             clients_other: Some(ClientsOther { requests, distinct: others.len() as u64 }),
+            ..sample::window()
         }
     }
 
