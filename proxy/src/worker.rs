@@ -3,29 +3,29 @@
 //! Workers share the table's pointer, endpoints' weather and one connection count; all of them
 //! atomics. Nothing is locked per request.
 
+mod acceptance;
+mod upkeep;
+
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
 
 use http::StatusCode;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, warn};
+use tracing::warn;
 
-use crate::allocator;
 use crate::clock;
-use crate::connection;
 use crate::error::Refusal;
 use crate::middleware::request_id::RequestIds;
 use crate::observability::{Observer, Sinks};
-use crate::overload::{self, Overload, Spare};
+use crate::overload::Overload;
 use crate::pipeline::Asker;
 use crate::routing::view::{Target, View};
 use crate::signals::{Phase, Signals};
@@ -35,15 +35,6 @@ use crate::telemetry::cells::Ended;
 use crate::telemetry::clients::ClientOutcome;
 use crate::telemetry::recorder::{Recorder, Tap};
 use crate::telemetry::shard::Shard;
-use crate::telemetry::stream::{wall_clock_ms, window_end};
-use crate::upstream::pool::MAX_IDLE_TIME;
-
-/// Between two rounds of upkeep.
-const UPKEEP: Duration = Duration::from_secs(1);
-/// Connections that came to rest, some 20 kB each, for whose memory the allocator is asked.
-const ENOUGH_RESTED: u32 = 256;
-/// After an accept failed for want of descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How the proxy goes down, one step after the other.
 #[derive(Debug, Clone, Default)]
@@ -155,20 +146,20 @@ fn run_thread(runtime: &LocalRuntime, args: WorkerArgs) {
 }
 
 async fn run(worker: Rc<Worker>, listeners: Vec<TcpListener>, lifecycle: Lifecycle, tap: Option<Tap>) {
-    tokio::task::spawn_local(follow(Rc::clone(&worker), lifecycle.clone()));
-    tokio::task::spawn_local(keep_up(Rc::clone(&worker)));
-    tokio::task::spawn_local(make_room(Rc::clone(&worker)));
+    tokio::task::spawn_local(upkeep::follow(Rc::clone(&worker), lifecycle.clone()));
+    tokio::task::spawn_local(upkeep::keep_up(Rc::clone(&worker)));
+    tokio::task::spawn_local(upkeep::make_room(Rc::clone(&worker)));
     if let Some(tap) = &tap {
-        tokio::task::spawn_local(report(Rc::clone(&worker), tap.clone()));
+        tokio::task::spawn_local(upkeep::report(Rc::clone(&worker), tap.clone()));
     }
     let serving = TaskTracker::new();
     tokio::select! {
-        () = accept_from_all(&worker, &listeners, &serving) => {}
+        () = acceptance::from_all(&worker, &listeners, &serving) => {}
         // What waits there is the other process's.
         () = lifecycle.handed_over.cancelled() => {}
         () = lifecycle.stop_accepting.cancelled() => {
             for listener in &listeners {
-                accept_waiting(&worker, listener, &serving).await;
+                acceptance::of_what_waits(&worker, listener, &serving).await;
             }
         }
         () = lifecycle.abort.cancelled() => {}
@@ -180,86 +171,6 @@ async fn run(worker: Rc<Worker>, listeners: Vec<TcpListener>, lifecycle: Lifecyc
         () = lifecycle.abort.cancelled() => {}
     }
     tap.iter().for_each(|tap| worker.hand_in(tap));
-}
-
-async fn accept_from_all(worker: &Rc<Worker>, listeners: &[TcpListener], serving: &TaskTracker) {
-    futures_util::future::join_all(listeners.iter().map(|one| accept(worker, one, serving))).await;
-}
-
-async fn accept(worker: &Rc<Worker>, listener: &TcpListener, serving: &TaskTracker) {
-    let mut spare = Spare::new();
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => worker.take_in(stream, peer, serving),
-            Err(why) if overload::is_exhausted(&why) => {
-                let turned_away = spare.turn_away(listener);
-                worker.shard.connections_refused("descriptors", turned_away);
-                sleep(ACCEPT_PAUSE / if turned_away > 0 { 10 } else { 1 }).await;
-            }
-            Err(why) => {
-                debug!(%why, "a connection could not be accepted");
-                sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
-/// Connections that the kernel has already taken would be reset with the listener: they are served.
-async fn accept_waiting(worker: &Rc<Worker>, listener: &TcpListener, serving: &TaskTracker) {
-    let waiting = async {
-        while let Ok((stream, peer)) = listener.accept().await {
-            worker.take_in(stream, peer, serving);
-        }
-    };
-    let _none_left = tokio::time::timeout(Duration::from_millis(1), waiting).await;
-}
-
-async fn follow(worker: Rc<Worker>, lifecycle: Lifecycle) {
-    let steps = [
-        (lifecycle.drain, Phase::Draining),
-        (lifecycle.stop_accepting, Phase::Stopping),
-        (lifecycle.abort, Phase::Aborted),
-    ];
-    let waits = steps.map(|(token, phase)| {
-        let worker = Rc::clone(&worker);
-        async move {
-            token.cancelled().await;
-            worker.signals.advance(phase);
-        }
-    });
-    futures_util::future::join_all(waits).await;
-}
-
-async fn keep_up(worker: Rc<Worker>) {
-    loop {
-        sleep(UPKEEP).await;
-        let now = Instant::now();
-        worker.shard.moves(clock::ms_at(now));
-        worker.view().endpoints().for_each(|endpoint| endpoint.pool.evict(now));
-        if worker.rested.get() >= ENOUGH_RESTED {
-            worker.rested.set(0);
-            allocator::give_back();
-        }
-    }
-}
-
-/// Closes what is not needed when the process runs short: idle connections of clients, and to endpoints.
-async fn make_room(worker: Rc<Worker>) {
-    let mut rounds = worker.overload.rounds();
-    while rounds.changed().await.is_ok() {
-        worker.signals.close_idle();
-        let all_are_old = Instant::now() + MAX_IDLE_TIME;
-        worker.view().endpoints().for_each(|endpoint| endpoint.pool.evict(all_are_old));
-    }
-}
-
-async fn report(worker: Rc<Worker>, tap: Tap) {
-    let window_ms = i64::try_from(tap.window.as_millis()).unwrap_or(1_000).max(1);
-    loop {
-        let (_, remaining) = window_end(wall_clock_ms(), window_ms);
-        sleep(remaining).await;
-        worker.hand_in(&tap);
-    }
 }
 
 /// What one worker's tasks share.
@@ -327,42 +238,10 @@ impl Worker {
         self.recorder.end(cell, Some(&ended));
     }
 
-    fn take_in(self: &Rc<Self>, stream: TcpStream, peer: std::net::SocketAddr, serving: &TaskTracker) {
-        let most = self.view().table.live.settings.server.max_connections;
-        let open = self.connections.fetch_add(1, Ordering::Relaxed) + 1;
-        let too_many = if open > most {
-            Some("max_connections")
-        } else {
-            self.overload.refuses_connection(open).then_some("overload")
-        };
-        if let Some(reason) = too_many {
-            self.connections.fetch_sub(1, Ordering::Relaxed);
-            self.shard.connections_refused(reason, 1);
-            return;
-        }
-        self.shard.connection_opened();
-        let worker = Rc::clone(self);
-        serving.spawn_local(async move {
-            let counted = Counted(Rc::clone(&worker));
-            connection::serve(worker, stream, peer).await;
-            drop(counted);
-        });
-    }
-
     fn hand_in(&self, tap: &Tap) {
         if let Some(window) = self.recorder.take() {
             // A full channel means that control is stuck; requests do not wait for it.
             let _lost_when_full = tap.sender.try_send(window);
         }
-    }
-}
-
-/// One open client connection.
-struct Counted(Rc<Worker>);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
-        self.0.shard.connection_closed();
     }
 }
