@@ -1,21 +1,21 @@
 //! Clients that are refused, or the only ones that are let in, by network: up to hundreds of thousands.
 //!
-//! A set is a trie of two levels. The first is a table by an address's first 16 bits (IPv4); below it lie
-//! sorted ranges without overlap, of which only those under the same 16 bits are searched. Of IPv6, whose first
-//! 16 bits are nearly always the same, all ranges are searched.
+//! A set is a trie of two levels for each family ([`Ranges`]): a table by sixteen bits of the address, and below it
+//! sorted ranges without overlap.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+mod ranges;
+
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
 use crate::live_state::blocks;
+use ranges::Ranges;
 
 /// Networks in one list.
 pub const MAX_NETWORKS: usize = 1_000_000;
 /// The largest file of networks that is read.
 pub const MAX_LIST_BYTES: usize = 32 << 20;
-/// Fewer ranges are searched faster without the first level, and need not its 256 kB.
-const FEW: usize = 64;
 
 /// Who is let in.
 #[derive(Debug, Default)]
@@ -37,32 +37,22 @@ impl IpLists {
 /// A set of addresses, by their networks.
 #[derive(Debug, Default)]
 pub struct IpSet {
-    v4: Vec<(u32, u32)>,
-    /// Where the ranges begin that begin at or after the 16 bits; one more than there are.
-    first: Vec<u32>,
-    v6: Vec<(u128, u128)>,
+    v4: Ranges<u32>,
+    v6: Ranges<u128>,
 }
 
 impl IpSet {
     /// From networks, in any order, with or without overlap.
     #[must_use]
     pub fn new(networks: impl Iterator<Item = IpNet>) -> Self {
-        let mut set = Self::default();
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for network in blocks::union(networks) {
             match network {
-                IpNet::V4(net) => set.v4.push((net.network().to_bits(), net.broadcast().to_bits())),
-                IpNet::V6(net) => set.v6.push((net.network().to_bits(), net.broadcast().to_bits())),
+                IpNet::V4(net) => v4.push((net.network().to_bits(), net.broadcast().to_bits())),
+                IpNet::V6(net) => v6.push((net.network().to_bits(), net.broadcast().to_bits())),
             }
         }
-        set.v4.sort_unstable();
-        set.v6.sort_unstable();
-        if set.v4.len() > FEW {
-            let begins =
-                |high: u32| set.v4.partition_point(|(from, _)| u64::from(*from) < u64::from(high) << 16);
-            // At most as many as networks, which are far fewer than 2^32.
-            set.first = (0..=1 << 16).map(|high| u32::try_from(begins(high)).unwrap_or(u32::MAX)).collect();
-        }
-        set
+        Self { v4: Ranges::new(v4), v6: Ranges::new(v6) }
     }
 
     /// Ranges that it holds.
@@ -81,28 +71,9 @@ impl IpSet {
     #[must_use]
     pub fn contains(&self, client: IpAddr) -> bool {
         match client {
-            IpAddr::V4(address) => self.contains_v4(address),
-            IpAddr::V6(address) => self.contains_v6(address),
+            IpAddr::V4(address) => self.v4.contains(address.to_bits()),
+            IpAddr::V6(address) => self.v6.contains(address.to_bits()),
         }
-    }
-
-    fn contains_v4(&self, address: Ipv4Addr) -> bool {
-        let address = address.to_bits();
-        let high = (address >> 16) as usize;
-        let (from, to) = match (self.first.get(high), self.first.get(high + 1)) {
-            (Some(from), Some(to)) => (*from as usize, *to as usize),
-            _ => (0, self.v4.len()),
-        };
-        let below = self.v4.get(from..to).unwrap_or_default();
-        let after = from + below.partition_point(|(first, _)| *first <= address);
-        // It may be in one that begins before its 16 bits.
-        after.checked_sub(1).and_then(|at| self.v4.get(at)).is_some_and(|(_, last)| address <= *last)
-    }
-
-    fn contains_v6(&self, address: Ipv6Addr) -> bool {
-        let address = address.to_bits();
-        let after = self.v6.partition_point(|(first, _)| *first <= address);
-        after.checked_sub(1).and_then(|at| self.v6.get(at)).is_some_and(|(_, last)| address <= *last)
     }
 }
 
@@ -135,6 +106,8 @@ pub fn network(text: &str) -> Option<IpNet> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
     use proptest::prelude::*;
 
