@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use reqwest::{Client, Response};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tests::{Origin, Proxy, eventually, proxy_config, run};
+use tests::{Origin, Proxy, eventually, proxy_config};
 
 const ROUTES: &str = "routes:\n  - { name: admin, path: { prefix: /admin }, split: [ { service: cart } ] }\n  \
                       - { name: public, path: { prefix: /public }, authentication: [], split: [ { service: cart } ] }\n  \
@@ -108,18 +108,6 @@ async fn shadow_mode_decides_the_same_and_refuses_nobody() -> Result<()> {
     Ok(())
 }
 
-/// Whether the binary is built with Cedar (`make test-policies` builds it so); one without refuses it by name.
-async fn has_cedar(dir: &tempfile::TempDir, text: &str) -> Result<bool> {
-    std::fs::write(dir.path().join("cedar.yaml"), text)?;
-    let judged = run("sidecar-proxy", &["validate-config", "--config", "cedar.yaml"], dir.path()).await?;
-    let said = String::from_utf8_lossy(&[judged.stdout, judged.stderr].concat()).into_owned();
-    if judged.status.success() {
-        return Ok(true);
-    }
-    ensure!(said.contains("this build is without Cedar"), "{said}");
-    Ok(false)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn cedars_policies_decide_and_one_that_cannot_be_evaluated_denies_by_name() -> Result<()> {
     let (origins, dir) = (Origin::start_many(1).await?, tempfile::tempdir()?);
@@ -135,9 +123,6 @@ async fn cedars_policies_decide_and_one_that_cannot_be_evaluated_denies_by_name(
     std::fs::write(folder.join("mesh.cedar"), policies)?;
     let cedar = "    cedar: { policies: policies }";
     let text = proxy_config(dir.path(), &origins, &config(cedar))?;
-    if !has_cedar(&dir, &text).await? {
-        return Ok(());
-    }
     let proxy = Proxy::start(dir.path(), &text).await?;
     for (method, path, key, status) in [
         ("GET", "/admin/a", "bob-key", 200),

@@ -56,7 +56,9 @@ impl Record {
     ) -> Result<Self, serde_json::Error> {
         let at = instant(Timestamp::from_millisecond(at_ms).map_err(serde::ser::Error::custom)?);
         let (service, incident, action) = subjects(event);
-        let (kind, data) = kind_and_data(event)?;
+        let (kind, mut data) = kind_and_data(event)?;
+        // As it comes back from the store, whatever order maps keep in this build.
+        data.sort_all_objects();
         let mut record = Self {
             seq,
             at,

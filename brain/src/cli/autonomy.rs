@@ -39,12 +39,21 @@ pub(super) async fn run(connection: &Connection, format: Format) -> Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
-/// By cause: the outcomes that the model was taught, and whether they let it speak.
+/// By cause: the outcomes that the model was taught here, how far off it was, and what it knew before the first.
 fn models(row: &AutonomyRow) -> String {
     let one = |m: &ModelRow| {
-        let state =
-            if m.speaks { format!("off by {}", percent(m.calibration_error)) } else { "silent".to_owned() };
-        format!("{}: {} outcomes, {state}", word(&m.cause), m.outcomes)
+        let told = if m.calibration_error > 0.0 {
+            format!(", off by {}", percent(m.calibration_error))
+        } else if m.speaks {
+            String::new()
+        } else {
+            ", silent".to_owned()
+        };
+        let known = m.simulated.map(|s| {
+            let share = f64::from(s.helped) / f64::from(s.outcomes.max(1));
+            format!("; simulated {} of {}, worth {}", percent(share), s.outcomes, s.worth)
+        });
+        format!("{}: {} outcomes{told}{}", word(&m.cause), m.outcomes, known.unwrap_or_default())
     };
     let all: Vec<String> = row.models.iter().map(one).collect();
     if all.is_empty() { "-".to_owned() } else { all.join(", ") }

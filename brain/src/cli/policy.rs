@@ -8,6 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::client::Failure;
 use super::output::print;
 use crate::{policies, policy_files, settings};
+use protocol::document::sorted_text;
 
 /// `lightsout policy`.
 #[derive(Debug, Args)]
@@ -63,6 +64,6 @@ fn schema(document: DocumentName) -> String {
         DocumentName::Detection => detection,
         DocumentName::Canaries => canaries,
         DocumentName::Canary => canary,
-        DocumentName::Api => format!("{:#}\n", crate::api::openapi::document()),
+        DocumentName::Api => sorted_text(crate::api::openapi::document()),
     }
 }

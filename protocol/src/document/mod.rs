@@ -10,6 +10,7 @@ mod tree;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 pub use report::{Problem, Report};
 use tree::Tree;
@@ -73,7 +74,15 @@ impl Document {
 /// The JSON Schema of `T` as text, for editors to check and complete by.
 #[must_use]
 pub fn schema_text<T: JsonSchema>() -> String {
-    format!("{:#}\n", schemars::schema_for!(T).to_value())
+    sorted_text(schemars::schema_for!(T).to_value())
+}
+
+/// `document` as text for people, the same in every build: whether maps keep the order in which they were filled is a
+/// choice of other crates, made for all.
+#[must_use]
+pub fn sorted_text(mut document: Value) -> String {
+    document.sort_all_objects();
+    format!("{document:#}\n")
 }
 
 /// One step of a JSON pointer, escaped (RFC 6901).

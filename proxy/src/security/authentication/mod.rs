@@ -28,11 +28,10 @@ pub use introspection::{Introspector, Terms as IntrospectionTerms, credentials};
 pub use jwks::{KeySet, MAX_JWKS_BYTES};
 pub use key_store::{KeyStore, KeyStores, KeyUrl, run as keep_keys};
 pub use principal::Principal;
-pub use token::Rules;
+pub use token::{Rules, Unverified};
 
 use jwks::NoKey;
 use presented::{presented, withhold};
-use token::Unverified;
 
 use crate::identity::PeerIdentity;
 use crate::settings::{Provider, ProviderKind, Security, TokenKeys};
