@@ -7,7 +7,7 @@ export RUSTC_BOOTSTRAP=1
 export RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing -Ccodegen-units=1"
 host=$(rustc -vV | sed -n 's/^host: //p')
 cargo build --release --bins --target "$host"
-for target in ${TARGETS:-framing response http2_frames path forwarded trace config action}; do
+for target in ${TARGETS:-framing response http2_frames path forwarded trace config action credentials fields}; do
   mkdir -p "corpus/$target" "artifacts/$target"
   echo "== $target"
   "target/$host/release/$target" "corpus/$target" "seeds/$target" -max_total_time="${SECONDS_EACH:-60}" \
