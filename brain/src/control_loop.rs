@@ -4,6 +4,7 @@
 mod ahead;
 mod approvals;
 mod canaries;
+mod circumstances;
 mod counsel;
 mod discovery;
 mod lessons;

@@ -94,7 +94,9 @@ impl Mesh {
 
     /// Until the brain knows what is usual.
     async fn until_known(&self, load: &Load) -> Result<()> {
-        assert_eq!(load.next(100).await.failed, 0, "a healthy mesh fails nobody");
+        // A machine that stalls for a moment makes endpoints that bear three at once refuse some.
+        let well = || async { Ok(load.next(100).await.failed == 0) };
+        eventually("a healthy mesh fails nobody", Duration::from_secs(60), well).await?;
         eventually("the usual is known", Duration::from_secs(60), || async {
             let services = self.brain.list("/v1/services").await?;
             Ok(services.iter().any(|s| s["learned_s"].as_u64().unwrap_or(0) >= 21))

@@ -108,7 +108,9 @@ fn simulate() {
     let started = Instant::now();
     let seeds = number("SEEDS").unwrap_or(10_000);
     let report = many(0..seeds);
-    let page = report.page("make simulate", started.elapsed().as_secs_f64());
+    let command =
+        if seeds == 10_000 { "make simulate".into() } else { format!("SEEDS={seeds} make simulate") };
+    let page = report.page(&command, started.elapsed().as_secs_f64());
     println!("{page}");
     if let Ok(path) = std::env::var("REPORT") {
         std::fs::write(path, &page).unwrap();

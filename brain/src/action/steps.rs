@@ -49,6 +49,8 @@ pub enum News {
     InVain,
 }
 
+/// A remedy whose reason has turned out another is looked at for so long after it had settled, milliseconds.
+const LOOK_MS: i64 = 3_000;
 /// What is back is not held to account for its cold start, milliseconds.
 pub(super) const RETURN_GRACE_MS: i64 = 2_000;
 
@@ -138,6 +140,17 @@ impl Operation {
             let action = action.clone();
             hands.out.events.push((brain_actor(hands.brain_id), Event::Effect { action, effect }));
         }
+    }
+
+    /// The reason has turned out another. What it does is looked at for a moment first: that all else fails since it
+    /// began may be its own doing, and then it is told, undone and remembered as harm.
+    pub fn recant(&mut self, by: &Actor, hands: &mut Hands<'_>) -> News {
+        let looking = |meter: &Meter| hands.now_ms - meter.from_ms() < LOOK_MS;
+        if matches!(&self.stage, Stage::Verifying(meter) if looking(meter)) {
+            return self.advance(hands);
+        }
+        self.withdraw(by, "the cause has turned out to be another", hands);
+        News::None
     }
 
     /// Takes everything back, for good.

@@ -7,8 +7,8 @@ use protocol::action::ActionKind;
 
 use super::ControlLoop;
 use crate::action::operation::Operation;
-use crate::decision::{Advice, advise_ahead, surge_is_past};
-use crate::domain::{Signal, TickOutput, Verdict};
+use crate::decision::{Advice, advise_ahead, canary_of, surge_is_past};
+use crate::domain::{Cause, CauseKind, Evidence, Signal, TickOutput, Verdict};
 use crate::forecast::{Forecast, HORIZON};
 use crate::guard::capacity::proxies_of;
 use crate::guard::{deciding, target};
@@ -42,9 +42,6 @@ impl ControlLoop {
     /// Looks at each forecast once, as soon as a proxy has told what there is of the service.
     pub(super) fn look_ahead(&mut self, out: &mut TickOutput) {
         self.let_go_of_what_is_past(out);
-        if !self.ahead.may_scale {
-            return;
-        }
         let forecasts = Arc::clone(&self.ahead.forecasts);
         for forecast in forecasts.iter() {
             let seen = self.ahead.seen.get(&forecast.service) == Some(&forecast.at_ms);
@@ -80,23 +77,48 @@ impl ControlLoop {
         self.settle(proposal, judgement, out);
     }
 
-    /// Replicas are held while a forecast stands behind them; else no longer than anything else.
+    /// What is provided is held while a forecast stands behind it; else no longer than anything else.
     fn let_go_of_what_is_past(&mut self, out: &mut TickOutput) {
-        let scaled = |o: &&Operation| matches!(o.action.kind, ActionKind::Scale { .. });
         let over = |o: &Operation| self.is_over(o).map(|why| (o.id.clone(), why));
-        let over: Vec<_> = self.operations.iter().filter(scaled).filter_map(over).collect();
+        let provided = self.operations.iter().filter(|o| self.is_provision(o));
+        let over: Vec<_> = provided.filter_map(over).collect();
         let me = self.me();
         for (id, why) in over {
             self.withdraw(&me, why, |o| o.id == id, out);
         }
     }
 
+    fn surge_behind(&self, operation: &Operation) -> Option<&Evidence> {
+        let proposal = self.desk.get(&operation.proposal)?;
+        proposal.evidence.iter().find(|e| e.signal == Signal::Forecast)
+    }
+
+    fn is_provision(&self, operation: &Operation) -> bool {
+        matches!(operation.action.kind, ActionKind::Scale { .. }) || self.surge_behind(operation).is_some()
+    }
+
+    /// Whether something else sets the weights of the same endpoints, or is about to.
+    fn is_in_the_way(&self, operation: &Operation) -> bool {
+        let service = &operation.action.service;
+        let is_sick = |cause: &Cause| matches!(cause.kind, CauseKind::BadEndpoint | CauseKind::BadVersion);
+        let mut others = self.ledger.live_on(service).into_iter().filter(|(id, _)| *id != operation.id);
+        self.book.blamed_on(service).any(is_sick)
+            || canary_of(&self.fleet, service).is_some()
+            || others.any(|(_, other)| matches!(other.kind, ActionKind::SetWeights { .. }))
+    }
+
     fn is_over(&self, operation: &Operation) -> Option<&'static str> {
         let held_ms = self.now_ms - operation.started_ms;
-        let proposal = self.desk.get(&operation.proposal);
-        let surge = proposal.and_then(|p| p.evidence.iter().find(|e| e.signal == Signal::Forecast));
-        let told = self.ahead.forecasts.iter().find(|f| f.service == operation.action.service);
-        let past = surge.zip(told).and_then(|(e, told)| surge_is_past(told, e.baseline, self.now_ms));
+        let service = &operation.action.service;
+        let weights = matches!(operation.action.kind, ActionKind::SetWeights { .. });
+        if weights && self.is_in_the_way(operation) {
+            return Some("something else there is more urgent");
+        }
+        let told = self.ahead.forecasts.iter().find(|f| f.service == *service);
+        let past = self
+            .surge_behind(operation)
+            .zip(told)
+            .and_then(|(e, told)| surge_is_past(told, e.baseline, self.now_ms));
         let longest_ms = i64::from(self.policies.guard.lifecycle.max_hold_s) * 1_000;
         match past {
             Some(true) if held_ms >= LEAST_HOLD_MS => Some("the load that was forecast is past"),

@@ -67,12 +67,10 @@ impl ControlLoop {
                 evidence: Vec::new(),
             };
             let drafted = self.draft(Some(incident), advice);
-            match self.learned.opinion(&drafted, incident.cause.kind) {
-                Opinion::Helps { probability, .. } if probability >= WORTH_NAMING => {
-                    Some((probability, drafted))
-                }
-                _ => None,
-            }
+            let opinion = self.learned.opinion(&drafted, incident.cause.kind);
+            let Opinion::Helps { probability, .. } = opinion else { return None };
+            let worth_naming = opinion.is_from_here() && probability >= WORTH_NAMING;
+            worth_naming.then_some((probability, drafted))
         });
         let best = named.max_by(|(a, _), (b, _)| a.total_cmp(b));
         let Some((_, mut proposal)) = best else { return false };

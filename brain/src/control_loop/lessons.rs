@@ -3,20 +3,28 @@
 use std::collections::BTreeSet;
 
 use super::ControlLoop;
+use crate::action::operation::Stage;
 use crate::domain::{EffectKind, Event, Mode, ProposedAction, TickOutput};
 use crate::policies::KindMode;
 
 impl ControlLoop {
-    /// Learns from the effects that were told in this turn, and says what they earn or cost a kind.
+    /// Learns from the effects that were told in this turn, says what they earn or cost a kind, and forgets the
+    /// remedies that are over.
     pub(super) fn learn(&mut self, out: &mut TickOutput) {
-        if self.options.open_loop {
-            return;
+        if !self.options.open_loop {
+            self.learn_from_effects(out);
         }
+        self.operations.retain(|o| !matches!(o.stage, Stage::Over));
+    }
+
+    fn learn_from_effects(&mut self, out: &mut TickOutput) {
         let mut changed = Vec::new();
         for (_, event) in &out.events {
             let Event::Effect { action, effect } = event else { continue };
-            let case = action.incident.as_deref().and_then(|id| self.book.case(id));
-            let Some(cause) = case.map(|case| case.incident.cause.kind) else { continue };
+            // The cause as it was named then: harm makes it look like another one.
+            let operation = self.operations.iter().find(|o| o.proposal == action.proposal);
+            let cause = operation.filter(|o| o.incident.is_some()).and_then(|o| o.cause.as_ref());
+            let Some(cause) = cause.map(|cause| cause.kind) else { continue };
             let kind = action.action.kind.name();
             let before = self.earned(kind);
             self.learned.effect(kind, cause, effect.kind, self.desk.said(&action.proposal));

@@ -7,9 +7,7 @@ use crate::action::operation::{Operation, Stage};
 use crate::action::steps::{Hands, News};
 use crate::action::treatment::{self, leaves_some_out};
 use crate::action::waves::{Wave, requests_by_proxy, waves};
-use crate::decision::{
-    Advice, Circumstances, Load, advise, canary_of, footing, is_same_intent, propose, radius, with_opinion,
-};
+use crate::decision::{Advice, advise, footing, is_same_intent, propose, radius, with_opinion};
 use crate::diagnosis::CallGraph;
 use crate::domain::{
     ActionPhase, Actor, Cause, CauseKind, Decision, Effect, EffectKind, Event, Evidence, Incident, Judgement,
@@ -104,19 +102,6 @@ impl ControlLoop {
                 || graph.below(&cause.service).contains(&incident.cause.service);
             cause.kind == CauseKind::AbusiveClients && case.tried.is_empty() && above
         })
-    }
-
-    /// What a remedy's size depends on.
-    pub(super) fn circumstances(&self, service: &str) -> Circumstances {
-        let seen = self.mesh.services.get(service);
-        Circumstances {
-            now_ms: self.now_ms,
-            in_flight_ratio: seen.map_or(1.0, |s| s.in_flight_ratio(self.mesh.second)),
-            places: places(service, &self.mesh, &self.fleet, self.now_ms),
-            min_capacity: self.policies.guard.min_healthy_capacity,
-            load: seen.map(|s| Load::of(s, self.mesh.second)).unwrap_or_default(),
-            canary: canary_of(&self.fleet, service),
-        }
     }
 
     fn decide_about(&mut self, incident: &Incident, out: &mut TickOutput) {
@@ -293,7 +278,8 @@ impl ControlLoop {
         id
     }
 
-    /// Moves every remedy on, and takes back those whose reason has turned out another.
+    /// Moves every remedy on, and takes back those whose reason has turned out another. Those that are over are kept
+    /// until it was learned what came of them.
     pub(super) fn advance(&mut self, out: &mut TickOutput) {
         let mut operations = std::mem::take(&mut self.operations);
         let me = self.me();
@@ -304,8 +290,7 @@ impl ControlLoop {
             let mistaken = case.is_some_and(|c| operation.is_mistaken(&c.incident.cause));
             let mut hands = hands!(self, out);
             let news = if mistaken && !matches!(operation.stage, Stage::Over) {
-                operation.withdraw(&me, "the cause has turned out to be another", &mut hands);
-                News::None
+                operation.recant(&me, &mut hands)
             } else {
                 operation.advance(&mut hands)
             };
@@ -316,7 +301,6 @@ impl ControlLoop {
                 case.proposed = None;
             }
         }
-        operations.retain(|o| !matches!(o.stage, Stage::Over));
         self.operations = operations;
     }
 

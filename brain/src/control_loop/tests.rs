@@ -11,16 +11,19 @@ mod finding;
 mod hostile;
 mod learning;
 mod origin;
+mod prior;
 mod quiet;
 mod remedies;
 mod restart;
 mod silence;
 mod staged;
+mod troubles;
+mod undoing;
 
 use super::*;
 use protocol::telemetry::Window;
 
-use crate::domain::{ActorKind, Command, PersonAnswer, PersonRequest, Verdict};
+use crate::domain::{ActorKind, Command, PersonAnswer, PersonRequest, ProposalState, Verdict};
 use crate::simulation::{Fault, Mesh, Spec, Surge};
 
 /// A loop, a mesh, and all that was said.
@@ -99,6 +102,17 @@ impl World {
             self.second();
         }
         self
+    }
+
+    /// In the next second a person agrees to what waits.
+    fn agree(&mut self) {
+        let waiting = self.brain.view().proposals.into_iter().find(|p| p.state == ProposalState::Pending);
+        let yes = |p: crate::domain::Proposal| PersonRequest::Approve {
+            proposal: p.id,
+            digest: p.digest,
+            reason: String::new(),
+        };
+        self.requests = waiting.map(yes).into_iter().collect();
     }
 
     /// Seconds since the start at which something was first said.

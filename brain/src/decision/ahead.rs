@@ -5,6 +5,7 @@ use protocol::action::ActionKind;
 use statrs::distribution::{ContinuousCDF as _, Normal};
 
 use super::rules::{Advice, record};
+use super::shift::{Shift, shift};
 use super::{Circumstances, rfc3339};
 use crate::domain::{CauseKind, Evidence, ProposedAction, Signal};
 use crate::forecast::{Forecast, Minute};
@@ -58,14 +59,14 @@ fn by_rule(
     if comes < rule.when.min_confidence {
         return None;
     }
-    let Provision::Scale { at_most_times, lease_ms } = rule.propose;
-    let kind = scale(now.places.len(), peak.expected_rps / forecast.most_rps, at_most_times)?;
+    let (kind, lease_ms, wanted) = provided(&rule.propose, peak.expected_rps / forecast.most_rps, now)?;
     // What helps against too much load that is there helps before it is.
     let (name, cause) = (kind.name(), CauseKind::Overload);
     let said = comes * learned.helps(name, cause, rule.helps);
-    let confidence = learned.calibrated(name, said);
+    // What the like did against other causes does not make the load come more surely.
+    let confidence = learned.calibrated(name, said).min(said);
     Some(Advice {
-        says: says(&kind, forecast, peak, now.places.len()),
+        says: format!("{wanted}: {}", surge(forecast, peak)),
         action: ProposedAction { service: forecast.service.clone(), kind, lease_ms },
         confidence,
         said,
@@ -75,11 +76,30 @@ fn by_rule(
     })
 }
 
+/// What is done before `times` the load, the life of its leases, and in words. `None`: nothing is wanted, or nobody
+/// can do it.
+fn provided(provision: &Provision, times: f64, now: &Circumstances) -> Option<(ActionKind, u64, String)> {
+    match *provision {
+        Provision::Scale { at_most_times, lease_ms } => {
+            let there = now.places.len();
+            let replicas = scale(there, times, at_most_times).filter(|_| now.may_scale)?;
+            let wanted = format!("scale to {replicas} replicas ({there} now)");
+            Some((ActionKind::Scale { replicas }, lease_ms, wanted))
+        }
+        // Whatever else is done about the service, or should be, is more urgent.
+        Provision::SetWeights { .. } if now.is_troubled => None,
+        Provision::SetWeights { slower, at_least, lease_ms } => {
+            let Shift { weights, says } = shift(now, slower, at_least)?;
+            Some((ActionKind::SetWeights { weights }, lease_ms, says))
+        }
+    }
+}
+
 /// As many replicas more as the load is more: each bears what it has borne. `None`: none are wanted.
-fn scale(there: usize, times: f64, at_most_times: f64) -> Option<ActionKind> {
+fn scale(there: usize, times: f64, at_most_times: f64) -> Option<u32> {
     // Counted endpoints times a bounded factor; f64 to u32 saturates.
     let replicas = (there as f64 * times.min(at_most_times)).ceil() as u32;
-    (there > 0 && replicas as usize > there).then_some(ActionKind::Scale { replicas })
+    (there > 0 && replicas as usize > there).then_some(replicas)
 }
 
 /// The probability of more than `level_rps`: the forecast's interval, which holds `level` of all minutes, read as that
@@ -106,14 +126,10 @@ fn evidence(forecast: &Forecast, peak: &Minute) -> Evidence {
     }
 }
 
-fn says(kind: &ActionKind, forecast: &Forecast, peak: &Minute, there: usize) -> String {
-    let wanted = match kind {
-        ActionKind::Scale { replicas } => format!("scale to {replicas} replicas ({there} now)"),
-        other => other.name().to_owned(),
-    };
+fn surge(forecast: &Forecast, peak: &Minute) -> String {
     format!(
-        "{wanted}: {:.1} requests a second are forecast for {} ({:.1} to {:.1} in {:.0} of 100 cases); the most in the \
-         last hours was {:.1}",
+        "{:.1} requests a second are forecast for {} ({:.1} to {:.1} in {:.0} of 100 cases); the most in the last hours \
+         was {:.1}",
         peak.expected_rps,
         rfc3339(peak.end_ms),
         peak.low_rps,
@@ -147,7 +163,7 @@ mod tests {
         let place =
             Place { weight: 1.0, now: 1.0, version: "v1".into(), health: Health::Unknown, serving: true };
         let places = (0..there).map(|n| (n.to_string(), place.clone())).collect();
-        let now = Circumstances { now_ms, places, ..Circumstances::default() };
+        let now = Circumstances { now_ms, places, may_scale: true, ..Circumstances::default() };
         let rules = Policies::shipped().unwrap().rules;
         let advice = advise_ahead(forecast, &rules, &now, &Learned::default())?;
         match advice.action.kind {

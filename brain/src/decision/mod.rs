@@ -8,12 +8,13 @@ mod model;
 mod networks;
 mod remedy;
 mod rules;
+mod shift;
 
 pub use ahead::{advise_ahead, surge_is_past};
 pub use desk::Desk;
 pub use footing::footing;
 pub use model::{SPEAKER as MODEL, WORTH_NAMING, with_opinion};
-pub use remedy::{Circumstances, Load, canary_of};
+pub use remedy::{Circumstances, Load, canary_of, medians_ms};
 pub use rules::{Advice, advise};
 
 use protocol::action::ActionKind;
@@ -158,6 +159,9 @@ fn predicted_effect(action: &ProposedAction, evidence: &[Evidence]) -> String {
         },
         (ActionKind::Scale { replicas }, _) => {
             format!("{service} has at least {replicas} replicas before the load comes")
+        }
+        (ActionKind::SetWeights { .. }, None) if evidence.iter().any(|e| e.signal == Signal::Forecast) => {
+            format!("when the load comes, less of it goes to those endpoints of {service} that are slower")
         }
         (kind, None) => format!("{} on {service}, as asked", kind.name()),
     }

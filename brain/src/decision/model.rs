@@ -1,8 +1,9 @@
-//! The learned model's voice: after the rules it says of what they want how often the like has helped here, and
-//! where they want nothing it may name what has. It only ever makes the brain less sure, or asks a person.
+//! The learned model's voice: after the rules it says of what they want how often the like has helped, here and in
+//! the simulator, and where they want nothing it may name what has helped here. It only ever makes the brain less
+//! sure, or asks a person.
 
 use crate::domain::{Proposal, Speaker};
-use crate::learning::Opinion;
+use crate::learning::{Opinion, SIMULATOR_COUNTS};
 
 /// The name of the speaker.
 pub const SPEAKER: &str = "model";
@@ -29,12 +30,14 @@ pub fn with_opinion(mut proposal: Proposal, opinion: &Opinion) -> Proposal {
 fn spoken(opinion: &Opinion, sure: f64) -> Speaker {
     let (confidence, says) = match opinion {
         Opinion::Abstains(why) => (0.0, format!("abstains: {why}")),
-        Opinion::Helps { probability, outcomes } => {
+        Opinion::Helps { probability, outcomes, simulated } => {
             let word = if *probability < sure - DISAGREES_BY { "disagrees" } else { "agrees" };
-            (
-                *probability,
-                format!("{word}: it helps with {:.0} %, by {outcomes} outcomes", probability * 100.0),
-            )
+            let before = match simulated {
+                0 => String::new(),
+                n => format!(" and {n} simulated ones, worth {SIMULATOR_COUNTS}"),
+            };
+            let share = probability * 100.0;
+            (*probability, format!("{word}: it helps with {share:.0} %, by {outcomes} outcomes{before}"))
         }
     };
     Speaker { name: SPEAKER.to_owned(), confidence, says }

@@ -65,6 +65,22 @@ pub struct Circumstances {
     pub load: Load,
     /// The version on trial, where a lease has one.
     pub canary: Option<String>,
+    /// By endpoint that has answered enough lately, its median latency, milliseconds.
+    pub medians_ms: BTreeMap<String, f64>,
+    /// Whether something is wrong with it, or is done about it.
+    pub is_troubled: bool,
+    /// Whether anybody can be asked for replicas.
+    pub may_scale: bool,
+}
+
+/// So many answers, lately, tell an endpoint's median.
+const TELLING: f64 = 50.0;
+
+/// The medians of those endpoints of `service` that have answered enough lately.
+#[must_use]
+pub fn medians_ms(service: &Service, second: i64) -> BTreeMap<String, f64> {
+    let told = service.endpoints.iter().filter(|(_, e)| e.sketch.weight(second) >= TELLING);
+    told.map(|(id, endpoint)| (id.clone(), endpoint.sketch.quantile_ms(0.5))).collect()
 }
 
 /// The version of `service` that a live lease puts on trial.

@@ -55,6 +55,11 @@ impl Book {
         &mut self.open
     }
 
+    /// What is blamed on `service` now.
+    pub fn blamed_on<'a>(&'a self, service: &'a str) -> impl Iterator<Item = &'a Cause> {
+        self.open.iter().map(|case| &case.incident.cause).filter(move |cause| cause.service == service)
+    }
+
     /// One of the open ones.
     #[must_use]
     pub fn case(&self, id: &str) -> Option<&Case> {

@@ -24,5 +24,5 @@ pub use tick::{
 };
 pub use view::{
     AutonomyRow, Bin, Budgets, CallView, EndpointView, Expected, ModelRow, ProxyView, ServiceView, Silence,
-    View,
+    SimulatedRow, View,
 };

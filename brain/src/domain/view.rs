@@ -99,12 +99,26 @@ pub struct AutonomyRow {
 pub struct ModelRow {
     /// Against what.
     pub cause: CauseKind,
-    /// Outcomes it was taught.
+    /// Outcomes in this mesh that it was taught.
     pub outcomes: u32,
-    /// Whether they are enough for it to speak.
+    /// Whether it speaks: by them or, while they are few, by what the simulator has shown.
     pub speaks: bool,
     /// How far what it said before each outcome lay from what came true, on average.
     pub calibration_error: f64,
+    /// What the simulator has shown before the first of them; absent: too little.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub simulated: Option<SimulatedRow>,
+}
+
+/// What came of a kind of action in the simulator.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SimulatedRow {
+    /// Outcomes in simulated worlds.
+    pub outcomes: u32,
+    /// Of them it helped.
+    pub helped: u32,
+    /// So many outcomes in this mesh are worth as much as all of them.
+    pub worth: f64,
 }
 
 /// One point of a reliability curve.

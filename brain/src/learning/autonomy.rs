@@ -1,10 +1,13 @@
 //! Earned autonomy: the record of a kind as a Beta posterior, and whether its lower bound is high enough.
 
+use std::collections::BTreeSet;
+
 use statrs::distribution::{Beta, ContinuousCDF as _};
 
 use super::model::Model;
-use super::{Learned, MIN_OUTCOMES, Outcomes};
-use crate::domain::{AutonomyRow, Bin, CauseKind, Mode, ModelRow};
+use super::prior::Lessons;
+use super::{Learned, MIN_OUTCOMES, Outcomes, SIMULATOR_COUNTS};
+use crate::domain::{AutonomyRow, Bin, CauseKind, Mode, ModelRow, SimulatedRow};
 use crate::policies::{AutonomyPolicy, GuardPolicy, KindMode};
 
 /// What a person's yes and no count beside a measured effect.
@@ -33,16 +36,29 @@ impl Learned {
         Earned { trials, lower_bound, enough }
     }
 
-    /// What the models of a kind were taught, and how far what they said lay from what came true.
+    /// What the models of a kind were taught, here and by the simulator, and how far what they said here lay from
+    /// what came true.
     fn model_rows(&self, kind: &str) -> Vec<ModelRow> {
-        let models = self.models.get(kind).into_iter().flatten();
-        let row = |(cause, model): (&CauseKind, &Model)| ModelRow {
-            cause: *cause,
-            outcomes: model.outcomes(),
-            speaks: model.outcomes() >= MIN_OUTCOMES,
-            calibration_error: model.curve.error(),
+        let (here, lessons) = (self.models.get(kind), Lessons::shipped());
+        let mut causes: BTreeSet<CauseKind> = lessons.causes(kind).collect();
+        causes.extend(here.into_iter().flatten().map(|(cause, _)| *cause));
+        let row = |cause: CauseKind| {
+            let own = here.and_then(|here| here.get(&cause));
+            let outcomes = own.map_or(0, Model::outcomes);
+            let simulated = lessons.model(kind, cause).map(|model| SimulatedRow {
+                outcomes: model.outcomes(),
+                helped: model.helped(),
+                worth: SIMULATOR_COUNTS,
+            });
+            ModelRow {
+                cause,
+                outcomes,
+                speaks: outcomes >= MIN_OUTCOMES || simulated.is_some(),
+                calibration_error: own.map_or(0.0, |model| model.curve.error()),
+                simulated,
+            }
         };
-        models.map(row).collect()
+        causes.into_iter().map(row).collect()
     }
 
     fn total(&self, kind: &str) -> Outcomes {

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 const BINS: usize = 10;
-/// A bin's own word counts as much as the curve's when it holds so many trials.
+/// A bin's own trials count as much as what was said, or as what was known before, when they are so many.
 const SHRINK: f64 = 10.0;
 /// Never sure.
 const LEAST: f64 = 0.01;
@@ -39,39 +39,34 @@ impl Curve {
         }
     }
 
-    /// Puts the sums of a bin where they belong.
-    pub(super) fn put(&mut self, sums: Sums) {
-        if let Some(bin) = self.bins.get_mut(bin_of(sums.said / f64::from(sums.n.max(1)))) {
-            *bin = sums;
-        }
-    }
-
-    /// Both together.
-    pub(super) fn with(mut self, other: &Self) -> Self {
-        for (bin, more) in self.bins.iter_mut().zip(&other.bins) {
-            bin.said += more.said;
-            bin.came_true += more.came_true;
-            bin.n = bin.n.saturating_add(more.n);
-        }
-        self
-    }
-
     /// What `said` is worth.
     #[must_use]
     pub fn corrected(&self, said: f64) -> f64 {
-        let points = self.isotonic();
-        let off = points.get(bin_of(said)).map_or(0.0, |(middle, value)| value - middle);
-        (said + off).clamp(LEAST, MOST)
+        self.corrected_from(|said| said, said)
     }
 
-    /// By bin: what is said there on average, and what that is worth.
-    fn isotonic(&self) -> Vec<(f64, f64)> {
+    /// What `said` is worth where `before`, another curve, was known before this one's first trial: where this one
+    /// has few, the other is believed.
+    #[must_use]
+    pub fn corrected_after(&self, before: &Self, said: f64) -> f64 {
+        self.corrected_from(|said| before.corrected(said), said)
+    }
+
+    fn corrected_from(&self, word: impl Fn(f64) -> f64, said: f64) -> f64 {
+        let points = self.isotonic(&word);
+        let off = points.get(bin_of(said)).map_or(0.0, |(middle, value)| value - middle);
+        (word(said) + off).clamp(LEAST, MOST)
+    }
+
+    /// By bin: what `word` makes of what is said there on average, and what that is worth.
+    fn isotonic(&self, word: impl Fn(f64) -> f64) -> Vec<(f64, f64)> {
         // Value, weight, bins pooled.
         let mut pools: Vec<(f64, f64, usize)> = Vec::new();
         let mut middles = Vec::new();
         for (index, bin) in self.bins.iter().enumerate() {
             let n = f64::from(bin.n);
             let middle = if bin.n > 0 { bin.said / n } else { (index as f64 + 0.5) / BINS as f64 };
+            let middle = word(middle);
             let own = (bin.came_true + SHRINK * middle) / (n + SHRINK);
             middles.push(middle);
             pools.push((own, n + 1.0, 1));
@@ -114,6 +109,15 @@ mod tests {
         assert!(curve.corrected(0.3) <= curve.corrected(0.95));
     }
 
+    #[test]
+    fn what_was_known_before_is_believed_until_a_handful_of_trials_says_otherwise() {
+        let (mut before, mut here) = (Curve::default(), Curve::default());
+        (0..200).for_each(|_| before.learn(0.85, true));
+        assert!(here.corrected_after(&before, 0.85) > 0.97);
+        (0..12).for_each(|_| here.learn(0.85, false));
+        assert!(here.corrected_after(&before, 0.85) < 0.5, "{}", here.corrected_after(&before, 0.85));
+    }
+
     proptest! {
         #[test]
         fn a_correction_is_a_probability_and_keeps_the_order_of_bins(
@@ -121,7 +125,7 @@ mod tests {
         ) {
             let mut curve = Curve::default();
             trials.iter().for_each(|(said, came_true)| curve.learn(*said, *came_true));
-            let values: Vec<f64> = curve.isotonic().into_iter().map(|(_, value)| value).collect();
+            let values: Vec<f64> = curve.isotonic(|said| said).into_iter().map(|(_, value)| value).collect();
             prop_assert_eq!(values.len(), BINS);
             prop_assert!(values.windows(2).all(|w| w[0] <= w[1] + 1e-9), "{:?}", values);
             for said in [0.0, 0.35, 0.8, 1.0] {

@@ -1,13 +1,14 @@
 //! Learn: what became of each kind of action, how sure it was said to be, and what that earns it.
 //!
 //! Only measured effects and people's answers teach. The prior is the rule's own `helps`, worth
-//! [`PRIOR_TRIALS`] trials, and what the simulator has shown: a new mesh starts careful, not ignorant. Kept in the store with what is normal;
-//! unlike that, a record does not grow old.
+//! [`PRIOR_TRIALS`] trials, and what the simulator has shown, worth [`SIMULATOR_COUNTS`]: a new mesh starts careful,
+//! not ignorant. Kept in the store with what is normal; unlike that, a record does not grow old.
 
 mod autonomy;
 mod calibration;
 mod features;
 mod model;
+mod opinion;
 mod prior;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,13 @@ use serde::{Deserialize, Serialize};
 
 pub use autonomy::{Earned, rows};
 pub use calibration::Curve;
-pub use model::{MIN_OUTCOMES, Opinion};
+#[cfg(test)]
+pub(crate) use features::of as numbers_of;
+pub use model::MIN_OUTCOMES;
+pub use opinion::{Opinion, SIMULATOR_COUNTS};
+pub(crate) use prior::Lessons;
+#[cfg(test)]
+pub(crate) use prior::{Prior, Shown, Trial};
 
 use crate::domain::{CauseKind, EffectKind, Proposal};
 use model::Model;
@@ -115,14 +122,12 @@ impl Learned {
         }
     }
 
-    /// What the model says of a proposal against such a cause.
+    /// What the models say of a proposal against such a cause.
     #[must_use]
     pub fn opinion(&self, proposal: &Proposal, cause: CauseKind) -> Opinion {
-        let of_kind = self.models.get(proposal.action.kind.name());
-        match of_kind.and_then(|of_kind| of_kind.get(&cause)) {
-            Some(model) => model.opinion(&features::of(proposal)),
-            None => Model::default().opinion(&features::of(proposal)),
-        }
+        let kind = proposal.action.kind.name();
+        let here = self.models.get(kind).and_then(|of_kind| of_kind.get(&cause));
+        opinion::of(here, Lessons::shipped().model(kind, cause), &features::of(proposal))
     }
 
     /// A person agreed to an action, or refused or undid it.
@@ -179,8 +184,8 @@ impl Learned {
     /// came true.
     #[must_use]
     pub fn calibrated(&self, kind: &str, said: f64) -> f64 {
-        let prior = prior::prior(kind);
-        self.curves.get(kind).map_or_else(|| prior.clone(), |own| prior.clone().with(own)).corrected(said)
+        let (none, own) = (Curve::default(), self.curves.get(kind));
+        own.unwrap_or(&none).corrected_after(Lessons::shipped().curve(kind).unwrap_or(&none), said)
     }
 }
 

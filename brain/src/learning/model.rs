@@ -19,8 +19,14 @@ pub const MIN_OUTCOMES: u32 = 20;
 const MAX_CASES: usize = 400;
 /// Prior variance of a weight.
 const PRIOR_VARIANCE: f64 = 25.0;
-/// Newton's steps to the mode, from the mode before the newest outcome.
+/// Newton's steps to the mode, from the mode before the newest outcome …
 const STEPS: usize = 6;
+/// … and from nowhere, at most.
+const STEPS_AT_FIRST: usize = 40;
+/// A step by less is none.
+const NO_STEP: f64 = 1e-8;
+/// Parts of what is taught at once, each told by the others.
+const FOLDS: usize = 5;
 /// The longest of them.
 const LONGEST_STEP: f64 = 8.0;
 /// Further from what it was taught than so many standard deviations, in any number, it does not know.
@@ -28,23 +34,9 @@ const FAR: f64 = 4.0;
 /// What it was taught is never thought narrower than this.
 const LEAST_SPREAD: f64 = 0.05;
 
-/// What a model says of a proposal.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Opinion {
-    /// It helps with this probability, by so many outcomes.
-    Helps {
-        /// From 0 to 1.
-        probability: f64,
-        /// Outcomes it was taught.
-        outcomes: u32,
-    },
-    /// It does not know, and why.
-    Abstains(String),
-}
-
 /// See the module.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Model {
+pub(crate) struct Model {
     /// Numbers, and whether it helped; oldest first.
     cases: VecDeque<(Features, bool)>,
     weights: Features,
@@ -79,6 +71,34 @@ fn sigmoid(x: f64) -> f64 {
 }
 
 impl Model {
+    /// What all of these teach at once. Its word is corrected by what came true of what the others would have said
+    /// of each fold of them.
+    pub(super) fn taught(cases: impl IntoIterator<Item = (Features, bool)>) -> Self {
+        let known = |(x, _): &(Features, bool)| x.iter().all(|number| number.is_finite());
+        let cases: Vec<_> = cases.into_iter().filter(known).take(MAX_CASES).collect();
+        let mut curve = Curve::default();
+        for fold in 0..FOLDS {
+            let (own, others): (Vec<_>, Vec<_>) = (0..).zip(&cases).partition(|(n, _)| n % FOLDS == fold);
+            let model = Self::fitted(others.into_iter().map(|(_, case)| *case).collect());
+            own.into_iter().for_each(|(_, (x, helped))| curve.learn(model.raw(x), *helped));
+        }
+        Self { curve, ..Self::fitted(cases.into()) }
+    }
+
+    fn fitted(cases: VecDeque<(Features, bool)>) -> Self {
+        // Never above MAX_CASES.
+        let mut model = Self { outcomes: cases.len() as u32, cases, ..Self::default() };
+        for _ in 0..STEPS_AT_FIRST {
+            let before = model.weights;
+            model.step();
+            let still = |(a, b): (&f64, &f64)| (a - b).abs() < NO_STEP;
+            if before.iter().zip(&model.weights).all(still) {
+                break;
+            }
+        }
+        model
+    }
+
     /// What came of a proposal with these numbers.
     pub(super) fn learn(&mut self, x: &Features, helped: bool) {
         if !x.iter().all(|number| number.is_finite()) {
@@ -118,15 +138,19 @@ impl Model {
         sigmoid(dot(&self.weights, x) / (1.0 + std::f64::consts::PI * variance.max(0.0) / 8.0).sqrt())
     }
 
-    /// What it says of a proposal with these numbers.
-    pub(super) fn opinion(&self, x: &Features) -> Opinion {
+    /// The probability that a proposal with these numbers helps, or why it does not know.
+    ///
+    /// # Errors
+    ///
+    /// Where it was taught too little, or nothing like it.
+    pub(crate) fn word(&self, x: &Features) -> Result<f64, String> {
         if self.outcomes < MIN_OUTCOMES {
-            return Opinion::Abstains(format!("{} of {MIN_OUTCOMES} outcomes seen", self.outcomes));
+            return Err(format!("{} of {MIN_OUTCOMES} outcomes seen", self.outcomes));
         }
         if let Some(far) = self.farthest(x).filter(|far| far.is_nan() || *far > FAR) {
-            return Opinion::Abstains(format!("{far:.0} standard deviations from what it was taught"));
+            return Err(format!("{far:.0} standard deviations from what it was taught"));
         }
-        Opinion::Helps { probability: self.curve.corrected(self.raw(x)), outcomes: self.outcomes }
+        Ok(self.curve.corrected(self.raw(x)))
     }
 
     /// In standard deviations of what it was taught, over all numbers.
@@ -144,8 +168,19 @@ impl Model {
     }
 
     /// How many outcomes it was taught.
-    pub(super) fn outcomes(&self) -> u32 {
+    pub(crate) fn outcomes(&self) -> u32 {
         self.outcomes
+    }
+
+    /// Of those that it remembers, so many helped.
+    pub(super) fn helped(&self) -> u32 {
+        // Never above MAX_CASES.
+        self.cases.iter().filter(|(_, helped)| *helped).count() as u32
+    }
+
+    /// The same, as a share; 0 where it remembers none.
+    pub(super) fn share_helped(&self) -> f64 {
+        f64::from(self.helped()) / self.cases.len().max(1) as f64
     }
 }
 
@@ -178,20 +213,16 @@ mod tests {
         model
     }
 
-    fn probability(opinion: &Opinion) -> f64 {
-        if let Opinion::Helps { probability, .. } = opinion { *probability } else { f64::NAN }
-    }
-
     #[test]
     fn it_says_nothing_before_it_has_seen_enough_and_nothing_of_what_it_has_not_seen() {
         let usual = [1.0, 0.85, 0.5, 0.5, 0.6, 0.2, 0.1];
-        assert!(matches!(taught(MIN_OUTCOMES - 1).opinion(&usual), Opinion::Abstains(_)));
+        assert!(taught(MIN_OUTCOMES - 1).word(&usual).is_err());
         let model = taught(200);
-        assert!(matches!(model.opinion(&usual), Opinion::Helps { outcomes: 200, .. }));
+        assert!(model.word(&usual).is_ok());
         for (n, odd) in [(2, 3.0), (5, 1.0), (3, f64::NAN)] {
             let mut strange = usual;
             strange[n] = odd;
-            assert!(matches!(model.opinion(&strange), Opinion::Abstains(_)), "{n}");
+            assert!(model.word(&strange).is_err(), "{n}");
         }
     }
 
@@ -202,7 +233,7 @@ mod tests {
         let mut apart = [0.0, 0.0];
         for _ in 0..4_000 {
             let (x, helped) = case(&mut rng);
-            let said = probability(&model.opinion(&x));
+            let said = model.word(&x).unwrap_or(f64::NAN);
             curve.learn(said, helped);
             apart[usize::from(helped)] += said / 4_000.0;
         }
@@ -216,6 +247,15 @@ mod tests {
         let text = serde_json::to_string(&model).unwrap_or_default();
         let back: Option<Model> = serde_json::from_str(&text).ok();
         let x = [1.0, 0.85, 0.5, 0.5, 0.6, 0.2, 0.1];
-        assert_eq!(back.map(|back| back.opinion(&x)), Some(model.opinion(&x)));
+        assert_eq!(back.map(|back| back.word(&x)), Some(model.word(&x)));
+    }
+
+    #[test]
+    fn what_is_taught_at_once_is_what_is_taught_one_by_one() {
+        let one_by_one = taught(100);
+        let at_once = Model::taught(one_by_one.cases.iter().copied());
+        let close = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-6;
+        assert!(one_by_one.weights.iter().zip(&at_once.weights).all(close), "{one_by_one:?}");
+        assert_eq!(at_once.outcomes(), 100);
     }
 }

@@ -56,6 +56,34 @@ pub enum Provision {
         /// Life of each lease.
         lease_ms: u64,
     },
+    /// Less for endpoints that answer slower than their siblings, and so have less to spare.
+    SetWeights {
+        /// Slower is who takes so many times as long as the one in the middle.
+        slower: f64,
+        /// Nobody gets less than this part of its configured weight.
+        at_least: f64,
+        /// Life of each lease.
+        lease_ms: u64,
+    },
+}
+
+impl Provision {
+    fn findings(&self, path: &str) -> Findings {
+        let (lease_ms, mut found) = match self {
+            Self::Scale { at_most_times, lease_ms } => {
+                (lease_ms, out_of_range(&[(&format!("{path}/at_most_times"), *at_most_times, 1.0, 100.0)]))
+            }
+            Self::SetWeights { slower, at_least, lease_ms } => {
+                let bounds = [
+                    (&*format!("{path}/slower"), *slower, 1.05, 100.0),
+                    (&*format!("{path}/at_least"), *at_least, 0.5, 1.0),
+                ];
+                (lease_ms, out_of_range(&bounds))
+            }
+        };
+        found.extend(out_of_range(&[(&format!("{path}/lease_ms"), *lease_ms as f64, 30_000.0, 3_600_000.0)]));
+        found
+    }
 }
 
 fn one() -> u32 {
@@ -189,14 +217,13 @@ impl RulesPolicy {
 
 impl AheadRule {
     fn findings(&self, path: &str) -> Findings {
-        let Provision::Scale { at_most_times, lease_ms } = self.propose;
-        out_of_range(&[
+        let mut found = out_of_range(&[
             (&format!("{path}/helps"), self.helps, 0.0, 1.0),
             (&format!("{path}/when/times"), self.when.times, 1.0, 100.0),
             (&format!("{path}/when/min_confidence"), self.when.min_confidence, 0.0, 1.0),
-            (&format!("{path}/propose/at_most_times"), at_most_times, 1.0, 100.0),
-            (&format!("{path}/propose/lease_ms"), lease_ms as f64, 30_000.0, 3_600_000.0),
-        ])
+        ]);
+        found.extend(self.propose.findings(&format!("{path}/propose")));
+        found
     }
 }
 

@@ -88,6 +88,7 @@ impl Log {
                 if let Some(intent) = self.intents.get_mut(&id) {
                     intent.live = false;
                 }
+                self.approvals.over(&id);
                 self.story.over(record);
             }
             "effect" => self.story.effect(record),
@@ -109,7 +110,7 @@ impl Log {
         let proxies = names(data);
         let first = self.story.is_first(&proposal);
         if first {
-            self.approvals.begun(&proposal, &service);
+            self.approvals.begun(&proposal, &service, &id);
             let alone = !self.by_person.contains(&proposal);
             let at_ms = record.at_ms().unwrap_or(0);
             if alone {

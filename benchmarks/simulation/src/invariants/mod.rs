@@ -29,7 +29,7 @@ pub const INVARIANTS: [(&str, &str); 21] = [
     ("verdict-first", "no intent without an allowing verdict, or a person's approval, of its proposal"),
     (
         "approved-as-seen",
-        "a person's approval counts only while nothing else was begun on that service since",
+        "a person's approval counts only while nothing else that was begun on that service since is live",
     ),
     ("frozen-brain", "a brain that a person froze begins and widens nothing, also after a restart"),
     ("known-targets", "no action names a service or an endpoint that no proxy is configured with"),

@@ -7,7 +7,7 @@ use protocol::action::ActionKind;
 use super::*;
 use crate::domain::{ProposalState, ProposedAction, Refusal, Verb};
 use crate::forecast::{Forecast, HORIZON, Minute};
-use crate::policies::{KindMode, KindPolicy};
+use crate::policies::{AheadRule, KindMode, KindPolicy, Provision, Surge as Foretold};
 use crate::webhook::scaler::SCALER;
 
 /// The five endpoints of `cart` have borne 100 requests a second; `peak_rps` is expected.
@@ -144,4 +144,88 @@ fn no_more_replicas_are_asked_for_than_a_multiple_of_those_that_there_are() {
     world.run(2);
     assert_eq!(world.answers.len(), 2);
     assert!(world.answers.iter().all(|a| matches!(a, PersonAnswer::Conflict(_))), "{:?}", world.answers);
+}
+
+/// Weights are shifted before a surge: a rule that is not shipped, as its example in rules.yaml has it.
+fn shift_ahead(world: &mut World, helps: f64) {
+    let propose = Provision::SetWeights { slower: 1.15, at_least: 0.5, lease_ms: 600_000 };
+    let when = Foretold { times: 1.3, min_confidence: 0.7 };
+    let rule = AheadRule { name: "shift-ahead-of-surge".into(), when, propose, helps };
+    world.brain.policies.rules.ahead.push(rule);
+}
+
+/// One endpoint of cart is a third slower than the others: no reason to do anything about it.
+fn with_a_slow_one() -> World {
+    let mut world = World::new(shop(100.0), 7, Mode::Autonomous);
+    let slow = Fault { slow_factor: 1.35, ..fault("cart", Some(1), 0.0, 0.0) };
+    world.mesh.faults.push(slow);
+    world.run(20);
+    world
+}
+
+/// What the proxy before cart sends its five endpoints, as it told.
+fn weights(world: &World) -> Vec<u32> {
+    let fleet = world.mesh.fleet();
+    let services = fleet.values().flat_map(|proxy| &proxy.services);
+    let cart = services.filter(|service| service.service.as_str() == "cart");
+    cart.flat_map(|service| service.endpoints.iter().map(|endpoint| endpoint.weight)).collect()
+}
+
+#[test]
+fn before_a_surge_a_slow_endpoint_gets_less_by_a_lease_and_all_of_it_back_when_the_load_is_past() {
+    let mut world = with_a_slow_one();
+    shift_ahead(&mut world, 0.9);
+    foretold(&mut world, 180.0);
+    world.run(5);
+    assert_eq!(asked(&world), [], "asked once: {:?}", world.story());
+    let leased = weights(&world);
+    assert!(leased[1] < 90 && leased[1] >= 50, "{leased:?}");
+    assert!([0, 2, 3, 4].iter().all(|n| leased[*n] == 100), "{leased:?}");
+    let intent = world.said.iter().find_map(|(_, e)| match e {
+        Event::Intent { action, .. } => Some(action.clone()),
+        _ => None,
+    });
+    let intent = intent.unwrap();
+    assert!(intent.reason.contains("180.0 requests a second are forecast"), "{}", intent.reason);
+    for _ in 0..20 {
+        foretold(&mut world, 180.0);
+        world.run(60);
+    }
+    assert_eq!((world.count(is_intent), weights(&world)), (1, leased), "held while the forecast stands");
+    foretold(&mut world, 80.0);
+    world.run(3);
+    assert_eq!(weights(&world), [1; 5], "undone by removal: {:?}", world.story());
+    assert_eq!(world.mesh.live_leases(), 0);
+}
+
+#[test]
+fn as_shipped_no_weight_is_shifted_and_a_rule_that_is_seldom_right_asks() {
+    let mut world = with_a_slow_one();
+    foretold(&mut world, 180.0);
+    world.run(5);
+    assert!(world.brain.view().proposals.is_empty(), "{:?}", world.story());
+    shift_ahead(&mut world, 0.7);
+    foretold(&mut world, 181.0);
+    world.run(5);
+    let proposals = world.brain.view().proposals;
+    assert_eq!(proposals.len(), 1, "{proposals:?}");
+    assert_eq!((proposals[0].state, world.count(is_intent)), (ProposalState::Pending, 0));
+    assert_eq!(proposals[0].speakers.last().unwrap().name, "rule:shift-ahead-of-surge");
+    assert!(proposals[0].radius.capacity > 0.0 && proposals[0].radius.capacity < 0.1, "{proposals:?}");
+}
+
+#[test]
+fn shifted_weights_give_way_to_what_is_wrong_there() {
+    let mut world = with_a_slow_one();
+    shift_ahead(&mut world, 0.9);
+    foretold(&mut world, 180.0);
+    world.run(5);
+    assert_eq!(world.mesh.live_leases(), 1);
+    world.mesh.faults.push(fault("cart", Some(3), 26.0, 0.6));
+    world.run(9);
+    let actions = world.brain.view().actions;
+    let live = actions.iter().filter(|action| action.ended_ms.is_none());
+    let live: Vec<&str> = live.map(|action| action.action.kind.name()).collect();
+    assert_eq!(live, ["eject_endpoint"], "{:?}", world.story());
+    assert_eq!(world.mesh.live_leases(), 1, "only the ejection is left: {:?}", world.story());
 }

@@ -1,7 +1,7 @@
 //! Autonomy is earned by a record, confidence follows what comes true, and both survive a restart.
 
 use super::*;
-use crate::domain::{EffectKind, ProposalState};
+use crate::domain::EffectKind;
 use crate::policies::KindMode;
 
 /// A world whose third endpoint of cart falls ill `times` times, and is well between.
@@ -15,16 +15,6 @@ fn often_ill(seed: u64, times: u32, mode: KindMode) -> World {
         world.mesh.faults.push(Fault { to_s: from_s + 25.0, ..fault("cart", Some(2), from_s, 0.5) });
     }
     world
-}
-
-fn approve_what_waits(world: &mut World) {
-    let waiting = world.brain.view().proposals.into_iter().find(|p| p.state == ProposalState::Pending);
-    let yes = |p: crate::domain::Proposal| PersonRequest::Approve {
-        proposal: p.id,
-        digest: p.digest,
-        reason: String::new(),
-    };
-    world.requests = waiting.map(yes).into_iter().collect();
 }
 
 fn row(world: &World) -> crate::domain::AutonomyRow {
@@ -41,7 +31,7 @@ fn a_kind_that_must_earn_it_asks_until_its_record_is_good_enough() {
     world.brain.policies.guard.autonomy.min_trials = 8;
     for _ in 0..14 * 160 {
         world.second();
-        approve_what_waits(&mut world);
+        world.agree();
     }
     let row = row(&world);
     assert_eq!((row.mode, row.harmed), (Mode::Autonomous, 0), "{row:?}");

@@ -39,7 +39,7 @@ fn on_seeds_that_taught_nothing_the_model_is_right_as_often_as_it_says() {
     let learned = taught(5_000..5_300);
     let (mut curve, mut silent) = (Curve::default(), 0);
     let mut said_of = [(0.0, 0), (0.0, 0)];
-    for (proposal, effect) in outcomes(6_000..6_240) {
+    for (proposal, effect) in outcomes(6_000..6_480) {
         let helped = effect == EffectKind::Helped;
         match learned.opinion(&proposal, CauseKind::BadEndpoint) {
             Opinion::Helps { probability, .. } => {
@@ -56,7 +56,7 @@ fn on_seeds_that_taught_nothing_the_model_is_right_as_often_as_it_says() {
         "error {:.3}; said {in_vain:.2} where it did not help, {helped:.2} where it did; {said_of:?}, {silent} silent",
         curve.error()
     );
-    assert!(said_of[0].1 >= 20 && said_of[1].1 >= 100, "{said_of:?}, {silent} silent");
+    assert!(said_of[0].1 >= 40 && said_of[1].1 >= 200, "{said_of:?}, {silent} silent");
     assert!(curve.error() <= 0.05, "expected calibration error {}", curve.error());
     assert!(helped > in_vain + 0.2, "it tells one from the other: {in_vain} {helped}");
 }
@@ -71,11 +71,44 @@ fn proposed(learned: Learned) -> Proposal {
 }
 
 #[test]
-fn a_model_without_outcomes_abstains_and_the_rule_decides() {
+fn a_new_mesh_hears_what_the_simulator_has_shown_and_the_rule_decides() {
     let proposal = proposed(Learned::default());
     let [.., model, rule] = proposal.speakers.as_slice() else { panic!("{:?}", proposal.speakers) };
-    assert!(model.name == "model" && model.says.starts_with("abstains"), "{model:?}");
-    assert!(rule.name.starts_with("rule:"), "{rule:?}");
+    assert!(model.name == "model" && model.says.contains("by 0 outcomes and "), "{model:?}");
+    assert!(model.says.contains("simulated ones, worth 5"), "{model:?}");
+    assert!(rule.name.starts_with("rule:") && proposal.confidence <= model.confidence, "{rule:?}");
+}
+
+/// The first proposal of a kind in a world that wants it, and against what.
+fn wanted(kind: &str, learned: Learned) -> (Proposal, CauseKind) {
+    let mut world = undoing::wanting(kind);
+    world.brain.learned = learned;
+    for _ in 0..360 {
+        for event in world.second() {
+            if let Event::Proposal { proposal } = event
+                && proposal.action.kind.name() == kind
+            {
+                let incident = world.brain.incident(proposal.incident.as_deref().unwrap()).unwrap();
+                return (proposal, incident.cause.kind);
+            }
+        }
+    }
+    panic!("{kind} is not proposed: {:?}", world.story());
+}
+
+#[test]
+fn of_every_kind_with_outcomes_a_model_is_heard_and_believed() {
+    for kind in ["eject_endpoint", "set_weights", "shed_load", "block_ips"] {
+        let (before, cause) = wanted(kind, Learned::default());
+        let mut learned = Learned::default();
+        for _ in 0..40 {
+            learned.outcome(&before, cause, EffectKind::Unchanged);
+        }
+        let (after, _) = wanted(kind, learned);
+        let model = after.speakers.iter().find(|s| s.name == "model").unwrap();
+        assert!(model.says.starts_with("disagrees"), "{kind}: {model:?}");
+        assert!(after.confidence < 0.3 && before.confidence > 0.6, "{kind}: {after:?}");
+    }
 }
 
 #[test]
