@@ -90,6 +90,12 @@ impl Prometheus {
         false
     }
 
+    /// Where it answers.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// What an expression gives now: the values of its series.
     ///
     /// # Errors

@@ -293,3 +293,20 @@ async fn connect_leads_where_the_list_says_and_nowhere_else() -> Result<()> {
     assert!(metrics.contains("proxy_requests_refused_total{reason=\"connect_target\"} 2"), "{metrics}");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denied_network_gets_no_tunnel_to_what_is_listed() -> Result<()> {
+    let far = Peer::answering("HTTP/1.1 200 OK\r\n\r\n").await?;
+    let dir = tempfile::tempdir()?;
+    let target = format!("127.0.0.1:{}", far.port);
+    // The last brace is the one that `proxy` closes the server's section with.
+    let denied =
+        format!(", connect: {{ allow: ['{target}'] }} }}\nsecurity: {{ ip_lists: {{ deny: [127.0.0.0/8] }}");
+    let proxy = proxy(dir.path(), &far, &denied, "").await?;
+    let mut stream = connect(&proxy).await?;
+    stream.write_all(format!("CONNECT {target} HTTP/1.1\r\nhost: {target}\r\n\r\n").as_bytes()).await?;
+    let answer = read_head(&mut stream).await?;
+    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    assert_eq!(far.connections.load(Ordering::SeqCst), 0);
+    Ok(())
+}
