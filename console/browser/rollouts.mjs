@@ -10,7 +10,7 @@ import { signIn, until } from "./mesh.mjs";
 import { grow } from "./past.mjs";
 import { SmallMesh } from "./small_mesh.mjs";
 
-const PATIENCE_MS = 90_000;
+const PATIENCE_MS = 180_000;
 const BETWEEN_REQUESTS_MS = 15;
 const RPS = 60;
 export const ORIGINS = [{ version: "v1", weight: 100 }, { version: "v1", weight: 100 }, { version: "v2", weight: 0 }];

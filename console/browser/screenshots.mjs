@@ -40,7 +40,7 @@ async function shootRollout(browser) {
     const spec = { service: "shop", stable: "v1", canary: "v2", steps: [20, 50, 100], approval: "steps", min_bake_s: 2, judge: JUDGE, error_budget: { failures: 20 } };
     const start = () => fetch(`${mesh.url}/v1/canaries`, { method: "POST", headers: { authorization: `Bearer ${mesh.token}` }, body: JSON.stringify(spec) });
     await until("it begins", 60_000, async () => (await start()).status === 201);
-    await until("it asks for the next step", 180_000, async () => (await list(mesh.url, "/v1/canaries"))[0].hold?.kind === "approval");
+    await until("it asks for the next step", 400_000, async () => (await list(mesh.url, "/v1/canaries"))[0].hold?.kind === "approval");
     await shoot(browser, mesh, [["canary", "canaries"]]);
   } finally {
     await mesh.stop();

@@ -91,7 +91,7 @@ const story = [
   }],
   ["failures fall", async () => {
     await open("Mesh");
-    await until("cart fails no more", PATIENCE_MS, async () => (await failures("cart")) < 1);
+    await until("cart fails no more", 3 * PATIENCE_MS, async () => (await failures("cart")) < 1);
     await page.getByText("1 out").waitFor();
   }],
   ["the service's page shows the endpoint taken out", async () => {

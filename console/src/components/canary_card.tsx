@@ -99,7 +99,7 @@ function Evidence({ of }: { of: CanaryDetail }) {
           { label: "against the canary", values: points.map((point) => log10(point.evidence?.log_e_bad)), colour: "bad" }, { label: "it goes at", values: always(of.spec.judge.rollback_e), colour: "warn" },
           { label: "against harm", values: points.map((point) => log10(weakest(point.evidence))), colour: "good" }, { label: "enough at", values: always(of.spec.judge.promote_e), colour: "muted" },
         ]} />
-      <Chart title="Share of failures" times={times} height={120} show={percent}
+      <Chart title="Share of failures" reach={0.01} times={times} height={120} show={percent}
         lines={[{ label: "canary", values: points.map((point) => share(point.totals.canary_failed, point.totals.canary)), colour: "violet" }, { label: "stable", values: points.map((point) => share(point.totals.stable_failed, point.totals.stable)), colour: "accent" }]} />
     </div>
   );

@@ -9,6 +9,8 @@ export type Line = { label: string; values: (number | null)[]; colour: string };
 export type MarkAt = { ms: number; label: string; colour: string };
 type Props = {
   title: string; times: number[]; lines: Line[]; band?: [number, number]; marks?: MarkAt[]; height?: number; zero?: boolean;
+  /** The axis reaches this far at least: the noise of a calm hour shall not look like a mountain. */
+  reach?: number;
   /** What is expected after the last value, with its interval. */
   ahead?: Forecast | undefined;
   show: (value: number) => string;
@@ -80,7 +82,7 @@ function aheadOptions(lines: number): Pick<uPlot.Options, "series" | "bands"> {
   return { series: [middle, edge, edge], bands: [{ series: [lines + 2, lines + 3], fill: colour("band") }] };
 }
 
-export function Chart({ title, times, lines, band, marks = [], height = 130, zero = true, show, ahead }: Props) {
+export function Chart({ title, times, lines, band, marks = [], height = 130, zero = true, reach = 1e-6, show, ahead }: Props) {
   const at = useRef<HTMLDivElement>(null);
   const { times: all, rows } = withAhead(times, lines, ahead);
   const values = rows.flat().filter((value): value is number => value !== null);
@@ -89,7 +91,7 @@ export function Chart({ title, times, lines, band, marks = [], height = 130, zer
   useEffect(() => {
     const place = at.current;
     if (!place) return;
-    const most = Math.max(...values, band?.[1] ?? 0, 1e-6);
+    const most = Math.max(...values, band?.[1] ?? 0, reach);
     const least = zero ? 0 : Math.min(...values, band?.[0] ?? Infinity);
     const options: uPlot.Options = {
       width: place.clientWidth || 300, height, legend: { show: false }, cursor: { y: false, points: { size: 6 } },

@@ -83,7 +83,7 @@ const History = ({ of }: { of: Action[] }) => (
             const kind = one.action.kind as Kind;
             return (
               <tr key={one.id}>
-                <td>{human(kind.type)} <span class="mono wrap-anywhere">{titleOf(kind)}</span><span class="sub">{one.id}{one.incident && <> for <a href={to("incidents", one.incident)}>{one.incident}</a></>}</span></td>
+                <td class="long">{human(kind.type)} <span class="mono wrap-anywhere">{titleOf(kind)}</span><span class="sub">{one.id}{one.incident && <> for <a href={to("incidents", one.incident)}>{one.incident}</a></>}</span></td>
                 <td>{one.action.service}</td>
                 <td>{one.phase === "failed" ? <Tag of="failed" /> : one.effect ? <Tag of={one.effect.kind} text={EFFECTS[one.effect.kind]} /> : <span class="muted">not measured</span>}</td>
                 <td class="num">{one.effect ? `${percent(one.effect.before)} → ${percent(one.effect.after)}` : "—"}</td>

@@ -87,7 +87,7 @@ const Rows = ({ of, chosen }: { of: AuditRecord[]; chosen: string | undefined })
               <td class="num" title={instant(at)} style={{ textAlign: "left" }}>{clock(at)}</td>
               <td class="wrap-anywhere"><span class={tone}>{title}</span><span class="sub wrap-anywhere">{detail}</span></td>
               <td class="hide-phone mono muted">{record.kind}</td>
-              <td class={chosen ? "hidden-visually" : "hide-phone wrap-anywhere"}>{record.service ?? "—"}<span class="sub">{[record.incident, record.action].filter(Boolean).join(" · ")}</span></td>
+              <td class={chosen ? "hidden-visually" : "hide-phone wrap-anywhere"}>{record.service ?? "—"}<span class="sub ids">{[record.incident, record.action].filter(Boolean).map((id) => <span key={id}>{id}</span>)}</span></td>
               <td><Tag of={record.actor.kind} text={record.actor.id} /></td>
             </tr>
           );

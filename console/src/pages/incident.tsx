@@ -107,7 +107,7 @@ function Plots({ of }: { of: Incident }) {
   ];
   return (
     <div class="panel">
-      <Chart title="Share of failures" times={grid} lines={lines((s) => s.failure_share)} band={pair(usual?.failure_share)} marks={marks} show={percent} height={150} />
+      <Chart title="Share of failures" reach={0.01} times={grid} lines={lines((s) => s.failure_share)} band={pair(usual?.failure_share)} marks={marks} show={percent} height={150} />
       <div class="cols" style={{ gap: 0 }}>
         <Chart title="99th percentile" times={grid} lines={lines((s) => s.p99_ms)} band={pair(usual?.p99_ms)} marks={marks} show={millis} height={110} />
         <Chart title="Requests a second" times={grid} lines={lines((s) => s.rps)} band={part ? undefined : pair(usual?.rps)} marks={marks} show={rate} height={110} />

@@ -75,7 +75,7 @@ function Charts({ series, service, read, coming }: { series: Series | undefined;
   return (
     <div class="cols">
       <div class="panel"><Chart title="Requests a second" times={times} lines={[{ label: "req/s", values: series.rps ?? [], colour: "accent" }]} band={pair(band?.rps)} marks={marks} show={rate} ahead={coming} /></div>
-      <div class="panel"><Chart title="Share of failures" times={times} lines={[{ label: "failures", values: series.failure_share ?? [], colour: "bad" }]} band={pair(band?.failure_share)} marks={marks} show={percent} /></div>
+      <div class="panel"><Chart title="Share of failures" reach={0.01} times={times} lines={[{ label: "failures", values: series.failure_share ?? [], colour: "bad" }]} band={pair(band?.failure_share)} marks={marks} show={percent} /></div>
       <div class="panel"><Chart title="Median" times={times} lines={[{ label: "p50", values: series.p50_ms ?? [], colour: "info" }]} band={pair(band?.p50_ms)} marks={marks} show={millis} /></div>
       <div class="panel"><Chart title="99th percentile" times={times} lines={[{ label: "p99", values: series.p99_ms ?? [], colour: "violet" }]} band={pair(band?.p99_ms)} marks={marks} show={millis} /></div>
     </div>
