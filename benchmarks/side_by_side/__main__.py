@@ -95,7 +95,8 @@ def run_handshakes(mesh, figures):
 
 def run_recorder(figures):
     """Telemetry alone: one record in nanoseconds, and what it adds to a request in instructions."""
-    figures.take("ours", 0, lambda: measures.records([f"{ROOT}/target/release/telemetry_record"]))
+    for number in range(ROUNDS):
+        figures.take("ours", number, lambda: measures.records([f"{ROOT}/target/release/telemetry_record"]))
     counting = ["bash", f"{ROOT}/benchmarks/telemetry_instructions.sh", "1000" if QUICK else "5000"]
     figures.take("ours", 0, lambda: measures.instructions(counting))
     print("the recorder measured", flush=True)
