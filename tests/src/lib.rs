@@ -3,9 +3,11 @@
 
 mod collector;
 mod curl;
+mod growth;
 mod grpc_peer;
 mod h2_peer;
 mod identities;
+mod kept;
 mod keygen;
 mod leaks;
 mod load;
@@ -22,6 +24,7 @@ pub use curl::{curl, curl_as};
 pub use grpc_peer::{GrpcPeer, chat};
 pub use h2_peer::{H2Manners, H2Peer};
 pub use identities::{Authority, Issued};
+pub use kept::{hash_of_record, sqlite};
 pub use keygen::{keygen, svid};
 pub use leaks::{assert_untold, files_below};
 pub use load::{Load, Tally};

@@ -136,7 +136,7 @@ pub struct Brain {
     pub process: Running,
     /// Its API.
     pub api: String,
-    dir: std::path::PathBuf,
+    pub(crate) dir: std::path::PathBuf,
 }
 
 impl Brain {

@@ -7,8 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
-use tests::{Brain, run};
+use tests::{Brain, hash_of_record, run, sqlite};
 
 /// A brain's log with a few records in it; the brain has ended.
 async fn log(dir: &Path) -> Result<()> {
@@ -28,18 +27,6 @@ async fn verify(dir: &Path) -> Result<(Option<i32>, String)> {
     Ok((output.status.code(), String::from_utf8_lossy(&text).into_owned()))
 }
 
-/// Changes the file behind the brain's back, as somebody with the disk in hand would.
-async fn tamper(dir: &Path, sql: &str) -> Result<()> {
-    let output = tokio::process::Command::new("sqlite3")
-        .args(["brain-data/lightsout.db", sql])
-        .current_dir(dir)
-        .output()
-        .await
-        .context("sqlite3 is not installed: `make test` installs it")?;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(())
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_exported_log_can_be_verified_by_anybody_with_sha256() -> Result<()> {
     let dir = tempfile::tempdir()?;
@@ -51,15 +38,10 @@ async fn an_exported_log_can_be_verified_by_anybody_with_sha256() -> Result<()> 
     let text = std::fs::read_to_string(dir.path().join("log.jsonl"))?;
     assert!(text.lines().count() >= 4, "{text}");
     for line in text.lines() {
-        let mut record: Value = serde_json::from_str(line)?;
+        let record: Value = serde_json::from_str(line)?;
         assert_eq!(record["prev_hash"], previous.as_str());
-        let hash = record.as_object_mut().and_then(|r| r.remove("hash")).context("no hash")?;
-        record.sort_all_objects();
-        // These records hold no number that RFC 8785 and serde_json would write differently.
-        let canonical = serde_json::to_string(&record)?;
-        let ours: String = Sha256::digest(canonical.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
-        assert_eq!(hash, ours.as_str(), "{canonical}");
-        previous = ours;
+        previous = hash_of_record(&record)?;
+        assert_eq!(record["hash"], previous.as_str(), "{line}");
     }
     Ok(())
 }
@@ -76,19 +58,11 @@ async fn tampering_is_found_and_the_first_bad_record_is_named() -> Result<()> {
         let dir = tempfile::tempdir()?;
         log(dir.path()).await?;
         assert_eq!(verify(dir.path()).await?.0, Some(0));
-        let naive = tokio::process::Command::new("sqlite3")
-            .args(["brain-data/lightsout.db", lie])
-            .current_dir(dir.path())
-            .output()
-            .await?;
-        assert!(!naive.status.success(), "the table itself refuses changes");
+        assert!(sqlite(dir.path(), lie).await.is_err(), "the table itself refuses changes");
+        // As somebody with the disk in hand would.
         let triggers = "SELECT group_concat('DROP TRIGGER ' || name || ';', ' ') FROM sqlite_master WHERE type = 'trigger'";
-        let drop = tokio::process::Command::new("sqlite3")
-            .args(["brain-data/lightsout.db", triggers])
-            .current_dir(dir.path())
-            .output()
-            .await?;
-        tamper(dir.path(), &format!("{} {lie}", String::from_utf8_lossy(&drop.stdout))).await?;
+        let drop = sqlite(dir.path(), triggers).await?;
+        sqlite(dir.path(), &format!("{drop} {lie}")).await?;
         let (code, answer) = verify(dir.path()).await?;
         assert_eq!(code, Some(1), "{lie}: {answer}");
         assert!(answer.contains(&format!("seq {first_bad}")), "{lie}: {answer}");

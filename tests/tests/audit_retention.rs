@@ -7,19 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
-use tests::{Brain, eventually, run};
-
-async fn sqlite(dir: &Path, sql: &str) -> Result<String> {
-    let output = tokio::process::Command::new("sqlite3")
-        .args(["brain-data/lightsout.db", sql])
-        .current_dir(dir)
-        .output()
-        .await
-        .context("sqlite3 is not installed: `make test` installs it")?;
-    anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
+use tests::{Brain, eventually, hash_of_record, run, sqlite};
 
 async fn verify(dir: &Path) -> Result<(Option<i32>, String)> {
     let output = run("lightsout", &["audit", "verify", "--data-dir", "brain-data"], dir).await?;
@@ -51,11 +39,7 @@ async fn old_log(dir: &Path) -> Result<u64> {
         let mut record: Value = serde_json::from_str(line)?;
         record["at"] = "2020-02-02T02:02:02.222Z".into();
         record["prev_hash"] = previous.into();
-        record.as_object_mut().context("no record")?.remove("hash");
-        record.sort_all_objects();
-        // These records hold no number that RFC 8785 and serde_json would write differently.
-        let canonical = serde_json::to_string(&record)?;
-        previous = Sha256::digest(canonical.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
+        previous = hash_of_record(&record)?;
         last = record["seq"].as_u64().context("no seq")?;
         let (at, before) = (&record["at"], &record["prev_hash"]);
         script.push_str(

@@ -56,7 +56,7 @@ const ROUTES: &str = "routes:\n  - { name: open, path: { prefix: /open }, authen
 
 /// `keys` says where the keys of `idp` are.
 fn config(keys: &str) -> String {
-    let hash = Sha256::digest("partner-key-1").iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hash = hex::encode(Sha256::digest("partner-key-1"));
     format!(
         "security:\n  authentication:\n    required: [idp]\n    providers:\n      idp:\n        \
          jwt: {{ issuer: \"https://idp.test\", audiences: [shop], algorithms: [ES256], {keys} }}\n        \

@@ -15,7 +15,7 @@ const ROUTES: &str = "routes:\n  - { name: admin, path: { prefix: /admin }, spli
                       observability: { access_log: { enabled: true, path: access.log, fields: [path, status, user, decision] } }\n";
 
 fn config(authorization: &str) -> String {
-    let key = |key: &str| Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let key = |key: &str| hex::encode(Sha256::digest(key));
     format!(
         "security:\n  authentication:\n    required: [keys]\n    providers:\n      keys:\n        \
          api_keys: {{ keys: [ {{ name: alice, sha256: {} }}, {{ name: bob, sha256: {} }} ] }}\n  \

@@ -100,7 +100,7 @@ async fn proxy(
     server: &str,
 ) -> Result<(Proxy, tempfile::TempDir)> {
     let dir = tempfile::tempdir()?;
-    let hash = Sha256::digest(KEY).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hash = hex::encode(Sha256::digest(KEY));
     let more = format!(
         "        - {{ address: 127.0.0.1, port: {} }}
 security:

@@ -9,7 +9,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, ensure};
 use aws_lc_rs::hmac;
 use http::StatusCode;
-use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tests::{Brain, Load, Origin, Proxy, Reply, Scripted, eventually, proxy_config};
 
@@ -73,17 +72,8 @@ fn signed(request: &http::Request<bytes::Bytes>) -> bool {
     let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let message = [at.as_bytes(), b".", request.body()].concat();
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes()), &message);
-    let ours: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let ours: String = hex::encode(tag.as_ref());
     signature == format!("sha256={ours}") && at.parse::<u64>().is_ok_and(|at_s| now_s.abs_diff(at_s) < 60)
-}
-
-/// Until the brain has heard of the service, which is under load.
-async fn until_known(brain: &Brain, least_s: u64) -> Result<()> {
-    eventually("the brain has heard of the service", PATIENCE, || async {
-        let services = brain.list("/v1/services").await?;
-        Ok(services.iter().any(|s| s["learned_s"].as_u64() >= Some(least_s)))
-    })
-    .await
 }
 
 async fn propose(brain: &Brain, replicas: u32) -> Result<(u16, Value)> {
@@ -102,7 +92,7 @@ async fn a_person_has_replicas_asked_for_and_withdrawn_and_the_audit_log_has_eve
     let brain = Brain::start_on(dir.path(), "advisory", (0, 0), &receiver.section(dir.path())?).await?;
     let proxy = Proxy::start(dir.path(), &proxy_config(dir.path(), &origins, &brain.ai_section())?).await?;
     let _load = Load::start(&proxy.url, 20)?;
-    until_known(&brain, 1).await?;
+    brain.until_known(1).await?;
     let (status, refused) = propose(&brain, 40).await?;
     ensure!(status == 409 && refused.to_string().contains("more than"), "{refused}");
     let (status, answer) = propose(&brain, 4).await?;
@@ -137,51 +127,16 @@ async fn a_person_has_replicas_asked_for_and_withdrawn_and_the_audit_log_has_eve
     Ok(())
 }
 
-/// By a file: a statement may be longer than a command line.
-async fn sqlite(dir: &Path, sql: &str) -> Result<String> {
-    std::fs::write(dir.join("statement.sql"), sql)?;
-    let mut command = tokio::process::Command::new("sqlite3");
-    let statement = std::fs::File::open(dir.join("statement.sql"))?;
-    let output = command.arg("brain-data/lightsout.db").stdin(statement).current_dir(dir).output().await?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
-}
-
-/// Gives the brain that slept an hour behind it in which its load grew by a twentieth every minute.
-async fn remember_growth(dir: &Path) -> Result<()> {
-    let hex = sqlite(dir, "SELECT hex(data) FROM memory").await?;
-    let bytes = (0..hex.len() / 2).map(|n| u8::from_str_radix(&hex[2 * n..2 * n + 2], 16));
-    let packed = bytes.collect::<Result<Vec<u8>, _>>()?;
-    let mut memory: Value = serde_json::from_slice(&zstd::decode_all(&packed[..])?)?;
-    let minute = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() / 60;
-    // A load that nothing disturbs fits every model.
-    let rate = |n: i32| 20.0 * 1.05_f64.powi(n - 60) * if n % 2 == 0 { 1.01 } else { 0.99 };
-    let rates: Vec<f64> = (0..=60).map(rate).collect();
-    let minutes = json!({ "rates": rates, "newest": minute - 1, "open": [minute, 0, 0] });
-    *memory.pointer_mut("/services/cart/minutes").context("the memory knows no cart")? = minutes;
-    let packed = zstd::encode_all(memory.to_string().as_bytes(), 1)?;
-    let hex: String = packed.iter().map(|byte| format!("{byte:02x}")).collect();
-    sqlite(dir, &format!("UPDATE memory SET data = X'{hex}'")).await?;
-    Ok(())
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn load_that_is_forecast_asks_for_replicas_before_it_comes() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let receiver = Receiver::start().await?;
     let section = receiver.section(dir.path())?;
     let origins = Origin::start_many(4).await?;
-    let mut brain = Brain::start_on(dir.path(), "autonomous", (0, 0), &section).await?;
+    let brain = Brain::start_on(dir.path(), "autonomous", (0, 0), &section).await?;
     let proxy = Proxy::start(dir.path(), &proxy_config(dir.path(), &origins, &brain.ai_section())?).await?;
     let _load = Load::start(&proxy.url, 20)?;
-    // What it knows is kept every 15 s.
-    until_known(&brain, 17).await?;
-    let telemetry = brain.process.address("telemetry").to_owned();
-    brain.process.signal(Signal::SIGTERM)?;
-    brain.process.ended().await?;
-    remember_growth(dir.path()).await?;
-    let port = telemetry.rsplit(':').next().context("no port")?.parse()?;
-    let brain = Brain::start_on(dir.path(), "autonomous", (0, port), &section).await?;
+    let brain = brain.after_an_hour_of_growth("autonomous", &section).await?;
     let proposed = || async {
         let proposals = brain.list("/v1/proposals").await?;
         Ok::<_, anyhow::Error>(proposals.into_iter().find(|p| p["action"]["kind"]["type"] == "scale"))

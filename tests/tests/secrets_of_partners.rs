@@ -63,7 +63,7 @@ audit: {{ anchor_url: \"http://{}/anchor\", anchor_secret_path: anchor.key, anch
 
 /// A proxy that knows clients by keys and by tokens of which `server` is asked, and shows endpoints' own names.
 async fn proxy(dir: &Path, origins: &[Origin], brain: &Brain, server: &Scripted) -> Result<Proxy> {
-    let hash = Sha256::digest(API_KEY).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hash = hex::encode(Sha256::digest(API_KEY));
     std::fs::write(dir.join("client.secret"), CLIENT_SECRET)?;
     let more = format!(
         "{}security:

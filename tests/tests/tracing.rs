@@ -175,5 +175,5 @@ async fn a_collector_that_is_away_or_silent_costs_no_request_and_is_counted() ->
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(bytes)
 }

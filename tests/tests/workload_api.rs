@@ -68,7 +68,7 @@ async fn shown(address: &str) -> Result<String> {
 }
 
 fn hex(issued: &Issued) -> String {
-    issued.serial.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(issued.serial.as_ref())
 }
 
 #[tokio::test(flavor = "multi_thread")]

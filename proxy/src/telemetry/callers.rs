@@ -17,6 +17,12 @@ pub const MAX_CALLERS: usize = 256;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallerId(u16);
 
+impl CallerId {
+    pub(super) fn number(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Callers {

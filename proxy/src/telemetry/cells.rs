@@ -1,14 +1,16 @@
 //! One worker's cells: what went between this proxy and each endpoint by each route, since the last window.
 
+mod counts;
+mod recent;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use ahash::AHashMap;
-use protocol::latency::{MAX_INDEX, index_of};
 use protocol::telemetry::MAX_CELLS;
 
-use super::Outcome;
 use super::callers::{CallerId, Callers};
+pub use counts::{Counts, Ended};
+use recent::Recent;
 
 /// An endpoint as telemetry calls it. Two labels are the same cell only if they are the same
 /// allocation: a new table brings new labels, and their windows are added up by name.
@@ -26,69 +28,6 @@ pub struct EndpointLabel {
 pub const NO_ENDPOINT: &str = "none";
 /// Where requests stand for whose own cell there was no room.
 pub const OTHER_ENDPOINT: &str = "other";
-
-/// What a cell counts.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Requests that ended.
-    pub requests: u64,
-    /// Responses, 1xx to 5xx.
-    pub classes: [u64; 5],
-    /// No response in time.
-    pub timeouts: u64,
-    /// Broken before a response.
-    pub resets: u64,
-    /// Not reached at all.
-    pub connect_failures: u64,
-    /// Attempts that others took the place of; not among the requests.
-    pub retries: u64,
-    /// Request body bytes.
-    pub bytes_in: u64,
-    /// Response body bytes.
-    pub bytes_out: u64,
-    /// The most in flight at once, of this worker.
-    pub in_flight_max: u64,
-    /// Responses by latency bucket, from bucket 0.
-    pub buckets: Vec<u32>,
-}
-
-impl Counts {
-    fn add(&mut self, ended: &Ended) {
-        self.requests += 1;
-        self.bytes_in += ended.bytes_in;
-        self.bytes_out += ended.bytes_out;
-        match ended.outcome {
-            Outcome::Timeout => self.timeouts += 1,
-            Outcome::Reset => self.resets += 1,
-            Outcome::ConnectFailure => self.connect_failures += 1,
-            Outcome::Status(status) => self.answered(status, ended.took),
-        }
-    }
-
-    fn answered(&mut self, status: u16, took: Duration) {
-        let class = usize::from(status / 100).clamp(1, 5) - 1;
-        self.classes[class] += 1;
-        let index = index_of(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-        let bucket = usize::try_from(index.clamp(0, MAX_INDEX)).unwrap_or(0);
-        if self.buckets.len() <= bucket {
-            self.buckets.resize(bucket + 1, 0);
-        }
-        self.buckets[bucket] = self.buckets[bucket].saturating_add(1);
-    }
-}
-
-/// A request that ended.
-#[derive(Debug, Clone, Copy)]
-pub struct Ended {
-    /// What became of it.
-    pub outcome: Outcome,
-    /// From the request's head to the response's head.
-    pub took: Duration,
-    /// Request body bytes.
-    pub bytes_in: u64,
-    /// Response body bytes.
-    pub bytes_out: u64,
-}
 
 /// A cell of the current table of cells; valid while a request that began in it has not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +49,7 @@ pub struct Cells {
     free: Vec<usize>,
     /// By the addresses of label and route, which live as long as the cell that holds them.
     ids: AHashMap<Key, usize>,
+    recent: Recent,
     overflow: Option<(Arc<EndpointLabel>, Arc<str>)>,
 }
 
@@ -135,8 +75,8 @@ fn key_of(label: &Arc<EndpointLabel>, route: &Arc<str>, caller: CallerId) -> Key
 impl Cells {
     /// A request to an endpoint begins.
     pub fn begin(&mut self, label: &Arc<EndpointLabel>, route: &Arc<str>, caller: CallerId) -> CellId {
-        let id = self.ids.get(&key_of(label, route, caller)).copied();
-        let id = id.unwrap_or_else(|| self.find_room(label, route, caller));
+        let key = key_of(label, route, caller);
+        let id = self.recent.get(&key).unwrap_or_else(|| self.look_up(key, label, route));
         if let Some(Some(cell)) = self.slots.get_mut(id) {
             cell.in_flight += 1;
             cell.counts.in_flight_max = cell.counts.in_flight_max.max(cell.in_flight);
@@ -177,9 +117,17 @@ impl Cells {
             } else if let Some(cell) = self.slots[id].take() {
                 self.ids.remove(&key_of(&cell.label, &cell.route, cell.caller));
                 self.free.push(id);
+                // What it pointed at may become something else's address.
+                self.recent = Recent::default();
             }
         }
         parts
+    }
+
+    fn look_up(&mut self, key: Key, label: &Arc<EndpointLabel>, route: &Arc<str>) -> usize {
+        let id = self.ids.get(&key).copied().unwrap_or_else(|| self.find_room(label, route, key.2));
+        self.recent.put(key, id);
+        id
     }
 
     fn find_room(&mut self, label: &Arc<EndpointLabel>, route: &Arc<str>, caller: CallerId) -> usize {
@@ -219,6 +167,8 @@ impl Cells {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::Outcome;
+    use std::time::Duration;
 
     fn label(endpoint: &str) -> Arc<EndpointLabel> {
         let (service, version) = ("cart".to_owned(), String::new());
@@ -256,6 +206,22 @@ mod tests {
         assert_eq!(cells.take(&Callers::default())[0].counts.requests, 1);
         assert!(cells.take(&Callers::default()).is_empty());
         assert!(cells.ids.is_empty());
+    }
+
+    #[test]
+    fn a_place_that_another_took_over_is_not_taken_for_the_one_before() {
+        let (mut cells, route) = (Cells::default(), Arc::from("r"));
+        let fine = ended(Outcome::Status(200));
+        for n in 0..50 {
+            let label = label(&n.to_string());
+            let id = cells.begin(&label, &route, CallerId::default());
+            cells.end(id, Some(&fine));
+            let parts = cells.take(&Callers::default());
+            assert_eq!(parts.len(), 1);
+            assert_eq!((&parts[0].label.endpoint, parts[0].counts.requests), (&n.to_string(), 1));
+            drop((label, parts));
+            assert!(cells.take(&Callers::default()).is_empty());
+        }
     }
 
     #[test]

@@ -28,9 +28,10 @@ pub enum ClientOutcome {
 /// What is kept of one client.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ClientDetail {
-    status_4xx: u64,
-    status_5xx: u64,
-    denied: u64,
+    // Of one window: as small as they may be, since all that is kept is to stay in the nearest cache.
+    status_4xx: u32,
+    status_5xx: u32,
+    denied: u32,
     paths: SmallDistinct,
 }
 
@@ -52,15 +53,16 @@ impl Clients {
     /// A request of `ip` ended; `path` is the path's hash.
     pub fn record(&mut self, ip: IpAddr, path: u64, outcome: ClientOutcome) {
         self.requests += 1;
-        let hash = hash_of(&ip);
+        // As one number: an address that tells its kind and its length first is hashed in three steps.
+        let hash = hash_of(&bits_of(ip));
         self.distinct.add(hash);
         let detail = self.busiest.offer(ip, hash);
         detail.paths.add(path);
         match outcome {
             ClientOutcome::Fine => {}
-            ClientOutcome::Refused4xx => detail.status_4xx += 1,
-            ClientOutcome::Failed => detail.status_5xx += 1,
-            ClientOutcome::Denied => detail.denied += 1,
+            ClientOutcome::Refused4xx => detail.status_4xx = detail.status_4xx.saturating_add(1),
+            ClientOutcome::Failed => detail.status_5xx = detail.status_5xx.saturating_add(1),
+            ClientOutcome::Denied => detail.denied = detail.denied.saturating_add(1),
         }
     }
 
@@ -68,6 +70,13 @@ impl Clients {
     pub fn take(&mut self) -> ClientsPart {
         let requests = std::mem::take(&mut self.requests);
         ClientsPart { busiest: self.busiest.take(), requests, distinct: std::mem::take(&mut self.distinct) }
+    }
+}
+
+fn bits_of(ip: IpAddr) -> u128 {
+    match ip {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(v6) => v6.to_bits(),
     }
 }
 
@@ -95,9 +104,9 @@ impl MergedClients {
         for slot in part.busiest {
             let (requests, detail) = self.seen.entry(slot.key).or_default();
             *requests += slot.seen();
-            detail.status_4xx += slot.detail.status_4xx;
-            detail.status_5xx += slot.detail.status_5xx;
-            detail.denied += slot.detail.denied;
+            detail.status_4xx = detail.status_4xx.saturating_add(slot.detail.status_4xx);
+            detail.status_5xx = detail.status_5xx.saturating_add(slot.detail.status_5xx);
+            detail.denied = detail.denied.saturating_add(slot.detail.denied);
             detail.paths.merge(&slot.detail.paths);
         }
     }
@@ -122,9 +131,9 @@ fn client((ip, (requests, detail)): (IpAddr, (u64, ClientDetail))) -> Client {
     Client {
         ip,
         requests,
-        status_4xx: detail.status_4xx,
-        status_5xx: detail.status_5xx,
-        denied: detail.denied,
+        status_4xx: detail.status_4xx.into(),
+        status_5xx: detail.status_5xx.into(),
+        denied: detail.denied.into(),
         distinct_paths: detail.paths.estimate().min(requests),
     }
 }

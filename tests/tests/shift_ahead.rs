@@ -1,0 +1,78 @@
+//! Weights before a surge: with a load that is forecast, an endpoint that answers slower than its siblings gets less of
+//! what comes, as a lease that says why.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tests::{Behaviour, Brain, Load, Origin, Proxy, eventually, proxy_config};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const CONFIG: &str = "policies_dir: policies\n";
+/// The rule that ships as a comment; as sure of what helps as to be asked about.
+const RULES: &str = "version: 1
+rules: []
+ahead:
+  - name: shift-ahead-of-surge
+    when: { times: 1.3, min_confidence: 0.7 }
+    propose: { action: set_weights, slower: 1.15, at_least: 0.5, lease_ms: 600000 }
+    helps: 0.7
+";
+
+fn policies(dir: &Path) -> Result<()> {
+    std::fs::create_dir_all(dir.join("policies"))?;
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies");
+    for file in ["detection.yaml", "guard.yaml"] {
+        std::fs::copy(shipped.join(file), dir.join("policies").join(file))?;
+    }
+    Ok(std::fs::write(dir.join("policies/rules.yaml"), RULES)?)
+}
+
+/// The share of `origin` in the next requests.
+async fn share(origin: &Origin, load: &Load) -> f64 {
+    let before = origin.requests();
+    let requests = load.next(400).await.requests;
+    (origin.requests() - before) as f64 / requests as f64
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slower_endpoint_gets_less_of_a_load_that_is_forecast_until_that_is_undone() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    policies(dir.path())?;
+    let origins = Origin::start_many(4).await?;
+    for (n, origin) in origins.iter().enumerate() {
+        let delay = Duration::from_millis(if n == 0 { 32 } else { 20 });
+        origin.behave(Behaviour { delay, ..Behaviour::default() });
+    }
+    let brain = Brain::start_on(dir.path(), "autonomous", (0, 0), CONFIG).await?;
+    let proxy = Proxy::start(dir.path(), &proxy_config(dir.path(), &origins, &brain.ai_section())?).await?;
+    let load = Load::start(&proxy.url, 40)?;
+    let brain = brain.after_an_hour_of_growth("autonomous", CONFIG).await?;
+    let proposed = async || {
+        let proposals = brain.list("/v1/proposals").await?;
+        Ok::<_, anyhow::Error>(proposals.into_iter().find(|p| p["action"]["kind"]["type"] == "set_weights"))
+    };
+    eventually("other weights are proposed", PATIENCE, async || Ok(proposed().await?.is_some())).await?;
+    let proposal = proposed().await?.context("it is gone")?;
+    ensure!(proposal["evidence"][0]["signal"] == "forecast", "{proposal}");
+    ensure!(proposal["state"] == "pending" && proxy.status().await?.leases.is_empty(), "{proposal}");
+    ensure!((0.2..0.3).contains(&share(&origins[0], &load).await), "as configured until a person agrees");
+
+    brain.operator(&["approve", proposal["id"].as_str().context("no id")?]).await?;
+    let leased = async || Ok(!proxy.status().await?.leases.is_empty());
+    eventually("the proxy holds the lease", PATIENCE, leased).await?;
+    let less = share(&origins[0], &load).await;
+    ensure!((0.12..0.21).contains(&less), "20 / 32 of a share among four are 0.17: {less}");
+    let table = brain.operator(&["actions"]).await?;
+    ensure!(table.contains("cart"), "{table}");
+
+    let actions: Vec<Value> = brain.list("/v1/actions").await?;
+    brain.operator(&["undo", actions[0]["id"].as_str().context("no action")?]).await?;
+    let gone = async || Ok(proxy.status().await?.leases.is_empty());
+    eventually("the lease is gone", PATIENCE, gone).await?;
+    let again = share(&origins[0], &load).await;
+    ensure!((0.22..0.28).contains(&again), "a quarter: {again}");
+    Ok(())
+}
