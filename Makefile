@@ -48,24 +48,24 @@ fuzz: ## every parser of the data path against made-up bytes, a minute each (SEC
 	bash proxy/fuzz/run.sh
 
 bench: setup ## side by side with nginx, HAProxy and Envoy: what a request costs (QUICK=1: four minutes)
-	cargo build --release --workspace --bins
+	cargo build --release --workspace --exclude tests --bins
 	bash benchmarks/install.sh
 	python3 benchmarks/side_by_side
 
 bench-detection: setup ## how well the brain sees: simulated faults and quiet weeks, judged by replay
-	cargo build --release --workspace --bins
+	cargo build --release --workspace --exclude tests --bins
 	./target/release/detection-bench $(ARGS)
 
 bench-canary: setup ## how well canaries are judged: simulated rollouts, beside a threshold and a Mann-Whitney judge
-	cargo build --release --workspace --bins
+	cargo build --release --workspace --exclude tests --bins
 	./target/release/canary-bench $(ARGS)
 
 bench-trust: setup ## what it costs to find out whether a client may: 100,000 networks, 100 policies
-	cargo build --release --workspace --bins
+	cargo build --release --workspace --exclude tests --bins
 	./target/release/trust_decisions | tee benchmarks/trust.md
 
 bench-goodput: setup ## what is still done well at twice and ten times what a service bears
-	cargo build --release --workspace --bins
+	cargo build --release --workspace --exclude tests --bins
 	./target/release/goodput target/release/sidecar-proxy | tee benchmarks/goodput.md
 
 fmt: ## format the code

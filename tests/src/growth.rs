@@ -26,27 +26,27 @@ impl Brain {
     }
 
     /// The brain that follows it, by the same telemetry port, and remembers that the load of `cart` has grown by a
-    /// twentieth every minute of an hour.
+    /// twentieth every minute of an hour, to `rps` requests a second.
     ///
     /// # Errors
     /// When it knows no `cart`, or does not come back.
-    pub async fn after_an_hour_of_growth(mut self, mode: &str, config: &str) -> Result<Self> {
+    pub async fn after_an_hour_of_growth(mut self, rps: u32, mode: &str, config: &str) -> Result<Self> {
         // What it knows is kept every 15 s.
         self.until_known(17).await?;
         let port = self.process.address("telemetry").rsplit(':').next().context("no port")?.parse()?;
         self.process.signal(Signal::SIGTERM)?;
         self.process.ended().await?;
-        remember_growth(&self.dir).await?;
+        remember_growth(&self.dir, f64::from(rps)).await?;
         Self::start_on(&self.dir, mode, (0, port), config).await
     }
 }
 
-async fn remember_growth(dir: &Path) -> Result<()> {
+async fn remember_growth(dir: &Path, rps: f64) -> Result<()> {
     let packed = hex::decode(sqlite(dir, "SELECT hex(data) FROM memory").await?)?;
     let mut memory: Value = serde_json::from_slice(&zstd::decode_all(&packed[..])?)?;
     let minute = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() / 60;
     // A load that nothing disturbs fits every model.
-    let rate = |n: i32| 20.0 * 1.05_f64.powi(n - 60) * if n % 2 == 0 { 1.01 } else { 0.99 };
+    let rate = |n: i32| rps * 1.05_f64.powi(n - 60) * if n % 2 == 0 { 1.01 } else { 0.99 };
     let rates: Vec<f64> = (0..=60).map(rate).collect();
     let minutes = json!({ "rates": rates, "newest": minute - 1, "open": [minute, 0, 0] });
     *memory.pointer_mut("/services/cart/minutes").context("the memory knows no cart")? = minutes;

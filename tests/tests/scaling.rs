@@ -136,7 +136,7 @@ async fn load_that_is_forecast_asks_for_replicas_before_it_comes() -> Result<()>
     let brain = Brain::start_on(dir.path(), "autonomous", (0, 0), &section).await?;
     let proxy = Proxy::start(dir.path(), &proxy_config(dir.path(), &origins, &brain.ai_section())?).await?;
     let _load = Load::start(&proxy.url, 20)?;
-    let brain = brain.after_an_hour_of_growth("autonomous", &section).await?;
+    let brain = brain.after_an_hour_of_growth(20, "autonomous", &section).await?;
     let proposed = || async {
         let proposals = brain.list("/v1/proposals").await?;
         Ok::<_, anyhow::Error>(proposals.into_iter().find(|p| p["action"]["kind"]["type"] == "scale"))

@@ -9,7 +9,9 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tests::{Behaviour, Brain, Load, Origin, Proxy, eventually, proxy_config};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Each forecast is looked at once, and there is one a minute: the first may come before every endpoint's latency is known.
+const PATIENCE: Duration = Duration::from_secs(120);
+const RPS: u32 = 100;
 const CONFIG: &str = "policies_dir: policies\n";
 /// The rule that ships as a comment; as sure of what helps as to be asked about.
 const RULES: &str = "version: 1
@@ -33,7 +35,7 @@ fn policies(dir: &Path) -> Result<()> {
 /// The share of `origin` in the next requests.
 async fn share(origin: &Origin, load: &Load) -> f64 {
     let before = origin.requests();
-    let requests = load.next(400).await.requests;
+    let requests = load.next(1_000).await.requests;
     (origin.requests() - before) as f64 / requests as f64
 }
 
@@ -43,13 +45,14 @@ async fn a_slower_endpoint_gets_less_of_a_load_that_is_forecast_until_that_is_un
     policies(dir.path())?;
     let origins = Origin::start_many(4).await?;
     for (n, origin) in origins.iter().enumerate() {
-        let delay = Duration::from_millis(if n == 0 { 32 } else { 20 });
+        // Slower, and not yet so slow that it is ill.
+        let delay = Duration::from_millis(if n == 0 { 52 } else { 40 });
         origin.behave(Behaviour { delay, ..Behaviour::default() });
     }
     let brain = Brain::start_on(dir.path(), "autonomous", (0, 0), CONFIG).await?;
     let proxy = Proxy::start(dir.path(), &proxy_config(dir.path(), &origins, &brain.ai_section())?).await?;
-    let load = Load::start(&proxy.url, 40)?;
-    let brain = brain.after_an_hour_of_growth("autonomous", CONFIG).await?;
+    let load = Load::start(&proxy.url, RPS)?;
+    let brain = brain.after_an_hour_of_growth(RPS, "autonomous", CONFIG).await?;
     let proposed = async || {
         let proposals = brain.list("/v1/proposals").await?;
         Ok::<_, anyhow::Error>(proposals.into_iter().find(|p| p["action"]["kind"]["type"] == "set_weights"))
@@ -58,13 +61,13 @@ async fn a_slower_endpoint_gets_less_of_a_load_that_is_forecast_until_that_is_un
     let proposal = proposed().await?.context("it is gone")?;
     ensure!(proposal["evidence"][0]["signal"] == "forecast", "{proposal}");
     ensure!(proposal["state"] == "pending" && proxy.status().await?.leases.is_empty(), "{proposal}");
-    ensure!((0.2..0.3).contains(&share(&origins[0], &load).await), "as configured until a person agrees");
+    ensure!((0.235..0.265).contains(&share(&origins[0], &load).await), "as configured until a person agrees");
 
     brain.operator(&["approve", proposal["id"].as_str().context("no id")?]).await?;
     let leased = async || Ok(!proxy.status().await?.leases.is_empty());
     eventually("the proxy holds the lease", PATIENCE, leased).await?;
     let less = share(&origins[0], &load).await;
-    ensure!((0.12..0.21).contains(&less), "20 / 32 of a share among four are 0.17: {less}");
+    ensure!((0.18..0.23).contains(&less), "40 / 52 of a share, among four, are 0.204: {less}");
     let table = brain.operator(&["actions"]).await?;
     ensure!(table.contains("cart"), "{table}");
 
@@ -73,6 +76,6 @@ async fn a_slower_endpoint_gets_less_of_a_load_that_is_forecast_until_that_is_un
     let gone = async || Ok(proxy.status().await?.leases.is_empty());
     eventually("the lease is gone", PATIENCE, gone).await?;
     let again = share(&origins[0], &load).await;
-    ensure!((0.22..0.28).contains(&again), "a quarter: {again}");
+    ensure!((0.235..0.265).contains(&again), "a quarter: {again}");
     Ok(())
 }
