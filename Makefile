@@ -6,6 +6,8 @@ SHELL := /bin/bash
 
 # Options for the demo: make demo ARGS="--fault slow-endpoint --once"
 ARGS ?=
+# How it is built. `dev` takes what the tests have built already, and is slow at work.
+PROFILE ?= release
 
 help: ## what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,8 +28,8 @@ screenshots: console ## every page, light and dark, at desktop and phone width, 
 	cd console && npm run --silent screenshots
 
 demo: console ## a whole mesh on loopback, a fault, and the brain mending it
-	cargo build --release --package proxy --package brain
-	./target/release/lightsout demo $(ARGS)
+	cargo build --profile $(PROFILE) $(if $(filter dev,$(PROFILE)),--workspace --bins,--package proxy --package brain)
+	./target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/lightsout demo $(ARGS)
 
 test: console ## every test: units, properties, golden files, real processes end to end, the console in a browser
 	cargo build --workspace --bins
