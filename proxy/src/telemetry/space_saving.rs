@@ -9,7 +9,7 @@
 //! moving to the neighbour. All of it stays in the nearest cache.
 
 use super::ranks::Ranks;
-use super::slot_table::SlotTable;
+use super::slot_table::{SlotTable, Tag};
 
 /// See the module. `D` is what else is kept of a key while it is kept.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub struct SpaceSaving<K, D> {
 #[derive(Debug)]
 struct Kept<K, D> {
     key: K,
-    hash: u64,
+    tag: Tag,
     error: u64,
     detail: D,
 }
@@ -62,12 +62,11 @@ impl<K: Copy + Eq, D: Default> SpaceSaving<K, D> {
 
     /// Counts one occurrence of `key`, which hashes to `hash`, and gives its detail to be updated.
     pub fn offer(&mut self, key: K, hash: u64) -> &mut D {
-        let slots = &self.slots;
-        let known = self.table.find(hash, |slot| slots[slot].hash == hash && slots[slot].key == key);
-        let slot = match known {
+        let (slots, tag) = (&self.slots, Tag::of(hash));
+        let slot = match self.table.find(tag, |slot| slots[slot].key == key) {
             Some(slot) => slot,
-            None if self.slots.len() < self.capacity => self.admit(key, hash),
-            None => self.replace_least(key, hash),
+            None if self.slots.len() < self.capacity => self.admit(key, tag),
+            None => self.replace_least(key, tag),
         };
         self.ranks.rise(slot);
         &mut self.slots[slot].detail
@@ -84,21 +83,20 @@ impl<K: Copy + Eq, D: Default> SpaceSaving<K, D> {
         self.slots.drain(..).enumerate().map(slot).collect()
     }
 
-    fn admit(&mut self, key: K, hash: u64) -> usize {
+    fn admit(&mut self, key: K, tag: Tag) -> usize {
         let slot = self.slots.len();
-        self.slots.push(Kept { key, hash, error: 0, detail: D::default() });
+        self.slots.push(Kept { key, tag, error: 0, detail: D::default() });
         self.ranks.push();
-        self.table.insert(hash, slot);
+        self.table.insert(tag, slot);
         slot
     }
 
-    fn replace_least(&mut self, key: K, hash: u64) -> usize {
+    fn replace_least(&mut self, key: K, tag: Tag) -> usize {
         let slot = self.ranks.least();
         let error = self.ranks.count_of(slot);
-        let slots = &self.slots;
-        self.table.remove(slots[slot].hash, slot, |other| slots[other].hash);
-        self.table.insert(hash, slot);
-        self.slots[slot] = Kept { key, hash, error, detail: D::default() };
+        self.table.remove(self.slots[slot].tag, slot);
+        self.table.insert(tag, slot);
+        self.slots[slot] = Kept { key, tag, error, detail: D::default() };
         slot
     }
 }
