@@ -1,6 +1,6 @@
 //! From hashes to slots, in one small array: open addressing by linear probing (Knuth, TAOCP volume 3,
-//! section 6.4, algorithms L and R), at most half full. It keeps slots' numbers and a part of their hashes; only where that
-//! part agrees does anybody have to look at a slot itself.
+//! section 6.4, algorithms L and R), at most a quarter full, so that most searches end where they begin. It keeps
+//! slots' numbers and a part of their hashes; only where that part agrees does anybody have to look at a slot itself.
 
 /// No slot.
 const FREE: u16 = u16::MAX;
@@ -31,7 +31,7 @@ impl Tag {
 impl SlotTable {
     /// For at most `slots` slots, each below `u16::MAX`.
     pub(super) fn new(slots: usize) -> Self {
-        let places = (slots * 2).next_power_of_two();
+        let places = (slots * 4).next_power_of_two();
         let free = Place { slot: FREE, tag: Tag(0) };
         Self { places: vec![free; places].into_boxed_slice(), mask: places - 1 }
     }
