@@ -7,6 +7,7 @@ pub mod callers;
 pub mod cells;
 pub mod clients;
 pub mod distinct;
+mod door;
 pub mod link;
 pub mod outbox;
 mod ranks;
