@@ -9,8 +9,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tests::{Behaviour, Brain, Load, Origin, Proxy, eventually, proxy_config};
 
-/// Each forecast is looked at once, and there is one a minute: the first may come before every endpoint's latency is known.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(60);
 const RPS: u32 = 100;
 const CONFIG: &str = "policies_dir: policies\n";
 /// The rule that ships as a comment; as sure of what helps as to be asked about.

@@ -15,6 +15,8 @@ use crate::guard::{deciding, target};
 
 /// What is provided for a surge is held at least as long as forecasts reach, milliseconds.
 const LEAST_HOLD_MS: i64 = HORIZON as i64 * 60_000;
+/// Between two looks at a forecast of which nothing has come yet, milliseconds.
+const LOOK_AGAIN_MS: i64 = 5_000;
 
 /// What is known of the load to come, and what was said of it.
 #[derive(Debug, Default)]
@@ -22,8 +24,8 @@ pub(super) struct Ahead {
     /// Whether anybody can be asked for replicas.
     pub(super) may_scale: bool,
     forecasts: Arc<Vec<Forecast>>,
-    /// By service: of when the forecast is that was looked at last.
-    seen: BTreeMap<String, i64>,
+    /// By service: of when the forecast is that was looked at last, and when it is to be looked at again.
+    seen: BTreeMap<String, (i64, i64)>,
     /// By service: when something was proposed last, and what the guard thought of it.
     said: BTreeMap<String, (i64, String)>,
 }
@@ -39,18 +41,23 @@ impl ControlLoop {
         self.ahead.forecasts = forecasts;
     }
 
-    /// Looks at each forecast once, as soon as a proxy has told what there is of the service.
+    /// Looks at each forecast as soon as a proxy has told what there is of the service, and now and then again, for what
+    /// is known of its endpoints may come later than the forecast, until something is advised.
     pub(super) fn look_ahead(&mut self, out: &mut TickOutput) {
         self.let_go_of_what_is_past(out);
         let forecasts = Arc::clone(&self.ahead.forecasts);
         for forecast in forecasts.iter() {
-            let seen = self.ahead.seen.get(&forecast.service) == Some(&forecast.at_ms);
+            let looked = self.ahead.seen.get(&forecast.service);
+            let seen =
+                looked.is_some_and(|(at_ms, again_ms)| *at_ms == forecast.at_ms && self.now_ms < *again_ms);
             if seen || proxies_of(&self.fleet, &forecast.service).is_empty() {
                 continue;
             }
-            self.ahead.seen.insert(forecast.service.clone(), forecast.at_ms);
             let now = self.circumstances(&forecast.service);
-            if let Some(advice) = advise_ahead(forecast, &self.policies.rules, &now, &self.learned) {
+            let advice = advise_ahead(forecast, &self.policies.rules, &now, &self.learned);
+            let again_ms = if advice.is_some() { i64::MAX } else { self.now_ms + LOOK_AGAIN_MS };
+            self.ahead.seen.insert(forecast.service.clone(), (forecast.at_ms, again_ms));
+            if let Some(advice) = advice {
                 self.provide(advice, out);
             }
         }

@@ -155,10 +155,15 @@ fn shift_ahead(world: &mut World, helps: f64) {
 }
 
 /// One endpoint of cart is a third slower than the others: no reason to do anything about it.
-fn with_a_slow_one() -> World {
+fn new_with_a_slow_one() -> World {
     let mut world = World::new(shop(100.0), 7, Mode::Autonomous);
     let slow = Fault { slow_factor: 1.35, ..fault("cart", Some(1), 0.0, 0.0) };
     world.mesh.faults.push(slow);
+    world
+}
+
+fn with_a_slow_one() -> World {
+    let mut world = new_with_a_slow_one();
     world.run(20);
     world
 }
@@ -196,6 +201,19 @@ fn before_a_surge_a_slow_endpoint_gets_less_by_a_lease_and_all_of_it_back_when_t
     world.run(3);
     assert_eq!(weights(&world), [1; 5], "undone by removal: {:?}", world.story());
     assert_eq!(world.mesh.live_leases(), 0);
+}
+
+#[test]
+fn a_forecast_that_came_before_the_endpoints_were_known_is_looked_at_again() {
+    let mut world = new_with_a_slow_one();
+    shift_ahead(&mut world, 0.7);
+    world.run(1);
+    foretold(&mut world, 150.0);
+    world.run(1);
+    assert!(world.brain.view().proposals.is_empty(), "nobody knows yet who is slow");
+    world.run(20);
+    let proposals = world.brain.view().proposals;
+    assert_eq!(proposals.len(), 1, "{proposals:#?}");
 }
 
 #[test]
