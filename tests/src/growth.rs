@@ -36,9 +36,19 @@ impl Brain {
         let port = self.process.address("telemetry").rsplit(':').next().context("no port")?.parse()?;
         self.process.signal(Signal::SIGTERM)?;
         self.process.ended().await?;
+        early_in_a_minute().await?;
         remember_growth(&self.dir, f64::from(rps)).await?;
         Self::start_on(&self.dir, mode, (0, port), config).await
     }
+}
+
+/// A minute that ended before the brain is back would be one of hardly any load.
+async fn early_in_a_minute() -> Result<()> {
+    let into_s = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() % 60;
+    if into_s > 40 {
+        tokio::time::sleep(Duration::from_secs(60 - into_s)).await;
+    }
+    Ok(())
 }
 
 async fn remember_growth(dir: &Path, rps: f64) -> Result<()> {
