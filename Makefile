@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help console screenshots demo test test-policies simulate prior bench bench-canary bench-detection bench-goodput bench-trust fuzz fmt lint sbom setup
+.PHONY: help console screenshots demo test test-policies simulate prior bench bench-canary bench-detection bench-goodput bench-trust fuzz fmt lint sbom programs setup
 
 # Options for the demo: make demo ARGS="--fault slow-endpoint --once"
 ARGS ?=
@@ -49,25 +49,24 @@ prior: setup ## what came of remedies in 800 simulated worlds, compiled into the
 fuzz: ## every parser of the data path against made-up bytes, a minute each (SECONDS_EACH=60)
 	bash proxy/fuzz/run.sh
 
-bench: setup ## side by side with nginx, HAProxy and Envoy: what a request costs (QUICK=1: four minutes)
+# As they are shipped: what tests need of the crates that both use is left out.
+programs: setup
 	cargo build --release --workspace --exclude tests --bins
+
+bench: programs ## side by side with nginx, HAProxy and Envoy: what a request costs (QUICK=1: four minutes)
 	bash benchmarks/install.sh
 	python3 benchmarks/side_by_side
 
-bench-detection: setup ## how well the brain sees: simulated faults and quiet weeks, judged by replay
-	cargo build --release --workspace --exclude tests --bins
+bench-detection: programs ## how well the brain sees: simulated faults and quiet weeks, judged by replay
 	./target/release/detection-bench $(ARGS)
 
-bench-canary: setup ## how well canaries are judged: simulated rollouts, beside a threshold and a Mann-Whitney judge
-	cargo build --release --workspace --exclude tests --bins
+bench-canary: programs ## how well canaries are judged: simulated rollouts, beside a threshold and a Mann-Whitney judge
 	./target/release/canary-bench $(ARGS)
 
-bench-trust: setup ## what it costs to find out whether a client may: 100,000 networks, 100 policies
-	cargo build --release --workspace --exclude tests --bins
+bench-trust: programs ## what it costs to find out whether a client may: 100,000 networks, 100 policies
 	./target/release/trust_decisions | tee benchmarks/trust.md
 
-bench-goodput: setup ## what is still done well at twice and ten times what a service bears
-	cargo build --release --workspace --exclude tests --bins
+bench-goodput: programs ## what is still done well at twice and ten times what a service bears
 	./target/release/goodput target/release/sidecar-proxy | tee benchmarks/goodput.md
 
 fmt: ## format the code

@@ -7,19 +7,14 @@ use std::time::Duration;
 use anyhow::Result;
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use tests::{Behaviour, Brain, Load, Origin, Proxy, eventually, proxy_config};
+use tests::{Behaviour, Brain, Load, Origin, Proxy, eventually, policies, proxy_config};
 
 /// Judges a service by its own past after 60 s instead of 300, so that the test is short.
 const DETECTION: &str = "version: 1\nservice: { min_learned_s: 60 }\n";
 
 /// A brain at the same addresses as its earlier life, with policies of the test's own.
 async fn brain(dir: &Path, ports: (u16, u16)) -> Result<Brain> {
-    std::fs::create_dir_all(dir.join("policies"))?;
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies");
-    for file in ["rules.yaml", "guard.yaml"] {
-        std::fs::copy(shipped.join(file), dir.join("policies").join(file))?;
-    }
-    std::fs::write(dir.join("policies/detection.yaml"), DETECTION)?;
+    policies(dir, |file, text| if file == "detection.yaml" { DETECTION.to_owned() } else { text })?;
     Brain::start_on(dir, "observe", ports, "policies_dir: policies\n").await
 }
 

@@ -34,7 +34,7 @@ upstream: {{ services: {{ cart: {{ endpoints: [ {{ address: 127.0.0.1, port: {po
 }
 
 fn is(method: &str, body: &[u8]) -> String {
-    let sum: String = hex::encode(Sha256::digest(body));
+    let sum = hex::encode(Sha256::digest(body));
     format!("{method} {} {sum}", body.len())
 }
 

@@ -72,7 +72,7 @@ fn signed(request: &http::Request<bytes::Bytes>) -> bool {
     let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let message = [at.as_bytes(), b".", request.body()].concat();
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes()), &message);
-    let ours: String = hex::encode(tag.as_ref());
+    let ours = hex::encode(tag.as_ref());
     signature == format!("sha256={ours}") && at.parse::<u64>().is_ok_and(|at_s| now_s.abs_diff(at_s) < 60)
 }
 

@@ -2,12 +2,11 @@
 //! what comes, as a lease that says why.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use tests::{Behaviour, Brain, Load, Origin, Proxy, eventually, proxy_config};
+use tests::{Behaviour, Brain, Load, Origin, Proxy, eventually, policies, proxy_config};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const RPS: u32 = 100;
@@ -22,15 +21,6 @@ ahead:
     helps: 0.7
 ";
 
-fn policies(dir: &Path) -> Result<()> {
-    std::fs::create_dir_all(dir.join("policies"))?;
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies");
-    for file in ["detection.yaml", "guard.yaml"] {
-        std::fs::copy(shipped.join(file), dir.join("policies").join(file))?;
-    }
-    Ok(std::fs::write(dir.join("policies/rules.yaml"), RULES)?)
-}
-
 /// The share of `origin` in the next requests.
 async fn share(origin: &Origin, load: &Load) -> f64 {
     let before = origin.requests();
@@ -41,7 +31,7 @@ async fn share(origin: &Origin, load: &Load) -> f64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slower_endpoint_gets_less_of_a_load_that_is_forecast_until_that_is_undone() -> Result<()> {
     let dir = tempfile::tempdir()?;
-    policies(dir.path())?;
+    policies(dir.path(), |file, text| if file == "rules.yaml" { RULES.to_owned() } else { text })?;
     let origins = Origin::start_many(4).await?;
     for (n, origin) in origins.iter().enumerate() {
         // Slower, and not yet so slow that it is ill.

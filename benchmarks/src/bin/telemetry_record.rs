@@ -5,7 +5,8 @@
 //! Several mixes of clients and paths, among them one hundred thousand distinct ones that never repeat in a window: the
 //! worst case for whatever keeps the busiest. A window is taken every 65,536 records, as a busy worker's would be, and
 //! its cost counts. A worker notes a request whose head it has just read, so [`BATCH`] paths at a time are laid where it
-//! would have them, which is not timed: what is timed is the record, not how far away its path was. The least of several runs is shown beside the median: a machine's other work only ever adds.
+//! would have them, which is not timed: what is timed is the record, not how far away its path was. The least of several
+//! runs is shown beside the median: a machine's other work only ever adds.
 
 use std::hint::black_box;
 use std::net::IpAddr;

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
+use protocol::document::sorted_text;
 
 use super::client::Failure;
 use super::output::print;
 use crate::{policies, policy_files, settings};
-use protocol::document::sorted_text;
 
 /// `lightsout policy`.
 #[derive(Debug, Args)]

@@ -105,7 +105,7 @@ impl Cells {
     /// Takes the window's counts. Cells without requests and without in-flight are forgotten. Callers' names are
     /// those of `callers`.
     pub fn take(&mut self, callers: &Callers) -> Vec<CellPart> {
-        let mut parts = Vec::with_capacity(self.ids.len());
+        let (mut parts, free) = (Vec::with_capacity(self.ids.len()), self.free.len());
         for id in 0..self.slots.len() {
             let Some(cell) = self.slots[id].as_mut() else { continue };
             let fresh = Counts { in_flight_max: cell.in_flight, ..Counts::default() };
@@ -117,9 +117,11 @@ impl Cells {
             } else if let Some(cell) = self.slots[id].take() {
                 self.ids.remove(&key_of(&cell.label, &cell.route, cell.caller));
                 self.free.push(id);
-                // What it pointed at may become something else's address.
-                self.recent = Recent::default();
             }
+        }
+        if self.free.len() > free {
+            // What they pointed at may become something else's address.
+            self.recent = Recent::default();
         }
         parts
     }
