@@ -75,7 +75,7 @@ fmt: ## format the code
 lint: setup ## formatting, clippy, licences, banned and doubled crates
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	command -v cargo-deny >/dev/null || cargo install cargo-deny --locked
+	command -v cargo-deny >/dev/null || CARGO_PROFILE_DEV_DEBUG=false cargo install --debug cargo-deny --locked
 	cargo deny --all-features check bans licenses sources
 
 sbom: ## the bill of materials of what is shipped (CycloneDX, JSON)
