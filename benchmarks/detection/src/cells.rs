@@ -26,6 +26,8 @@ pub struct Endpoint {
     pub timeouts: f64,
     /// Share of connections refused.
     pub refusing: f64,
+    /// Attempts that fail and are made again, a request.
+    pub retried: f64,
     /// Share answered 4xx.
     pub not_found: f64,
     /// Median latency, µs.
@@ -58,6 +60,7 @@ pub fn strike(endpoints: &mut [Endpoint], kind: &Kind) {
                 endpoint.added += added;
             }
             Kind::ServiceErrors { added } => endpoint.added += added,
+            Kind::Hidden { share } => endpoint.retried += share,
             Kind::ServiceSlow { factor } => endpoint.median_us *= factor,
             Kind::Crowd { hurts: true, .. } | Kind::Abuse { .. } => {
                 endpoint.median_us *= 4.0;
@@ -95,6 +98,7 @@ fn cell(service: &Service, at: &Endpoint, mean: f64, abused: f64, weather: Secon
     let timeouts = take(at.timeouts, dice);
     let errors = take((at.errors * weather.errors + at.added).min(1.0), dice);
     let not_found = take(at.not_found + 0.9 * abused, dice);
+    let retries = binomial(requests, at.retried, dice);
     let counts = [("2xx", left), ("4xx", not_found), ("5xx", errors)];
     let responses = requests - connect_failures - timeouts;
     let median_us = at.median_us * weather.latency;
@@ -108,6 +112,7 @@ fn cell(service: &Service, at: &Endpoint, mean: f64, abused: f64, weather: Secon
         status: counts.into_iter().filter(|(_, n)| *n > 0).map(|(c, n)| (c.to_owned(), n)).collect(),
         timeouts,
         connect_failures,
+        retries,
         latency: latency(responses, median_us, at.sigma, dice),
         bytes_in: requests * 100,
         bytes_out: responses * 900,

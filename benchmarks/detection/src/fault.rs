@@ -52,6 +52,11 @@ pub enum Kind {
         /// Factor.
         factor: f64,
     },
+    /// So many attempts fail at every endpoint alike, and are made again with success: no client notices.
+    Hidden {
+        /// Share of attempts.
+        share: f64,
+    },
     /// So many times the load, from people; with `hurts`, more than it can take: slow, timing out.
     Crowd {
         /// Factor.

@@ -9,7 +9,7 @@ mod fault;
 mod floor;
 mod measure;
 mod mesh;
-mod petshop;
+mod public;
 mod regime;
 mod replay;
 mod report;
@@ -49,7 +49,7 @@ struct Args {
     /// Flash crowds
     #[arg(long, default_value_t = 100)]
     crowds: u64,
-    /// Folder of public development data (its `petshop` is read); absent: those rows say so
+    /// Folder of public development data (its `petshop`, `nab` and `smd` are read); absent: those rows say so
     #[arg(long, value_name = "DIR", env = "LIGHTSOUT_DATASETS", default_value = "../shared/datasets")]
     public: Option<PathBuf>,
     /// Instead of measuring, print the recording of one fault of the suite, by its number from 0
@@ -76,7 +76,7 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let began = Instant::now();
-    let runs = args.runs * (7 + scenario::suite().len() as u64) + args.quiet + args.crowds;
+    let runs = args.runs * (8 + scenario::suite().len() as u64) + args.quiet + args.crowds;
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {eta} left")?;
     let bar = ProgressBar::new(runs).with_style(style);
     let incidents = args.incidents.as_ref().map(std::fs::File::create).transpose()?;
@@ -85,10 +85,11 @@ fn main() -> Result<()> {
     let mut rows = measure.delays(args.runs)?;
     rows.extend(measure.suite(args.runs)?);
     rows.extend(measure.botnets(args.runs)?);
+    rows.extend(measure.hidden(args.runs)?);
     rows.extend(measure.quiet(args.quiet, args.days, args.crowds)?);
-    rows.extend(measure.public(args.public.as_deref())?);
+    rows.extend(public::rows(args.public.as_deref(), &args.lightsout)?);
     rows.extend(speed::rows(&args.lightsout)?);
-    rows.extend(measure::elsewhere());
+    rows.push(measure::canaries());
     bar.finish_and_clear();
     let how = format!(
         "Seeds {} to {}; regimes iid, mild and wild in turn; {} s of history before each fault; {} runs of each fault, \

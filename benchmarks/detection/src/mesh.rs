@@ -91,6 +91,7 @@ impl Mesh {
             added: inherited.0.min(1.0),
             timeouts: 0.0,
             refusing: 0.0,
+            retried: 0.0,
             not_found: 0.01,
             median_us: service.median_us + inherited.1,
             sigma: service.sigma,

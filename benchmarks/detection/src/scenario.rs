@@ -148,6 +148,7 @@ fn truth(fault: &Fault) -> Truth {
         Kind::VersionErrors { .. } => (&["bad_version"], None, Some("v2"), 0),
         Kind::Crowd { .. } => (&["overload"], None, None, 0),
         Kind::Abuse { addresses, .. } => (&["abusive_clients"], None, None, *addresses),
+        Kind::Hidden { .. } => (&["unknown", "service"], None, None, 0),
         _ => (&["service"], None, None, 0),
     };
     Truth {

@@ -9,6 +9,7 @@ mod own_past;
 mod part;
 mod peers;
 mod rate;
+mod vitals;
 
 use std::cmp::Ordering::Equal;
 use std::collections::BTreeMap;
@@ -77,6 +78,20 @@ pub struct Findings {
     pub maybe_abused: Vec<String>,
     /// Clients that are not like the others.
     pub abuse: Vec<Abuse>,
+    /// Services that left their pattern, where nothing else is odd.
+    pub departures: Vec<Anomaly>,
+}
+
+impl Findings {
+    /// Whether no single number is odd.
+    fn is_quiet(&self) -> bool {
+        let Self { anomalies, suspicious, surges, maybe_abused, abuse, .. } = self;
+        anomalies.is_empty()
+            && suspicious.is_empty()
+            && surges.is_empty()
+            && maybe_abused.is_empty()
+            && abuse.is_empty()
+    }
 }
 
 /// Looks at everything that is new; `troubled` services do not teach their baselines.
@@ -111,6 +126,10 @@ pub fn detect(
     }
     found.maybe_abused = clients::suspected(mesh, policy);
     found.abuse = clients::detect(mesh, policy, troubled);
+    if !found.is_quiet() {
+        mesh.odd_second = second;
+    }
+    found.departures = vitals::step(mesh, now_ms, troubled, policy);
     found
 }
 

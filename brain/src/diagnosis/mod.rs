@@ -13,6 +13,7 @@ mod endpoint;
 mod load;
 mod origin;
 mod retries;
+mod unexplained;
 mod version;
 mod witnesses;
 
@@ -98,6 +99,8 @@ pub fn diagnose(
     let named: Vec<Cause> = diagnoses.iter().map(|d| d.cause.clone()).collect();
     let of_services = deepest_services(found, mesh, &graph, waiting, &culprits, known, now_ms, policy);
     diagnoses.extend(of_services.into_iter().filter(|d| !named.contains(&d.cause)));
+    let named = diagnoses.iter().map(|d| d.cause.service.clone()).collect();
+    diagnoses.extend(unexplained::diagnose(&found.departures, &named));
     let anomalous: BTreeSet<&str> = found.anomalies.iter().map(|a| a.service.as_str()).collect();
     for diagnosis in &mut diagnoses {
         diagnosis.symptom = highest_symptom(&diagnosis.cause.service, &anomalous, &graph);
@@ -222,6 +225,11 @@ pub fn summary(cause: &Cause, evidence: &[Evidence]) -> String {
         (CauseKind::Unknown, ..) => format!("something about {}", cause.service),
         _ => format!("{} as a whole", cause.service),
     };
+    if let [e] = evidence
+        && e.signal == Signal::Vitals
+    {
+        return unexplained::summary(e);
+    }
     let of_shares = evidence.iter().filter(|e| e.signal.is_share());
     let Some(e) = of_shares.max_by(|a, b| a.log_e.total_cmp(&b.log_e)) else { return who };
     let (does, against) = match e.signal {

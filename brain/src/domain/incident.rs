@@ -126,6 +126,9 @@ pub enum Signal {
     RouteMix,
     /// Attempts a request, retries included, against before; `observed` and `baseline` are ratios.
     Retries,
+    /// A vital sign that no longer keeps to the others; `series` names it, `observed` and `baseline` are shares, or of
+    /// requests in flight their number.
+    Vitals,
     /// Requests a second to come against the most of the last hours; `observed` and `baseline` are rates. Never an
     /// incident's.
     Forecast,

@@ -14,6 +14,7 @@ use super::clients::Edge;
 use super::evidence::Dispersion;
 use super::service::{Service, Tails, Version};
 use super::throng::Manners;
+use super::vitals::Vitals;
 use crate::forecast::Minutes;
 use crate::learning::Learned;
 use crate::policies::DetectionPolicy;
@@ -50,6 +51,8 @@ struct ServiceMemory {
     peer_slow_index: i32,
     #[serde(default)]
     tails: Tails,
+    #[serde(default)]
+    vitals: Vitals,
     #[serde(default)]
     minutes: Minutes,
 }
@@ -108,6 +111,7 @@ impl MeshState {
             service.slow_dispersion = known.slow_dispersion;
             service.peer_slow_index = known.peer_slow_index;
             service.tails = known.tails;
+            service.vitals = known.vitals;
             service.minutes = known.minutes;
         }
         service
@@ -136,6 +140,7 @@ fn of_service(service: &Service) -> ServiceMemory {
         slow_dispersion: service.slow_dispersion,
         peer_slow_index: service.peer_slow_index,
         tails: service.tails.clone(),
+        vitals: service.vitals.clone(),
         minutes: service.minutes.clone(),
     }
 }

@@ -10,6 +10,7 @@ pub mod evidence;
 mod level;
 mod memory;
 mod mix;
+mod pattern;
 mod quarantine;
 mod rate;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod service;
 mod silence;
 mod tail;
 mod throng;
+pub mod vitals;
 mod witness;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -32,6 +34,7 @@ pub use baseline::Baseline;
 pub use endpoint::Endpoint;
 pub use level::Level;
 pub use memory::Memory;
+pub use pattern::{Departure, Pattern};
 pub use quarantine::{Quarantine, Reason};
 pub use rate::Rate;
 pub use season::Season;
@@ -77,6 +80,8 @@ pub struct MeshState {
     pub overflowed: u64,
     /// The newest second seen.
     pub second: i64,
+    /// The newest second in which anything was odd that one number shows.
+    pub odd_second: i64,
     series: usize,
     recalled: Memory,
     /// Of a life longer ago, by service.
@@ -204,11 +209,10 @@ impl MeshState {
         hex::encode(digest.finalize())
     }
 
-    /// Milliseconds since the newest window of any proxy that reports `service`; `None`: nobody ever did.
+    /// Milliseconds since the newest window that tells of `service`; `None`: none ever did.
     #[must_use]
     pub fn telemetry_age_ms(&self, service: &str, now_ms: i64) -> Option<i64> {
-        let reporters = &self.services.get(service)?.reporters;
-        let newest = reporters.keys().filter_map(|p| self.proxies.get(p)).map(|p| p.last_window_ms).max()?;
+        let newest = self.services.get(service)?.reporters.values().max()?;
         Some((now_ms - newest).max(0))
     }
 

@@ -11,6 +11,7 @@ use super::baseline::Baseline;
 use super::endpoint::{Endpoint, WITNESS_FADE};
 use super::series::{Ring, Tally};
 use super::tail::Tail;
+use super::vitals::Vitals;
 use super::witness::{Witness, testify};
 use crate::forecast::Minutes;
 use crate::policies::{DetectionPolicy, PeerPolicy};
@@ -90,6 +91,8 @@ pub struct Service {
     pub slow_dispersion: Dispersion,
     /// What its alarms need beyond theory.
     pub tails: Tails,
+    /// How its vital signs keep to each other.
+    pub vitals: Vitals,
     /// The last hours' load, for forecasts.
     pub minutes: Minutes,
     /// Above this bucket an endpoint's response counts as slow.
@@ -124,6 +127,7 @@ impl Service {
             error_dispersion: Dispersion::default(),
             slow_dispersion: Dispersion::default(),
             tails: Tails::default(),
+            vitals: Vitals::default(),
             minutes: Minutes::default(),
             peer_slow_index: MAX_INDEX,
             learned_second: i64::MIN,

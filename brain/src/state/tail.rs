@@ -82,7 +82,8 @@ impl Tail {
     }
 
     /// What quiet blocks exceed so many times a week; nothing as long as too few stand out.
-    pub(super) fn level(&self, alarms_a_week: f64) -> Option<f64> {
+    #[must_use]
+    pub fn level(&self, alarms_a_week: f64) -> Option<f64> {
         if self.peaks.len() < ENOUGH {
             return None;
         }

@@ -44,7 +44,7 @@ const NAMES: Record<string, string> = {
   dependency: "Dependency outside the mesh", service: "Whole service", unknown: "Unknown cause",
   errors: "Failures", latency: "Slow responses", peer_errors: "Failures against siblings", peer_latency: "Slowness against siblings",
   rate: "Request rate", client_rate: "Client rate", retries: "Retries", forecast: "Load to come", new_clients: "New clients",
-  top_clients: "Busiest clients", client_pace: "Requests a client", route_mix: "Other routes than usual",
+  top_clients: "Busiest clients", client_pace: "Requests a client", vitals: "Vital signs apart", route_mix: "Other routes than usual",
 };
 export const human = (name: string): string => NAMES[name] ?? name.replaceAll("_", " ").replace(/^./, (first) => first.toUpperCase());
 export const plural = (n: number, one: string, many = `${one}s`): string => `${n} ${n === 1 ? one : many}`;
