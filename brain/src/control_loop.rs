@@ -11,6 +11,7 @@ mod lessons;
 mod people;
 mod picture;
 mod remedies;
+mod time;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -89,6 +90,8 @@ pub struct ControlLoop {
     frozen: bool,
     audit_ok: bool,
     now_ms: i64,
+    /// By how much the clock has gone back: so long time stands still.
+    behind_ms: i64,
 }
 
 impl ControlLoop {
@@ -118,6 +121,7 @@ impl ControlLoop {
             frozen: false,
             audit_ok: false,
             now_ms: 0,
+            behind_ms: 0,
         }
     }
 
@@ -130,9 +134,9 @@ impl ControlLoop {
     /// One turn: windows ─▶ observe ─▶ detect ─▶ diagnose ─▶ decide ─▶ guard ─▶ act ─▶ verify.
     pub fn tick(&mut self, mut input: TickInput) -> TickOutput {
         let mut out = TickOutput::default();
-        self.now_ms = self.now_ms.max(input.now_ms);
         self.audit_ok = input.audit_ok;
         self.fleet = input.fleet;
+        self.tell_the_time(input.now_ms, &mut out);
         for reply in &input.replies {
             self.leases.reply(reply, &mut out);
         }
@@ -160,7 +164,7 @@ impl ControlLoop {
         self.learn(&mut out);
         self.decide(&mut out);
         self.look_ahead(&mut out);
-        self.leases.step(self.now_ms, &self.fleet, self.audit_ok, &mut out);
+        self.leases.step(self.now_ms, &self.fleet, self.audit_ok && self.is_in_time(), &mut out);
         self.close(&mut out);
         self.forget_questions();
         self.mesh.settle(self.now_ms, &self.policies.detection);

@@ -170,6 +170,8 @@ where
 
     /// One turn at `now_ms`.
     pub(crate) async fn step(&mut self, now_ms: i64) {
+        // What the clock says, though it may have gone back: the loop is to know.
+        let told_ms = now_ms;
         self.now_ms = self.now_ms.max(now_ms);
         let now_ms = self.now_ms;
         let epoch = self.follow_epochs().await;
@@ -177,7 +179,7 @@ where
         self.recording.iter().for_each(|recording| recording.keep(&windows));
         let audit_ok = self.unwritten.is_empty() && self.unkept.is_empty();
         let input = TickInput {
-            now_ms,
+            now_ms: told_ms,
             windows,
             fleet: self.fleet.fresh(now_ms),
             replies: self.inbox.replies(),

@@ -138,7 +138,7 @@ impl Life {
     pub fn step(&mut self, store: &mut Store, wall_ms: i64, dies: Dies) -> Done {
         self.now_ms = self.now_ms.max(wall_ms);
         self.follow_epochs(store);
-        let input = self.input();
+        let input = self.input(wall_ms);
         let turned = catch_unwind(AssertUnwindSafe(|| {
             let output = self.control.tick(input);
             (output, self.control.view())
@@ -173,7 +173,7 @@ impl Life {
         }
     }
 
-    fn input(&mut self) -> TickInput {
+    fn input(&mut self, wall_ms: i64) -> TickInput {
         let now_ms = self.now_ms;
         for window in std::mem::take(&mut self.windows) {
             // What is refused is counted by the real server.
@@ -197,7 +197,8 @@ impl Life {
                 )
         });
         TickInput {
-            now_ms,
+            // As the runtime tells it: the clock may have gone back.
+            now_ms: wall_ms,
             windows,
             fleet: fresh.map(|(id, (_, status))| (id.clone(), status.clone())).collect(),
             replies: std::mem::take(&mut self.replies),

@@ -23,6 +23,9 @@ const MAX_WAITING: usize = 64;
 /// Actions younger than this may still be on their way over the proxies, milliseconds.
 const SPREAD_MS: i64 = 35_000;
 
+/// What was given up so lately may still be on its way back, milliseconds.
+const RETURN_MS: i64 = 5_000;
+
 /// What became of a world.
 #[derive(Debug)]
 pub struct Outcome {
@@ -247,9 +250,9 @@ impl World {
             }
         }
         let all = self.proxies.len();
-        let known = self.brains[0].log.ids();
+        let log = &self.brains[0].log;
         for (id, count) in holders {
-            let live = known.get(id.as_str()).copied().unwrap_or(false);
+            let Some(live) = log.is_live(&id, self.now_ms - RETURN_MS) else { continue };
             self.findings.check("never-half", count == all && live, || {
                 format!("{id} is on {count} of {all} proxies; the log calls it live: {live}")
             });

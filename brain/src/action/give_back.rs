@@ -12,7 +12,7 @@ use super::lifecycle::Standing;
 use super::operation::{Operation, Stage};
 use super::steps::{Hands, RETURN_GRACE_MS, set_phase};
 use crate::domain::ActionPhase;
-use crate::guard::capacity::{Place, Places, holdings};
+use crate::guard::capacity::{Place, Places, holdings, proxies_of};
 use crate::verification::{Meter, Part, ProbeAnswer, eased, probe};
 
 /// Weight scale of a probe: configured weights may be 1, and a twentieth of 1 is no integer.
@@ -54,7 +54,9 @@ impl Operation {
         // A version that was taken back from its trial does not get another one by itself.
         let for_people =
             self.incident.is_none() || matches!(self.action.kind, ActionKind::RollbackCanary { .. });
-        if for_people || hands.now_ms < probe_at_ms || !hands.may_put {
+        // Whom nobody tells of cannot be asked, and what its endpoints are is not known.
+        let nobody = proxies_of(hands.fleet, &self.action.service).is_empty();
+        if for_people || hands.now_ms < probe_at_ms || !hands.may_put || nobody {
             self.stage = Stage::Holding { probe_at_ms, meter };
             return;
         }
@@ -143,6 +145,11 @@ impl Operation {
         if hands.leases.standing(&self.current) == Standing::Gone {
             return self.returned(hands);
         }
+        // One that refuses the probe has neither it nor what it stands for: then none should.
+        if self.is_lost(hands) {
+            return;
+        }
+        self.include_newcomers(hands);
         let life = &hands.policy.lifecycle;
         let (longest_ms, passed_ms) = (i64::from(life.probe_max_s) * 1_000, hands.now_ms - since_ms);
         let answer = match self.part {

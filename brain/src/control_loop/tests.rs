@@ -39,6 +39,8 @@ struct World {
     answers: Vec<PersonAnswer>,
     requests_seen: u64,
     failures_seen: u64,
+    /// By how much the brain's clock is behind.
+    clock_back_ms: i64,
 }
 
 fn shop(rps: f64) -> Vec<Spec> {
@@ -67,6 +69,7 @@ impl World {
             answers: Vec::new(),
             requests_seen: 0,
             failures_seen: 0,
+            clock_back_ms: 0,
         }
     }
 
@@ -83,7 +86,7 @@ impl World {
             self.requests_seen += cell.requests;
             self.failures_seen += cell.failures();
         }
-        let now_ms = self.mesh.now_ms();
+        let now_ms = self.mesh.now_ms() - self.clock_back_ms;
         let who = Actor { kind: ActorKind::Person, id: self.person.into() };
         let requests = std::mem::take(&mut self.requests);
         let requests = requests.into_iter().enumerate().map(|(n, r)| (n as u64, who.clone(), r)).collect();

@@ -5,9 +5,10 @@ use super::facts::Facts;
 use crate::domain::{Check, Mode, Proposal, Verdict};
 
 /// Every question, in the order in which it is asked.
-pub(super) const ALL: [fn(&Proposal, &Facts) -> Check; 23] = [
+pub(super) const ALL: [fn(&Proposal, &Facts) -> Check; 24] = [
     frozen,
     audit,
+    clock,
     epoch,
     reach,
     telemetry_fresh,
@@ -48,6 +49,14 @@ fn frozen(_: &Proposal, now: &Facts) -> Check {
 fn audit(_: &Proposal, now: &Facts) -> Check {
     let why = if now.audit_ok { "the audit log can be written" } else { "the audit log cannot be written" };
     check("audit_ok", !now.audit_ok, Verdict::Deny, why.to_owned())
+}
+
+fn clock(_: &Proposal, now: &Facts) -> Check {
+    let why = match now.behind_ms {
+        0 => "the clock goes forward".to_owned(),
+        behind => format!("this machine's clock went back: {} s until it has caught up", behind / 1_000),
+    };
+    check("clock", now.behind_ms > 0, Verdict::Deny, why)
 }
 
 fn epoch(_: &Proposal, now: &Facts) -> Check {

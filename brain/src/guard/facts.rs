@@ -58,6 +58,9 @@ pub struct Facts {
     pub frozen: bool,
     /// Intents can be made durable.
     pub audit_ok: bool,
+    /// So long time stands still, because this machine's clock went back.
+    #[serde(default)]
+    pub behind_ms: i64,
     /// Nothing is sent: a recording.
     pub open_loop: bool,
     /// Whether budgets, cooldowns and reversals count.
@@ -137,6 +140,7 @@ impl Facts {
         Self {
             frozen: now.frozen,
             audit_ok: now.audit_ok,
+            behind_ms: now.behind_ms,
             open_loop: now.open_loop,
             counted: now.counted,
             epoch: now.epoch,

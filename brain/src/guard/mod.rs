@@ -44,6 +44,8 @@ pub struct Situation<'a> {
     pub frozen: bool,
     /// Whether intents can be made durable.
     pub audit_ok: bool,
+    /// So long time stands still, because the clock went back.
+    pub behind_ms: i64,
     /// This brain's epoch.
     pub epoch: u64,
     /// Nothing is sent: a recording.

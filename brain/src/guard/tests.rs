@@ -105,6 +105,7 @@ fn situation<'a>(
         sick,
         frozen: false,
         audit_ok: true,
+        behind_ms: 0,
         epoch: 1,
         open_loop: true,
         counted: false,
@@ -150,7 +151,7 @@ fn the_strictest_check_decides_and_says_why() {
     now.frozen = true;
     let denied = judge(&wish, &now);
     assert_eq!((denied.verdict, deciding(&denied)), (Verdict::Deny, "frozen"));
-    assert_eq!(denied.checks.len(), 23);
+    assert_eq!(denied.checks.len(), 24);
 }
 
 #[test]

@@ -24,6 +24,8 @@ struct Intent {
     service: String,
     proxies: BTreeSet<String>,
     live: bool,
+    /// When it was given up, of the world's time.
+    over_ms: Option<i64>,
 }
 
 /// A reader of one store.
@@ -87,6 +89,7 @@ impl Log {
                 let id = text(data, "/action/id");
                 if let Some(intent) = self.intents.get_mut(&id) {
                     intent.live = false;
+                    intent.over_ms.get_or_insert(findings.now_ms);
                 }
                 self.approvals.over(&id);
                 self.story.over(record);
@@ -121,7 +124,7 @@ impl Log {
             }
             self.story.begins(record, alone, findings);
         }
-        let intent = Intent { kind, service: service.clone(), proxies, live: true };
+        let intent = Intent { kind, service: service.clone(), proxies, live: true, over_ms: None };
         self.intents.insert(id.clone(), intent);
         let taken = self.taken(&service);
         findings.check("blast-radius", taken <= MOST_TAKEN + 1e-9, || {
@@ -169,9 +172,12 @@ impl Log {
         findings.check("intent-first", told, || format!("the log does not know of {command:?}"));
     }
 
-    /// The actions that should be on every proxy, or on none: begun before `before`.
-    pub fn ids(&self) -> BTreeMap<&str, bool> {
-        self.intents.iter().map(|(id, intent)| (id.as_str(), intent.live)).collect()
+    /// Whether an action should be on every proxy (or else on none); nothing where it was given up after `lately_ms`, and
+    /// may be on its way back, or where a person has stopped everything, which keeps it where it is.
+    pub fn is_live(&self, id: &str, lately_ms: i64) -> Option<bool> {
+        let Some(intent) = self.intents.get(id) else { return Some(false) };
+        let settled = !self.frozen && intent.over_ms.is_none_or(|at_ms| at_ms < lately_ms);
+        settled.then_some(intent.live)
     }
 }
 

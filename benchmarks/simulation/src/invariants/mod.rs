@@ -41,7 +41,10 @@ pub const INVARIANTS: [(&str, &str); 21] = [
         "after harm the brain does nothing of that kind alone for an hour, also after a restart",
     ),
     ("person-stands", "what a person refused or undid the brain does not do again for an hour"),
-    ("never-half", "in calm weather an action is on all proxies that it should be on, or on none"),
+    (
+        "never-half",
+        "in calm weather an action is on all proxies that it should be on, or on none, but where a person stopped everything",
+    ),
     ("all-ends", "with no brain left every proxy returns to its file within the longest lease"),
 ];
 

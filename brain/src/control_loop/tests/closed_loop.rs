@@ -123,6 +123,27 @@ fn without_audit_nothing_is_done_and_what_is_live_runs_out() {
 }
 
 #[test]
+fn where_the_clock_goes_back_what_is_live_is_taken_back_and_nothing_begins_until_it_has_caught_up() {
+    let mut world = sick(8, Mode::Autonomous, 0.3, 1e9);
+    world.run(30);
+    assert_eq!((world.mesh.live_leases(), world.count(is_intent)), (1, 1));
+    // What leases bear is borne.
+    world.clock_back_ms = 4_000;
+    world.run(10);
+    assert_eq!((world.mesh.live_leases(), world.count(is_intent)), (1, 1));
+    world.clock_back_ms = 64_000;
+    world.run(3);
+    assert_eq!(world.mesh.live_leases(), 0, "while it can be told, not when it has run out");
+    let told =
+        |e: &Event| matches!(e, Event::Undo { why, .. } if why == "this machine's clock went back by 59 s");
+    assert_eq!(world.count(told), 1);
+    world.run(50);
+    assert_eq!(world.count(is_intent), 1);
+    world.run(60);
+    assert!(world.mesh.live_leases() == 1 && world.count(is_intent) > 1);
+}
+
+#[test]
 fn an_action_that_harms_is_undone_and_its_kind_only_advises_then() {
     let mut world = sick(7, Mode::Autonomous, 0.3, 1e9);
     world.mesh.harm = 0.5;
