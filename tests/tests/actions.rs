@@ -116,7 +116,9 @@ async fn the_share_of_a_version_without_endpoints_is_carried_by_the_others() -> 
     for _ in 0..20 {
         assert_eq!(reqwest::get(&proxy.url).await?.status(), 200);
     }
-    assert_eq!(origins[1].requests(), 2, "after the undo its share is its own again");
+    // A tenth of them; each worker counts its own tenth, and which of them takes a connection is chance.
+    let share = origins[1].requests();
+    assert!((1..=3).contains(&share), "after the undo its share is its own again: {share} of 20");
     Ok(())
 }
 

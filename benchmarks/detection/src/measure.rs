@@ -1,5 +1,6 @@
 //! The families of measurements, each over its seeds; one row of the report a figure.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 
@@ -173,17 +174,20 @@ impl Measure<'_> {
     /// Quiet days and flash crowds: silence is the right answer.
     pub fn quiet(&self, runs: u64, days: u64, crowds: u64) -> Result<Vec<Row>> {
         let (mut false_alarms, mut allowed, mut z, mut weeks) = (0, 0, 0, 0.0);
+        let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
         for seed in self.seed..self.seed + runs {
             let scenario = scenario::quiet(days, seed);
             let answer = replay(self.lightsout, &scenario, seed)?;
             self.bar.inc(1);
             let judged = judge(&answer, None);
             false_alarms += judged.incidents;
+            judged.kinds.iter().for_each(|kind| *kinds.entry(kind.clone()).or_default() += 1);
             allowed += judged.allowed;
             z += answer.floor.z.len();
             weeks += days as f64 / 7.0 * scenario.services.len() as f64;
         }
         let rate = false_alarms as f64 / weeks;
+        let of_kinds: String = kinds.iter().map(|(kind, n)| format!(", {n} {kind}")).collect();
         let crowds = self.run(crowds, scenario::flash_crowd)?;
         let blocks: usize = crowds.iter().map(|j| j.blocks).sum();
         let over = format!("{weeks:.1} service-weeks");
@@ -199,7 +203,7 @@ impl Measure<'_> {
             row(
                 "false alarms per service-week",
                 "<= 1",
-                format!("{rate:.2} ({false_alarms} in all){}", few(weeks >= 10.0)),
+                format!("{rate:.2} ({false_alarms} in all{of_kinds}){}", few(weeks >= 10.0)),
                 rate <= 1.0 && weeks >= 10.0,
                 format!("z: {:.0}", z as f64 / weeks),
                 over.clone(),
