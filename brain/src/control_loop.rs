@@ -90,7 +90,7 @@ pub struct ControlLoop {
     frozen: bool,
     audit_ok: bool,
     now_ms: i64,
-    /// By how much the clock has gone back: so long time stands still.
+    /// By how much the clock has gone back, where leases do not bear it: so long time stands still.
     behind_ms: i64,
 }
 
@@ -164,7 +164,7 @@ impl ControlLoop {
         self.learn(&mut out);
         self.decide(&mut out);
         self.look_ahead(&mut out);
-        self.leases.step(self.now_ms, &self.fleet, self.audit_ok && self.is_in_time(), &mut out);
+        self.leases.step(self.now_ms, &self.fleet, self.audit_ok && self.behind_ms == 0, &mut out);
         self.close(&mut out);
         self.forget_questions();
         self.mesh.settle(self.now_ms, &self.policies.detection);

@@ -168,18 +168,17 @@ where
         self.store.close().await;
     }
 
-    /// One turn at `now_ms`.
-    pub(crate) async fn step(&mut self, now_ms: i64) {
-        // What the clock says, though it may have gone back: the loop is to know.
-        let told_ms = now_ms;
-        self.now_ms = self.now_ms.max(now_ms);
-        let now_ms = self.now_ms;
+    /// One turn, at what the clock says.
+    pub(crate) async fn step(&mut self, clock_ms: i64) {
+        let now_ms = self.now_ms.max(clock_ms);
+        self.now_ms = now_ms;
         let epoch = self.follow_epochs().await;
         let windows = self.inbox.windows(now_ms, &self.proxies, &self.metrics);
         self.recording.iter().for_each(|recording| recording.keep(&windows));
         let audit_ok = self.unwritten.is_empty() && self.unkept.is_empty();
         let input = TickInput {
-            now_ms: told_ms,
+            // The loop is to know where the clock has gone back.
+            now_ms: clock_ms,
             windows,
             fleet: self.fleet.fresh(now_ms),
             replies: self.inbox.replies(),

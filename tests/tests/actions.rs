@@ -113,12 +113,15 @@ async fn the_share_of_a_version_without_endpoints_is_carried_by_the_others() -> 
         assert_eq!(origins[1].requests(), before);
         assert_eq!(proxy.ask("DELETE", "/v1/actions/a?epoch=1", None).await?.0, 200);
     }
+    // Over one connection: each worker counts its own tenth, and which of them takes a connection is chance.
+    let client = reqwest::Client::new();
     for _ in 0..20 {
-        assert_eq!(reqwest::get(&proxy.url).await?.status(), 200);
+        let response = client.get(&proxy.url).send().await?;
+        assert_eq!(response.status(), 200);
+        // Read whole: else the connection is not used again.
+        response.bytes().await?;
     }
-    // A tenth of them; each worker counts its own tenth, and which of them takes a connection is chance.
-    let share = origins[1].requests();
-    assert!((1..=3).contains(&share), "after the undo its share is its own again: {share} of 20");
+    assert_eq!(origins[1].requests(), 2, "after the undo its share is its own again");
     Ok(())
 }
 

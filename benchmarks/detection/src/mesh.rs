@@ -122,7 +122,7 @@ impl Mesh {
             let window = match windows.iter_mut().find(|w| w.proxy == proxy(service.caller)) {
                 Some(window) => window,
                 None => {
-                    windows.push(self.empty(service.caller, at_s));
+                    windows.push(window(proxy(service.caller), self.seq, at_s));
                     let last = windows.len() - 1;
                     &mut windows[last]
                 }
@@ -154,19 +154,20 @@ impl Mesh {
         });
         (more, abuse.next())
     }
+}
 
-    fn empty(&self, caller: &str, at_s: u64) -> Window {
-        Window {
-            proxy: proxy(caller),
-            boot: "b".to_owned(),
-            seq: self.seq,
-            start_ms: BEGIN_MS + i64::try_from(at_s).unwrap_or(0) * 1_000,
-            duration_ms: 1_000,
-            config_hash: "c".to_owned(),
-            cells: Vec::new(),
-            clients: Vec::new(),
-            clients_other: None,
-        }
+/// What `proxy` tells of one second, but for what it saw.
+pub fn window(proxy: String, seq: u64, at_s: u64) -> Window {
+    Window {
+        proxy,
+        boot: "b".to_owned(),
+        seq,
+        start_ms: BEGIN_MS + i64::try_from(at_s).unwrap_or(0) * 1_000,
+        duration_ms: 1_000,
+        config_hash: "c".to_owned(),
+        cells: Vec::new(),
+        clients: Vec::new(),
+        clients_other: None,
     }
 }
 

@@ -11,7 +11,7 @@ use protocol::latency::{Latency, index_of};
 use protocol::telemetry::{Cell, Window};
 
 use crate::measure::Row;
-use crate::mesh::BEGIN_MS;
+use crate::mesh::window;
 
 /// Proxies, services each tells of, endpoints of a service, seconds.
 const PROXIES: u64 = 10;
@@ -103,17 +103,7 @@ fn write(file: &Path) -> Result<()> {
     for second in 0..SECONDS {
         for proxy in 0..PROXIES {
             let cells = (0..SERVICES * ENDPOINTS).map(|n| cell(proxy, n, second)).collect();
-            let window = Window {
-                proxy: format!("p{proxy}"),
-                boot: "b".to_owned(),
-                seq: second + 1,
-                start_ms: BEGIN_MS + second as i64 * 1_000,
-                duration_ms: 1_000,
-                config_hash: "c".to_owned(),
-                cells,
-                clients: Vec::new(),
-                clients_other: None,
-            };
+            let window = Window { cells, ..window(format!("p{proxy}"), second + 1, second) };
             serde_json::to_writer(&mut out, &window)?;
             out.write_all(b"\n")?;
         }

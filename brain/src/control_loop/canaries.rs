@@ -160,7 +160,7 @@ impl ControlLoop {
             Some("a person has stopped the brain: unfreeze")
         } else if !self.audit_ok {
             Some("the audit log cannot be written")
-        } else if !self.is_in_time() {
+        } else if self.behind_ms > 0 {
             Some("this machine's clock went back: wait until it has caught up")
         } else {
             None

@@ -2,7 +2,7 @@
 
 use protocol::action::ActionKind;
 
-use super::{ControlLoop, time};
+use super::ControlLoop;
 use crate::action::operation::{Operation, Stage};
 use crate::action::steps::{Hands, News};
 use crate::action::treatment::{self, leaves_some_out};
@@ -31,7 +31,7 @@ macro_rules! hands {
             mesh: &mut $this.mesh,
             policy: &$this.policies.guard,
             fleet: &$this.fleet,
-            may_put: !$this.frozen && $this.audit_ok && time::is_in_time($this.behind_ms),
+            may_put: !$this.frozen && $this.audit_ok && $this.behind_ms == 0,
             frozen: $this.frozen,
             probing: &mut $this.probing,
             brain_id: &$this.options.brain_id,
@@ -61,7 +61,7 @@ impl ControlLoop {
             sick: &self.sick,
             frozen: self.frozen,
             audit_ok: self.audit_ok,
-            behind_ms: if self.is_in_time() { 0 } else { self.behind_ms },
+            behind_ms: self.behind_ms,
             epoch: self.options.epoch,
             open_loop: self.options.open_loop,
             counted: !self.options.open_loop || self.options.budgets,

@@ -38,8 +38,8 @@ pub(super) fn step(
     let second = mesh.second;
     let calm = mesh.odd_second + AFTER_OTHERS_S < second;
     let mut found = Vec::new();
+    let block = (second - SETTLED_S + 1).div_euclid(BLOCK_S) - 1;
     for (name, service) in &mut mesh.services {
-        let block = (second - SETTLED_S + 1).div_euclid(BLOCK_S) - 1;
         let apart = service.vitals.apart.is_some();
         if !calm || settles(service, now_ms) || (restless(name) && !apart) {
             service.vitals.rest(block);
@@ -62,15 +62,16 @@ fn look(name: &str, service: &mut Service, block: i64, policy: &DetectionPolicy)
     }
     let row = service.signs(block)?;
     let vitals = &mut service.vitals;
-    let departure = vitals.pattern.departure(&row.scaled());
-    let needed = threshold(policy.alarms_per_service_week, 1, policy.safety_nats);
-    let asked = vitals.tail.level(policy.alarms_per_service_week).unwrap_or(0.0).max(needed);
+    let scaled = row.scaled();
+    let departure = vitals.pattern.departure(&scaled);
     if new {
+        let needed = threshold(policy.alarms_per_service_week, 1, policy.safety_nats);
+        let asked = vitals.tail.level(policy.alarms_per_service_week).unwrap_or(0.0).max(needed);
         let nats = departure.as_ref().map_or(0.0, |departure| departure.nats);
         vitals.take(block, nats, asked);
         // Nor does what may be the first of something teach how it always was.
         if vitals.apart.is_none() && nats < asked {
-            vitals.pattern.learn(&row.scaled());
+            vitals.pattern.learn(&scaled);
         }
     }
     let (since, departure) = (vitals.apart?, departure?);

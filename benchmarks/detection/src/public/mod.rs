@@ -25,15 +25,14 @@ const GUESSES: u64 = 50;
 /// What is there is not what its description says, or the brain cannot be run.
 pub fn rows(folder: Option<&Path>, lightsout: &Path) -> Result<Vec<Row>> {
     let there = |name: &str| folder.map(|folder| folder.join(name)).filter(|folder| folder.is_dir());
-    let absent = |row: Row| Row { reached: "not measured: no data here".to_owned(), met: false, ..row };
-    let of = |name: &str, measure: &dyn Fn(&Path) -> Result<Row>, row: Row| match there(name) {
-        Some(folder) => measure(&folder),
-        None => Ok(absent(row)),
+    let of = |name: &str, target: Row, measured: &dyn Fn(&Path, Row) -> Result<Row>| match there(name) {
+        Some(folder) => measured(&folder, target),
+        None => Ok(Row { reached: "not measured: no data here".to_owned(), ..target }),
     };
     Ok(vec![
-        of("petshop", &|folder| petshop_row(folder, lightsout), petshop_target())?,
-        of("nab", &nab_row, nab_target())?,
-        of("smd", &smd_row, smd_target())?,
+        of("petshop", petshop_target(), &|folder, target| petshop_row(folder, lightsout, target))?,
+        of("nab", nab_target(), &nab_row)?,
+        of("smd", smd_target(), &smd_row)?,
     ])
 }
 
@@ -47,7 +46,7 @@ fn petshop_target() -> Row {
     target("public: PetShop, the first incident names the root cause", ">= .75", floor)
 }
 
-fn petshop_row(folder: &Path, lightsout: &Path) -> Result<Row> {
+fn petshop_row(folder: &Path, lightsout: &Path, target: Row) -> Result<Row> {
     let score = petshop::judge(folder, lightsout)?;
     let (low, high) = wilson(score.right, score.of);
     let right = score.right as f64 / score.of.max(1) as f64;
@@ -55,14 +54,14 @@ fn petshop_row(folder: &Path, lightsout: &Path) -> Result<Row> {
         "{right:.2} ({low:.2} to {high:.2}); {} of {} told at all; {} incidents in {} quiet stretches of ten hours",
         score.spoke, score.of, score.early, score.quiet
     );
-    Ok(Row { reached, met: right >= 0.75, runs: format!("{} issues", score.of), ..petshop_target() })
+    Ok(Row { reached, met: right >= 0.75, runs: format!("{} issues", score.of), ..target })
 }
 
 fn nab_target() -> Row {
     target("public: NAB standard profile, by patterns of one series' levels", ">= 55", "")
 }
 
-fn nab_row(folder: &Path) -> Result<Row> {
+fn nab_row(folder: &Path, target: Row) -> Result<Row> {
     let series = nab::read(folder)?;
     let scores: Vec<Vec<f64>> = series.iter().map(scoring::of_series).collect();
     let reached = nab::cross_scored(&series, &scores);
@@ -85,7 +84,7 @@ fn nab_row(folder: &Path) -> Result<Row> {
             series.len(),
             series.iter().map(|s| s.windows.len()).sum::<usize>()
         ),
-        ..nab_target()
+        ..target
     })
 }
 
@@ -93,7 +92,7 @@ fn smd_target() -> Row {
     target("public: SMD VUS-PR, by the pattern of a machine's metrics", ">= .55", "")
 }
 
-fn smd_row(folder: &Path) -> Result<Row> {
+fn smd_row(folder: &Path, target: Row) -> Result<Row> {
     let machines = smd::read(folder)?;
     let volume = |labels: &[bool], scores: &[f64]| vus::vus_pr(labels, scores, vus::BUFFER);
     let each: Vec<f64> = machines.iter().map(|m| volume(&m.labels, &scoring::of_machine(m))).collect();
@@ -111,6 +110,6 @@ fn smd_row(folder: &Path) -> Result<Row> {
         met: mean >= 0.55,
         floor: format!("random {guessed:.2}; robust z top-3 .53, PCA .50 (published)"),
         runs: format!("{} machines", machines.len()),
-        ..smd_target()
+        ..target
     })
 }

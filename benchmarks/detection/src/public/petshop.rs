@@ -12,7 +12,7 @@ use protocol::latency::{Latency, index_of};
 use protocol::telemetry::{CALLER_INTERNET, Cell, Window};
 use serde::Deserialize;
 
-use crate::mesh::BEGIN_MS;
+use crate::mesh::{BEGIN_MS, window};
 use crate::replay::{Said, judged_by};
 
 /// Rows of quiet history before each issue: two hours of virtual time.
@@ -110,17 +110,8 @@ fn windows(rows: &[&Row], callers: &BTreeMap<String, Vec<String>>) -> Vec<Window
             let cell = cell(row, node, n, &caller, second);
             by_caller.entry(caller).or_default().extend(cell);
         }
-        all.extend(by_caller.into_iter().map(|(caller, cells)| Window {
-            proxy: format!("{caller}-1"),
-            boot: "b".to_owned(),
-            seq: second + 1,
-            start_ms: BEGIN_MS + second as i64 * 1_000,
-            duration_ms: 1_000,
-            config_hash: "c".to_owned(),
-            cells,
-            clients: Vec::new(),
-            clients_other: None,
-        }));
+        let told = |(caller, cells)| Window { cells, ..window(format!("{caller}-1"), second + 1, second) };
+        all.extend(by_caller.into_iter().map(told));
     }
     all
 }
