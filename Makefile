@@ -33,7 +33,7 @@ demo: console ## a whole mesh on loopback, a fault, and the brain mending it
 
 test: console ## every test: units, properties, golden files, real processes end to end, the console in a browser
 	cargo build --workspace --bins
-	LIGHTSOUT_CONSOLE_TESTS=required cargo test --workspace
+	LIGHTSOUT_CONSOLE_TESTS=required bash tests/run.sh
 
 test-policies: setup ## authorization by Rego, which the usual build leaves out
 	cargo build --workspace --bins --features proxy/rego

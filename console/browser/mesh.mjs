@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
+import { brains } from "./accounts.mjs";
 
 const here = new URL(".", import.meta.url).pathname;
 export const program = (name) => join(process.env.LIGHTSOUT_BIN ?? join(here, "../../target/debug"), name);
@@ -23,6 +24,7 @@ export async function startDemo(mode, more = []) {
     if (process.exitCode !== null) throw new Error(`the demo ended: ${lines.join("\n")}`);
     return (await fetch(`${url}/ready`).catch(() => null))?.ok;
   });
+  brains.add(url);
   const tokenPath = join(dir, "api.token");
   await until("the token is there", 10_000, () => existsSync(tokenPath));
   const ended = new Promise((done) => process.once("exit", done));

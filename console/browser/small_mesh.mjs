@@ -8,6 +8,7 @@ import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { brains } from "./accounts.mjs";
 import { program, until } from "./mesh.mjs";
 
 const BETWEEN_REQUESTS_MS = 50;
@@ -56,6 +57,8 @@ export class SmallMesh {
   /** The origin that answers nothing but failures, by number. */
   sick = null;
   ports = [];
+  /** Milliseconds that an answer takes. */
+  lag = () => 0;
   /** Requests that each has answered. */
   answered = [];
   /** What parts of the mesh show each other. */
@@ -75,6 +78,7 @@ export class SmallMesh {
     const port = (of) => mesh.brain.at[of].split(":")[1];
     mesh.write("brain.yaml", config(port("api"), port("telemetry")));
     mesh.url = `http://${mesh.brain.at.api}`;
+    brains.add(mesh.url);
     mesh.wire = await wire(Number(port("telemetry")));
     return mesh;
   }
@@ -95,7 +99,7 @@ export class SmallMesh {
   /** The origins, the proxy before them, and somebody who asks. */
   async carry(origins = ALIKE) {
     for (let n = 0; n < origins.length; n += 1) {
-      const origin = createOrigin((_, answer) => ((answer.statusCode = this.sick === n ? 500 : 200), (this.answered[n] = (this.answered[n] ?? 0) + 1), answer.end("said")));
+      const origin = createOrigin((_, answer) => ((answer.statusCode = this.sick === n ? 500 : 200), (this.answered[n] = (this.answered[n] ?? 0) + 1), setTimeout(() => answer.end("said"), this.lag())));
       this.ports.push(await listening(origin));
       this.origins.push(origin);
     }
@@ -135,6 +139,7 @@ export class SmallMesh {
 
   async stop() {
     this.rest();
+    brains.delete(this.url);
     this.wire?.close();
     await Promise.all([this.proxy?.end("SIGKILL"), this.brain?.end("SIGKILL")]);
     for (const origin of this.origins) origin.close();

@@ -25,6 +25,26 @@ const open = async (name) => {
   await page.getByRole("heading", { level: 1, name }).waitFor();
 };
 
+const isEjected = async () => (await list("/v1/proposals")).some((one) => one.state === "executed" && one.action.kind.type === "eject_endpoint");
+/** Answers the ejection's card, if there is one, and waits for what is said to that. */
+async function approveByKeys() {
+  await page.locator("main").focus();
+  await ejection().first().waitFor();
+  // The service as a whole may be found sick as well, and have a card of its own.
+  await until("the card is reached", PATIENCE_MS, async () => {
+    await page.keyboard.press("j");
+    return ejection().evaluate((card) => card === document.activeElement);
+  });
+  await page.keyboard.press("r");
+  const reason = ejection().getByLabel(/^Reason for the answer/);
+  if (!(await reason.inputValue())) await page.keyboard.type(EVIL_REASON);
+  assert.equal(await reason.inputValue(), EVIL_REASON);
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  await page.getByText(/is approved, and being carried out|^Not done: /).waitFor({ timeout: 10_000 }).catch(() => undefined);
+}
+
 const story = [
   ["the page is served with a strict policy and at most 150 kB", async () => {
     const answer = await page.goto(demo.url);
@@ -74,18 +94,9 @@ const story = [
     await page.getByText("Say why not").waitFor();
   }],
   ["a person approves it, by keyboard alone", async () => {
-    await page.locator("main").focus();
-    // On a busy machine the service as a whole may be found sick as well, and have a card of its own.
-    await until("the card is reached", PATIENCE_MS, async () => {
-      await page.keyboard.press("j");
-      return ejection().evaluate((card) => card === document.activeElement);
-    });
-    await page.keyboard.press("r");
-    await page.keyboard.type(EVIL_REASON);
-    assert.equal(await ejection().getByLabel(/^Reason for the answer/).inputValue(), EVIL_REASON);
-    await page.keyboard.press("Tab");
-    await page.keyboard.press("Tab");
-    await page.keyboard.press("Enter");
+    // The guard may not allow it at that moment, or a fresh card take the place of the one that was read, where a busy
+    // machine has told nothing for a while: a person reads what is said then, and answers again.
+    await until("the ejection is carried out", 2 * PATIENCE_MS, async () => (await isEjected()) || (await approveByKeys(), isEjected()));
     await page.getByRole("heading", { name: "Decided" }).waitFor();
     await ejection().waitFor({ state: "detached" });
   }],
@@ -199,7 +210,8 @@ try {
   await run(story, () => page);
   await Promise.all([run(looks, () => page), run(besides, () => other)]);
   // Alone: it measures.
-  await run(manySteps(demo, browser, shown), () => page);
+  await demo.stop();
+  await run(manySteps(browser, shown), () => page);
 } catch {
   failed = true;
 } finally {

@@ -13,7 +13,7 @@ const demo = wanted.some((name) => !["people", "rollouts"].includes(name)) ? awa
 const browser = await startBrowser();
 let page;
 const shown = (made) => (page = made);
-const steps = { pages: () => pageSteps(demo, browser, accessible), phone: () => phoneSteps(demo, browser, shown), hostile: () => hostileSteps(demo, browser, shown), many: () => manySteps(demo, browser, shown), people: () => peopleSteps(browser, shown), rollouts: () => rolloutSteps(browser, shown), trials: () => trialSteps(demo, browser, shown) };
+const steps = { pages: () => pageSteps(demo, browser, accessible), phone: () => phoneSteps(demo, browser, shown), hostile: () => hostileSteps(demo, browser, shown), many: () => manySteps(browser, shown), people: () => peopleSteps(browser, shown), rollouts: () => rolloutSteps(browser, shown), trials: () => trialSteps(demo, browser, shown) };
 try {
   if (demo) await until("a proposal waits", 90_000, async () => (await (await fetch(`${demo.url}/v1/proposals`)).json()).items.length);
   for (const name of wanted) for (const step of steps[name]()) await run([step], () => page).catch(() => undefined);
