@@ -3,6 +3,7 @@
 
 mod collector;
 mod curl;
+mod edge_mesh;
 mod growth;
 mod grpc_peer;
 mod h2_peer;
@@ -22,6 +23,7 @@ mod tls_client;
 
 pub use collector::{Collector, attribute};
 pub use curl::{curl, curl_as};
+pub use edge_mesh::EdgeMesh;
 pub use grpc_peer::{GrpcPeer, chat};
 pub use h2_peer::{H2Manners, H2Peer};
 pub use identities::{Authority, Issued};

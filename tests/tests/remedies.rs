@@ -5,103 +5,16 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde_json::Value;
-use tests::{Behaviour, Brain, Load, Origin, Proxy, eventually, policies, proxy_config};
-
-/// The shipped policies are for a mesh that is known after an hour, this one is after seconds.
-fn known_after_seconds(file: &str, text: String) -> String {
-    let (from, to) = match file {
-        "guard.yaml" => ("learning_s: 3600", "learning_s: 12"),
-        "detection.yaml" => ("min_learned_s: 300", "min_learned_s: 12"),
-        _ => return text,
-    };
-    assert!(text.contains(from), "{file} has no {from}");
-    text.replacen(from, to, 1)
-}
-
-struct Mesh {
-    origins: Vec<Origin>,
-    proxy: Proxy,
-    brain: Brain,
-    dir: tempfile::TempDir,
-}
-
-/// `cart` at the edge of the mesh: five endpoints, of which the last `new` run v2.
-async fn mesh(new: usize) -> Result<Mesh> {
-    let dir = tempfile::tempdir()?;
-    policies(dir.path(), known_after_seconds)?;
-    let origins = Origin::start_many(5).await?;
-    let brain = Brain::start(dir.path(), "autonomous").await?;
-    let ai = brain.ai_section().replace("caller: web", "caller: internet");
-    let mut config = proxy_config(dir.path(), &origins, &ai)?
-        .replace("server: {", "server: { trusted_proxies: [\"127.0.0.1/32\"],");
-    for origin in origins.iter().rev().take(new) {
-        let port = origin.address.port();
-        let runs = |version: &str| format!("port: {port}, weight: 100, version: {version}");
-        config = config.replace(&runs("v1"), &runs("v2"));
-    }
-    let proxy = Proxy::start(dir.path(), &config).await?;
-    Ok(Mesh { origins, proxy, brain, dir })
-}
+use tests::{Behaviour, EdgeMesh, Load, eventually};
 
 /// Twenty people, five requests a second each.
-fn people(mesh: &Mesh) -> Result<Load> {
-    let addresses: Vec<String> = (1..=20).map(|n| format!("198.51.100.{n}")).collect();
-    Load::start_as(&mesh.proxy.url, 100, &addresses)
-}
-
-impl Mesh {
-    async fn until_lease(&self, kind: &str) -> Result<Value> {
-        eventually(&format!("{kind} is held"), Duration::from_secs(40), || async {
-            Ok(self.lease(kind).await?.is_some())
-        })
-        .await
-        .with_context(|| self.brain.process.log())?;
-        self.lease(kind).await?.context("gone at once")
-    }
-
-    async fn lease(&self, kind: &str) -> Result<Option<Value>> {
-        let leases = self.proxy.status().await?.leases;
-        let found = leases.into_iter().find(|lease| lease.request.kind.name() == kind);
-        Ok(found.map(|lease| serde_json::to_value(lease.request.kind)).transpose()?)
-    }
-
-    async fn until_helped(&self) -> Result<()> {
-        let helped = eventually("it has helped", Duration::from_secs(40), || async {
-            Ok(self.brain.records("effect").await?.iter().any(|e| e["effect"]["kind"] == "helped"))
-        })
-        .await;
-        match helped {
-            Ok(()) => Ok(()),
-            Err(never) => Err(never.context(format!("effects: {:#?}", self.brain.records("effect").await?))),
-        }
-    }
-
-    async fn until_over(&self) -> Result<()> {
-        eventually("all is given back and the incident closed", Duration::from_secs(90), || async {
-            let closed = !self.brain.records("incident_closed").await?.is_empty();
-            Ok(closed && self.proxy.status().await?.leases.is_empty())
-        })
-        .await
-        .with_context(|| self.brain.process.log())
-    }
-
-    /// Until the brain knows what is usual.
-    async fn until_known(&self, load: &Load) -> Result<()> {
-        // A machine that stalls for a moment makes endpoints that bear three at once refuse some.
-        let well = || async { Ok(load.next(100).await.failed == 0) };
-        eventually("a healthy mesh fails nobody", Duration::from_secs(60), well).await?;
-        eventually("the usual is known", Duration::from_secs(60), || async {
-            let services = self.brain.list("/v1/services").await?;
-            Ok(services.iter().any(|s| s["learned_s"].as_u64().unwrap_or(0) >= 21))
-        })
-        .await
-    }
+fn people(mesh: &EdgeMesh) -> Result<Load> {
+    mesh.people(20, 5)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_version_gets_no_traffic_until_it_is_well_again() -> Result<()> {
-    let mesh = mesh(2).await?;
+    let mesh = EdgeMesh::start(2).await?;
     let load = people(&mesh)?;
     load.next(1_000).await;
     let sick = Behaviour { failing_percent: 40, ..Behaviour::default() };
@@ -124,7 +37,7 @@ async fn a_bad_version_gets_no_traffic_until_it_is_well_again() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scanner_is_refused_and_nobody_else_until_it_stops() -> Result<()> {
-    let mesh = mesh(0).await?;
+    let mesh = EdgeMesh::start(0).await?;
     let load = people(&mesh)?;
     mesh.until_known(&load).await?;
     let missing = format!("{}/missing", mesh.proxy.url);
@@ -144,7 +57,7 @@ async fn a_scanner_is_refused_and_nobody_else_until_it_stops() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn load_beyond_what_can_be_served_is_shed_and_the_rest_is_served_well() -> Result<()> {
-    let mesh = mesh(0).await?;
+    let mesh = EdgeMesh::start(0).await?;
     // Five endpoints that serve three at once, 50 ms each: 300 requests a second.
     let bears = Behaviour { bears: 3, delay: Duration::from_millis(50), ..Behaviour::default() };
     let load = people(&mesh)?;
@@ -162,13 +75,12 @@ async fn load_beyond_what_can_be_served_is_shed_and_the_rest_is_served_well() ->
     let intents = mesh.brain.records("intent").await?;
     assert!(intents.iter().all(|i| i["action"]["action"]["kind"]["type"] == "shed_load"), "{intents:?}");
     assert_eq!(load.next(200).await.failed, 0);
-    drop(mesh.dir);
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_person_asks_for_is_held_by_the_proxy_and_undone() -> Result<()> {
-    let mesh = mesh(0).await?;
+    let mesh = EdgeMesh::start(0).await?;
     let load = people(&mesh)?;
     load.next(300).await;
     let endpoint = mesh.origins[0].address.to_string();
