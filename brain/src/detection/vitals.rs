@@ -27,6 +27,8 @@ const LEADS_SD: f64 = 4.0;
 const WORSE_SHARE: f64 = 0.02;
 const WORSE_FACTOR: f64 = 1.5;
 const WORSE_COUNT: f64 = 2.0;
+/// The place of [`Sign::Rate`] in a row.
+const RATE: usize = Sign::Rate as usize;
 
 /// Looks at every service's newest whole row. `restless`: services that something else is said of.
 pub(super) fn step(
@@ -110,15 +112,23 @@ impl Vitals {
     }
 }
 
+/// How many times the usual requests come: so many times as many are in flight, if each takes as long as ever (Little, 1961).
+fn surge(row: &Row, usual_rps: f64) -> f64 {
+    (row.seen[RATE] / usual_rps.max(f64::MIN_POSITIVE)).max(1.0)
+}
+
 /// The sign that leads, where it is worse than usual by as much as somebody may want to know.
 fn evidence(name: &str, row: &Row, departure: &Departure, vitals: &Vitals, since: i64) -> Option<Anomaly> {
     let signs = Sign::ALL.into_iter().zip(row.seen).zip(&departure.own).enumerate();
     let bad = signs.filter(|(_, ((sign, _), _))| *sign != Sign::Rate);
     let (n, ((sign, observed), own)) = bad.max_by(|(_, (_, a)), (_, (_, b))| a.total_cmp(b))?;
-    let baseline = sign.unscaled(vitals.pattern.usual(n));
-    let worse = match sign {
-        Sign::InFlight => observed >= baseline * WORSE_FACTOR && observed - baseline >= WORSE_COUNT,
-        _ => observed - baseline >= WORSE_SHARE,
+    let usual = |n: usize| Sign::ALL[n].unscaled(vitals.pattern.usual(n));
+    let (baseline, worse) = match sign {
+        Sign::InFlight => {
+            let expected = usual(n) * surge(row, usual(RATE));
+            (expected, observed >= expected * WORSE_FACTOR && observed - expected >= WORSE_COUNT)
+        }
+        _ => (usual(n), observed - usual(n) >= WORSE_SHARE),
     };
     (worse && *own >= LEADS_SD).then(|| Anomaly {
         service: name.to_owned(),
@@ -139,97 +149,4 @@ fn evidence(name: &str, row: &Row, departure: &Departure, vitals: &Vitals, since
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use protocol::latency::Latency;
-    use protocol::telemetry::{Cell, Window};
-
-    use super::*;
-    use crate::detection::{Findings, detect};
-    use crate::policies::Policies;
-    use crate::state::sample;
-
-    /// A service of 200 requests a second and a little of everything.
-    struct World {
-        mesh: MeshState,
-        policy: DetectionPolicy,
-        dice: fastrand::Rng,
-        second: i64,
-    }
-
-    impl World {
-        fn quiet(hours: i64) -> Self {
-            let policy = Policies::shipped().unwrap().detection;
-            let (mesh, dice) = (MeshState::default(), fastrand::Rng::with_seed(9));
-            let mut world = Self { mesh, policy, dice, second: 1_700_000_000 };
-            let told = (0..hours * 3_600).filter(|_| !world.next(0.0).departures.is_empty()).count();
-            assert_eq!((told, world.mesh.quarantine.total()), (0, 0));
-            world
-        }
-
-        /// One second in which this share of attempts fails and is made again with success.
-        fn next(&mut self, retried: f64) -> Findings {
-            let requests = 190 + self.dice.u64(0..20);
-            let some = |dice: &mut fastrand::Rng, share: f64| {
-                (0..requests).filter(|_| dice.f64() < share).count() as u64
-            };
-            let (failed, retries) = (some(&mut self.dice, 0.004), some(&mut self.dice, retried));
-            let cell = Cell {
-                service: "cart".to_owned(),
-                endpoint: "10.0.0.1:80".to_owned(),
-                caller: "web".to_owned(),
-                requests,
-                retries,
-                status: [("2xx".to_owned(), requests - failed), ("5xx".to_owned(), failed)].into(),
-                latency: Latency { buckets: vec![(500, requests)], ..Latency::default() },
-                in_flight_max: 3 + self.dice.u64(0..2),
-                ..Cell::default()
-            };
-            let window = Window {
-                seq: self.second as u64,
-                start_ms: self.second * 1_000,
-                cells: vec![cell],
-                ..sample::window()
-            };
-            self.second += 1;
-            let now_ms = self.second * 1_000;
-            self.mesh.observe(&window, now_ms, &self.policy);
-            let found = detect(&mut self.mesh, now_ms, &self.policy, &|_| false);
-            self.mesh.settle(now_ms, &self.policy);
-            found
-        }
-
-        /// After how many seconds something is told, and what.
-        fn told(&mut self, retried: f64, within_s: i64) -> Option<(i64, Evidence)> {
-            (0..within_s).find_map(|n| Some((n, self.next(retried).departures.first()?.evidence.clone())))
-        }
-    }
-
-    #[test]
-    fn what_retries_hide_from_clients_is_told_within_a_minute_and_taken_for_normal_after_a_quarter_of_an_hour()
-     {
-        let mut world = World::quiet(2);
-        let (after_s, evidence) = world.told(0.10, 60).unwrap();
-        assert!(after_s >= 25, "{after_s}: what is short is no departure");
-        assert_eq!(evidence.series, "cart: attempts made again");
-        assert!((0.08..0.12).contains(&evidence.observed) && evidence.baseline < 0.01, "{evidence:?}");
-        let told = (0..1_800).filter(|_| !world.next(0.10).departures.is_empty()).count();
-        assert!((700..1_000).contains(&told), "told for {told} s");
-    }
-
-    #[test]
-    fn nothing_is_told_before_an_hour_was_seen_nor_of_what_is_little() {
-        assert_eq!(World::quiet(0).told(0.10, 600), None);
-        assert_eq!(World::quiet(2).told(0.01, 300), None);
-    }
-
-    #[test]
-    fn it_keeps_silent_while_anything_else_is_odd() {
-        let mut world = World::quiet(2);
-        for _ in 0..120 {
-            world.mesh.odd_second = world.second;
-            assert_eq!(world.next(0.10).departures, []);
-        }
-        let told = world.told(0.10, 240).map(|(after_s, _)| after_s);
-        assert!(told.is_some_and(|after_s| (60..120).contains(&after_s)), "{told:?}");
-    }
-}
+mod tests;
