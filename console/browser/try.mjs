@@ -9,7 +9,7 @@ import { rolloutSteps } from "./rollouts.mjs";
 import { trialSteps } from "./trials.mjs";
 
 const wanted = process.argv.slice(2);
-const demo = wanted.some((name) => !["people", "rollouts"].includes(name)) ? await startDemo("advisory", ["--sick-for", "600"]) : null;
+const demo = wanted.some((name) => !["people", "rollouts", "many"].includes(name)) ? await startDemo("advisory", ["--sick-for", "600"]) : null;
 const browser = await startBrowser();
 let page;
 const shown = (made) => (page = made);
