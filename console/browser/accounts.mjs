@@ -4,7 +4,7 @@
 export const brains = new Set();
 
 const LONGEST_ITEM = 3_000;
-/** What is told of each list's items; of the rest the page was made. */
+/** The lists, and what is told of their items. */
 const LISTS = {
   incidents: ({ id, state, opened_ms, summary }) => ({ id, state, opened_ms, summary }),
   proposals: ({ id, state, created_ms, action }) => ({ id, state, created_ms, action }),

@@ -29,6 +29,7 @@ export async function startDemo(mode, more = []) {
   await until("the token is there", 10_000, () => existsSync(tokenPath));
   const ended = new Promise((done) => process.once("exit", done));
   const stop = async () => {
+    brains.delete(url);
     process.kill("SIGINT");
     await Promise.race([ended, new Promise((done) => setTimeout(done, 20_000))]);
     process.kill("SIGKILL");
